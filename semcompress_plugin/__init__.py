@@ -1,0 +1,36 @@
+"""Semantic image compression: the smallest file for which a reader still sees the same.
+
+These are the names that plugin authors need. Importing them loads neither numpy nor Pillow nor a model runtime.
+"""
+
+from semcompress_plugin.hookspecs import hookimpl
+from semcompress_plugin.types import (
+    Compressor,
+    CompressorSpec,
+    Constraint,
+    Evaluator,
+    EvaluatorSpec,
+    Knob,
+    Metadata,
+    Metric,
+    OutputFile,
+    Reference,
+    Result,
+    Rule,
+)
+
+__all__ = [
+    "Compressor",
+    "CompressorSpec",
+    "Constraint",
+    "Evaluator",
+    "EvaluatorSpec",
+    "Knob",
+    "Metadata",
+    "Metric",
+    "OutputFile",
+    "Reference",
+    "Result",
+    "Rule",
+    "hookimpl",
+]

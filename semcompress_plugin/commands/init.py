@@ -1,0 +1,29 @@
+"""``semcompress init``."""
+
+from __future__ import annotations
+
+import argparse
+
+from semcompress_plugin import files
+from semcompress_plugin.errors import ImageError, UsageError
+from semcompress_plugin.init import draft
+from semcompress_plugin.policy import POLICY_NAME
+from semcompress_plugin.walk import find_images, repository_root
+
+
+def run(arguments: argparse.Namespace) -> int:
+    folder = arguments.folder
+    if not folder.is_dir():
+        raise UsageError(f"{folder}: is not a folder")
+    target = folder / POLICY_NAME
+    found = [item.path for item in find_images([folder]) if item.error is None]
+    text = draft(
+        [(path.relative_to(folder).as_posix(), path.stat().st_size) for path in found],
+        in_git=repository_root(folder) is not None,
+    )
+    try:
+        files.create(target, text.encode(), overwrite=arguments.force)
+    except ImageError as error:
+        raise UsageError(f"{target}: {error}; --force overwrites it") from error
+    print(f"{target}: written for {len(found)} pictures; read it, then run `semcompress check`")
+    return 0

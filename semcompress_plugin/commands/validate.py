@@ -1,0 +1,35 @@
+"""``semcompress validate``."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+
+from semcompress_plugin.commands._shared import here, load_registry
+from semcompress_plugin.errors import PolicyError, UsageError
+from semcompress_plugin.policy import POLICY_NAME, find_policy, load_policy
+from semcompress_plugin.walk import repository_root
+
+
+def run(arguments: argparse.Namespace) -> int:
+    registry = load_registry()
+    findings: list[str] = []
+    for path in arguments.policy or [_nearest()]:
+        if path.is_dir():
+            path = path / POLICY_NAME
+        try:
+            policy = load_policy(path, registry)
+            print(f"{path}: valid, {len(policy.rules)} rule{'s' * (len(policy.rules) != 1)}")
+        except PolicyError as error:
+            findings += error.findings
+    if findings:
+        raise PolicyError(findings)
+    return 0
+
+
+def _nearest() -> Path:
+    folder = here()
+    found = find_policy(folder, repository_root(folder) or Path(folder.anchor))
+    if found is None:
+        raise UsageError(f"no {POLICY_NAME} here or above: name one, or write one with `semcompress init`")
+    return found

@@ -1,0 +1,64 @@
+"""The built-in compressors as data; their code is imported when a policy uses them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from semcompress_plugin.hookspecs import hookimpl
+from semcompress_plugin.types import CompressorSpec, Knob
+
+SCALE = Knob("scale", "linear size of the picture", low=0.05, high=1.0, log=True)
+QUALITY = Knob("quality", "the encoder's own quality number", low=1, high=100, integer=True)
+JPEG_QUALITY = Knob("quality", "libjpeg's quality; above 95 only the file grows", low=1, high=95, integer=True)
+COLORS = Knob("colors", "palette size; 257 keeps every colour (lossless)", low=2, high=257, integer=True, log=True)
+
+_HERE = __name__
+
+
+@hookimpl
+def semcompress_compressors() -> Iterable[CompressorSpec]:
+    return (
+        CompressorSpec(
+            "jpeg",
+            "1",
+            "JPEG (libjpeg-turbo): optimised, progressive",
+            formats=("JPEG",),
+            knobs=(SCALE, JPEG_QUALITY),
+            factory=f"{_HERE}.jpeg:JpegCompressor",
+            options={"subsampling": {"enum": ["4:4:4", "4:2:2", "4:2:0"], "default": "4:2:0"}},
+            cost=40,
+            alpha=False,
+        ),
+        CompressorSpec(
+            "webp",
+            "1",
+            "lossy WebP (libwebp), alpha kept exactly",
+            formats=("WEBP",),
+            knobs=(SCALE, QUALITY),
+            factory=f"{_HERE}.webp:WebpCompressor",
+            options={"method": {"type": "integer", "minimum": 0, "maximum": 6, "default": 4}},
+            cost=70,
+        ),
+        CompressorSpec(
+            "avif",
+            "1",
+            "AVIF (libavif)",
+            formats=("AVIF",),
+            knobs=(SCALE, QUALITY),
+            factory=f"{_HERE}.avif:AvifCompressor",
+            options={
+                "speed": {"type": "integer", "minimum": 0, "maximum": 10, "default": 6},
+                "subsampling": {"enum": ["4:4:4", "4:2:2", "4:2:0"], "default": "4:2:0"},
+            },
+            cost=250,
+        ),
+        CompressorSpec(
+            "png",
+            "1",
+            "PNG: lossless recompression, palettes of fewer colours",
+            formats=("PNG",),
+            knobs=(SCALE, COLORS),
+            factory=f"{_HERE}.png:PngCompressor",
+            cost=300,
+        ),
+    )

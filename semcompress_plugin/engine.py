@@ -1,0 +1,333 @@
+"""One picture: a Reference and a rule in, Decisions out. Never prints, never reads or writes a file.
+
+The engine is a generator: it yields rounds of tasks (encode this, observe that, compare those) and is sent their
+results, in the same order. Whoever drives it chooses where tasks run: the runner spreads the tasks of many pictures
+over threads and batches; :func:`drive` runs them one after the other.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Generator, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Protocol, TypeVar, cast
+
+from semcompress_plugin.images import has_transparency
+from semcompress_plugin.search import Problem
+from semcompress_plugin.types import (
+    CompressorSpec,
+    CompressorUse,
+    Constraint,
+    EvaluatorSpec,
+    EvaluatorUse,
+    Observation,
+    Proposal,
+    Reference,
+    Rule,
+    Scores,
+    Search,
+    Space,
+    Trial,
+)
+
+if TYPE_CHECKING:
+    from PIL import Image
+
+Answer = TypeVar("Answer")
+
+
+class Specs(Protocol):
+    """What the engine must know of plugins without making them; the registry is one."""
+
+    def compressor(self, name: str) -> CompressorSpec: ...
+
+    def evaluator(self, name: str) -> EvaluatorSpec: ...
+
+    def make_search(self, name: str, problem: Problem, **options: object) -> Search: ...
+
+
+@dataclass(frozen=True, slots=True)
+class Candidate:
+    """An encoded file and the upright image decoded back from it."""
+
+    proposal: Proposal
+    data: bytes
+    image: Image.Image
+
+
+@dataclass(frozen=True, slots=True)
+class EncodingFailed:
+    """The compressor cannot write this picture with these settings (too large for the format, …)."""
+
+    proposal: Proposal
+    reason: str
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Encode:
+    """Task: -> Candidate, decoded again from its bytes, or EncodingFailed."""
+
+    use: CompressorUse
+    reference: Reference
+    proposal: Proposal
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Observe:
+    """Task: -> what the evaluator sees, one observation per rendition of ``image``.
+
+    ``size`` is the reference's, given when the evaluator needs equal sizes.
+    """
+
+    use: EvaluatorUse
+    image: Image.Image
+    size: tuple[int, int] | None = None
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Compare:
+    """Task: -> metric -> value for one candidate, one mapping per rendition."""
+
+    use: EvaluatorUse
+    reference: Sequence[Observation]
+    candidate: Sequence[Observation]
+
+
+Task = Encode | Observe | Compare
+Rounds = Generator[Sequence[Task], Sequence[object], Answer]
+"""Yields rounds of tasks, is sent their results, returns an answer."""
+
+
+@dataclass(frozen=True, slots=True)
+class Decision:
+    """What was found for one output: the smallest candidate that holds, or None and the reason."""
+
+    output: str
+    candidate: Candidate | None
+    scores: Scores
+    looks: int
+    trials: tuple[Trial, ...]
+    reason: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Measurement:
+    """How one existing picture fares against a reference under a rule."""
+
+    scores: Scores
+    holds: bool
+    reason: str | None = None
+
+
+def decide(
+    reference: Reference, rule: Rule, specs: Specs, known: Mapping[str, Proposal] | None = None
+) -> Rounds[tuple[Decision, ...]]:
+    """Find the smallest file for each of the rule's outputs; one Decision per output, in the rule's order.
+
+    ``known`` holds, by Pillow's format name, what was found for this very picture before: if it still holds, nothing
+    else is searched.
+    """
+    reader = _Reader(reference, rule, specs)
+    decisions = []
+    for output in rule.outputs.formats:
+        decisions.append((yield from _decide_output(output, reference, rule, specs, reader, known or {})))
+    return tuple(decisions)
+
+
+def measure(reference: Reference, image: Image.Image, rule: Rule, specs: Specs) -> Rounds[Measurement]:
+    """Show an existing picture to the rule's evaluators, all of them, without a search."""
+    reader = _Reader(reference, rule, specs)
+    if reason := reader.lost(image):
+        return Measurement({}, holds=False, reason=reason)
+    (scores,) = yield from reader.look([image], skip_failed=False)
+    missed = reader.missed(scores)
+    return Measurement(scores, holds=not missed, reason="; ".join(missed) or None)
+
+
+def drive(rounds: Rounds[Answer], perform: Callable[[Task], object]) -> Answer:
+    """Run the tasks one after the other, here."""
+    try:
+        tasks = next(rounds)
+        while True:
+            tasks = rounds.send([perform(task) for task in tasks])
+    except StopIteration as stop:
+        return cast(Answer, stop.value)
+
+
+def ceiling(reference: Reference, rule: Rule) -> float:
+    """The most bytes a result may have: so much smaller than the source that replacing it is worth while."""
+    return math.inf if reference.source is None else math.floor(len(reference.source) * (1 - rule.min_saving))
+
+
+def _decide_output(
+    output: str, reference: Reference, rule: Rule, specs: Specs, reader: _Reader, known: Mapping[str, Proposal]
+) -> Rounds[Decision]:
+    spaces, obstacle = _spaces(output, reference, reader.transparent, rule, specs)
+    if not spaces:
+        return Decision(output, None, {}, 0, (), obstacle)
+    hunt = _Hunt(reference, rule, reader)
+    familiar = [known[space.format] for space in spaces if space.format in known]
+    if familiar and familiar[0].compressor in hunt.uses:
+        yield from hunt.try_out(familiar[:1])
+    if hunt.best is None:
+        size = (reference.image.width, reference.image.height)
+        problem = Problem(spaces, rule.keep, hunt.limit, reference.bytes, size, rule.search.looks, 0)
+        search = specs.make_search(rule.search.name, problem, **rule.search.options)
+        while proposals := search.ask(1):
+            search.tell((yield from hunt.try_out(proposals)))
+    looks = sum(trial.looked for trial in hunt.trials)
+    reason = None if hunt.best else _why_nothing(hunt.trials, rule, hunt.obstacle)
+    return Decision(output, hunt.best, hunt.scores, looks, tuple(hunt.trials), reason)
+
+
+class _Hunt:
+    """What has been tried for one output so far, and the best of it."""
+
+    def __init__(self, reference: Reference, rule: Rule, reader: _Reader) -> None:
+        self.reference, self.reader = reference, reader
+        self.uses = {use.name: use for use in rule.compress}
+        self.limit = ceiling(reference, rule)
+        self.best: Candidate | None = None
+        self.scores: Scores = {}
+        self.trials: list[Trial] = []
+        self.obstacle: str | None = None
+
+    def try_out(self, proposals: Sequence[Proposal]) -> Rounds[list[Trial]]:
+        """Encode the proposals, and look at those that would be an improvement."""
+        tasks = [Encode(self.uses[proposal.compressor], self.reference, proposal) for proposal in proposals]
+        encoded = cast("Sequence[Candidate | EncodingFailed]", (yield tasks))
+        enough = self.limit if self.best is None else min(self.limit, len(self.best.data) - 1)
+        worthy: list[Candidate] = []
+        trials: list[Trial] = []
+        for result in encoded:
+            if isinstance(result, EncodingFailed):
+                self.obstacle = result.reason
+                trials.append(Trial(result.proposal, 0, {}, holds=False, looked=False))
+            elif len(result.data) > enough:
+                trials.append(Trial(result.proposal, len(result.data), {}, holds=False, looked=False))
+            elif lost := self.reader.lost(result.image):
+                self.obstacle = lost
+                trials.append(Trial(result.proposal, len(result.data), {}, holds=False, looked=False))
+            else:
+                worthy.append(result)
+        seen = (yield from self.reader.look([candidate.image for candidate in worthy])) if worthy else []
+        for candidate, scores in zip(worthy, seen, strict=True):
+            holds = not self.reader.missed(scores)
+            trials.append(Trial(candidate.proposal, len(candidate.data), scores, holds))
+            if holds and (self.best is None or len(candidate.data) < len(self.best.data)):
+                self.best, self.scores = candidate, scores
+        self.trials += trials
+        return trials
+
+
+def _spaces(
+    output: str, reference: Reference, transparent: bool, rule: Rule, specs: Specs
+) -> tuple[tuple[Space, ...], str]:
+    """The spaces to search for ``output``, or none and why."""
+    wanted = reference.format if output == "keep" else output.upper()
+    able = [
+        (use, spec, format)
+        for use in rule.compress
+        for spec in (specs.compressor(use.name),)
+        for format in spec.formats
+        if output == "smallest" or format == wanted
+    ]
+    spaces = tuple(Space(use.name, format, use.knobs) for use, spec, format in able if spec.alpha or not transparent)
+    if not able:
+        names = ", ".join(use.name for use in rule.compress)
+        return (), f"no compressor of the rule writes {wanted} (it has {names})"
+    return spaces, f"is transparent, which {wanted} cannot be"
+
+
+class _Reader:
+    """The rule's evaluators looking at candidates for one reference, cheap ones first."""
+
+    def __init__(self, reference: Reference, rule: Rule, specs: Specs) -> None:
+        self.reference = reference
+        self.transparent = has_transparency(reference.image)
+        self.constraints = rule.keep
+        asked = {constraint.evaluator for constraint in rule.keep}
+        uses = [(use, specs.evaluator(use.plugin)) for use in rule.evaluators if use.name in asked]
+        self.uses = sorted(uses, key=lambda pair: pair[1].cost)
+        self.observed: dict[str, Sequence[Observation]] = {}
+
+    def look(self, images: Sequence[Image.Image], skip_failed: bool = True) -> Rounds[list[Scores]]:
+        """Scores of each image; dear evaluators are not asked about those that failed a cheaper one."""
+        scores: list[dict[str, dict[str, float]]] = [{} for _ in images]
+        live = list(range(len(images)))
+        for use, spec in self.uses:
+            size = self.reference.image.size if spec.equal_sizes else None
+            tasks: list[Task] = [Observe(use, images[index], size) for index in live]
+            if use.name not in self.observed:
+                tasks.append(Observe(use, self.reference.image))
+            seen = cast("list[Sequence[Observation]]", list((yield tasks)))
+            if use.name not in self.observed:
+                self.observed[use.name] = seen.pop()
+            comparisons = [Compare(use, self.observed[use.name], candidate) for candidate in seen]
+            values = cast("Sequence[Sequence[dict[str, float]]]", (yield comparisons))
+            for index, renditions in zip(live, values, strict=True):
+                scores[index][use.name] = _worst(renditions, spec)
+            if skip_failed:
+                live = [index for index in live if not self.missed(scores[index])]
+            if not live:
+                break
+        return list(scores)
+
+    def lost(self, image: Image.Image) -> str | None:
+        """What a candidate lost that no evaluator need notice: profile, transparency, shape."""
+        if self.reference.metadata.icc_profile != (image.info.get("icc_profile") or None):
+            return "the compressor lost the colour profile"
+        if self.transparent and not has_transparency(image):
+            return "the compressor lost the transparency"
+        width, height = self.reference.image.size
+        # rounding to whole pixels may bend the shape a little; a lost orientation bends it a lot
+        if abs(image.width * height - image.height * width) > max(width, height) + 0.02 * width * image.height:
+            return "the compressor changed the shape of the picture"
+        return None
+
+    def missed(self, scores: Scores) -> list[str]:
+        """The constraints that do not hold, in words, among the evaluators that were asked."""
+        return [
+            f"{constraint} not held: {scores[constraint.evaluator][constraint.metric.name]:.4g}"
+            for constraint in self.constraints
+            if constraint.evaluator in scores
+            and not constraint.holds(scores[constraint.evaluator][constraint.metric.name])
+        ]
+
+
+def _worst(renditions: Iterable[dict[str, float]], spec: EvaluatorSpec) -> dict[str, float]:
+    rows = list(renditions)
+    return {
+        metric.name: (min if metric.higher_is_better else max)(float(row[metric.name]) for row in rows)
+        for metric in spec.metrics
+    }
+
+
+def _why_nothing(trials: Sequence[Trial], rule: Rule, failure: str | None) -> str:
+    looked = [trial for trial in trials if trial.looked]
+    if not looked:
+        if failure and all(trial.bytes == 0 for trial in trials):
+            return failure
+        return failure or f"nothing at least {rule.min_saving:.0%} smaller was found to look at"
+    nearest = max(looked, key=lambda trial: _slack(trial, rule.keep))
+    settings = " ".join(f"{name} {value:g}" for name, value in nearest.proposal.settings.items())
+    missed = min(
+        (constraint for constraint in rule.keep if constraint.evaluator in nearest.scores),
+        key=lambda constraint: constraint.slack(nearest.scores[constraint.evaluator][constraint.metric.name]),
+    )
+    value = nearest.scores[missed.evaluator][missed.metric.name]
+    return (
+        f"nothing at least {rule.min_saving:.0%} smaller holds; nearest of {len(looked)} looks: "
+        f"{nearest.proposal.compressor} {settings}, {nearest.bytes:,} bytes, {missed} but got {value:.4g}"
+    )
+
+
+def _slack(trial: Trial, constraints: Iterable[Constraint]) -> float:
+    """The smallest slack over all constraints; one whose evaluator was not asked counts as missed by far."""
+    slacks = [
+        constraint.slack(trial.scores[constraint.evaluator][constraint.metric.name])
+        if constraint.evaluator in trial.scores
+        else -100.0
+        for constraint in constraints
+    ]
+    return sum(slack for slack in slacks if slack < 0)

@@ -1,0 +1,279 @@
+"""The lines of a lock: what one says, how it is written, how many are indexed. Pure: text in, values out.
+
+A lock is a header and one line of JSON per settled content. Every line begins with what identifies it, so that sorting
+entries is sorting lines, and a merge of two locks is the union of their lines.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import re
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+from semcompress_plugin.errors import LockError
+from semcompress_plugin.types import Scores, Settings
+
+VERSION = 1
+HEADER = f'{{"format": "semcompress.lock", "version": {VERSION}}}'
+Relation = Literal["replaced", "beside", "kept"]
+
+_CONTENT = r'\{"sha256": "([0-9a-f]{64})", "bytes": \d+\}'
+_STRING = r'"[^"\\\n]*(?:\\.[^"\\\n]*)*"'
+# The named group is the identity of an entry; the rest is what was found about it.
+_LINE = re.compile(
+    rf'^(?P<key>\{{"original": {_CONTENT}, "output": {_CONTENT}, "relation": "(?:replaced|beside|kept)",'
+    rf' "policy": {_STRING}, "path": {_STRING}), "name": .*\}}$',
+    re.MULTILINE,
+)
+_CONFLICT = ("<<<<<<<", "|||||||", "=======", ">>>>>>>")
+_SURROGATE = re.compile("[\ud800-\udfff]")
+_SHA256 = re.compile("[0-9a-f]{64}")
+_SIGNIFICANT = 6
+
+
+@dataclass(frozen=True, slots=True)
+class Content:
+    """A content: its SHA-256 in hexadecimal and its size in bytes."""
+
+    sha256: str
+    bytes: int
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """A settled content.
+
+    ``relation``: the output *replaced* its original, lies *beside* it, or is the original itself, *kept* because
+    nothing smaller was found. ``path`` is where the output lay, relative to the lock, with ``/``; ``name`` and
+    ``mode`` (permission bits) are the original's. ``policy`` is the digest of what the user asked for; ``made_with``
+    holds name -> version of what decided. ``blob`` is the git id of a replaced original. ``looks`` is what the search
+    cost. ``generation`` counts lossy steps from the first original: 0 when kept, 1 as a rule, more only after
+    ``--allow-generation-loss``. Scores are kept to six significant digits.
+    """
+
+    original: Content
+    output: Content
+    relation: Relation
+    policy: str
+    path: str
+    name: str
+    mode: int = 0o644
+    blob: str | None = None
+    compressor: str | None = None
+    settings: Settings = field(default_factory=dict)
+    scores: Scores = field(default_factory=dict)
+    looks: int = 0
+    generation: int = 1
+    made_with: Mapping[str, str] = field(default_factory=dict)
+
+
+def parse(text: str, where: str) -> tuple[Entry, ...]:
+    """The entries of a lock, sorted, each once.
+
+    Raises LockError, naming ``where:line``, for conflict markers, damaged lines and a newer format.
+    """
+    index = Index()
+    index.add(sorted(_careful(text, where)))
+    return tuple(decode(line) for line in sorted(index.lines.values()))
+
+
+def render(entries: Iterable[Entry]) -> str:
+    """A lock's text: the same for the same entries in any order.
+
+    Of two entries with one identity the one whose line sorts last is taken.
+    """
+    index = Index()
+    index.add(sorted(map(encode, entries)))
+    return index.text()
+
+
+def encode(entry: Entry) -> str:
+    """One line, without its end."""
+    record = {
+        "original": {"sha256": entry.original.sha256, "bytes": entry.original.bytes},
+        "output": {"sha256": entry.output.sha256, "bytes": entry.output.bytes},
+        "relation": entry.relation,
+        "policy": entry.policy,
+        "path": entry.path,
+        "name": entry.name,
+        "mode": f"{entry.mode:o}",
+        "blob": entry.blob,
+        "compressor": entry.compressor,
+        "settings": {name: _number(value) for name, value in sorted(entry.settings.items())},
+        "scores": {
+            evaluator: {name: _number(value, _SIGNIFICANT) for name, value in sorted(metrics.items())}
+            for evaluator, metrics in sorted(entry.scores.items())
+        },
+        "looks": entry.looks,
+        "generation": entry.generation,
+        "made_with": dict(sorted(entry.made_with.items())),
+    }
+    text = json.dumps(record, ensure_ascii=False, allow_nan=False)
+    # names that are not UTF-8 arrive as lone surrogates, which no encoding writes
+    return _SURROGATE.sub(lambda match: f"\\u{ord(match[0]):04x}", text)
+
+
+def decode(line: str) -> Entry:
+    """The entry of one line. Raises ValueError when it is not one."""
+    try:
+        return _entry(json.loads(line))
+    except (KeyError, TypeError, AttributeError, RecursionError) as error:
+        raise ValueError(f"{type(error).__name__}: {error}") from error
+
+
+class Index:
+    """The lines of a lock by identity, and the identities by content. Lines are decoded when they are asked for."""
+
+    def __init__(self) -> None:
+        self.lines: dict[str, str] = {}
+        self._by_original: dict[str, list[str]] = {}
+        self._by_output: dict[str, list[str]] = {}
+
+    @classmethod
+    def load(cls, text: str, where: str) -> Index:
+        """Index a lock's text. Raises LockError as :func:`parse` does; a line that only looks right, when asked for."""
+        index = cls()
+        head, _, rest = text.partition("\n")
+        matches = list(_LINE.finditer(rest)) if head == HEADER else []
+        lines = [match[0] for match in matches]
+        if len(lines) == rest.count("\n") and lines == sorted(lines):
+            for match in matches:
+                index._put(match[1], match[2], match[3], match[0])
+        else:
+            index.add(sorted(_careful(text, where)))
+        return index
+
+    @classmethod
+    def salvage(cls, text: str) -> Index:
+        """Index whatever lines are whole, and pass over the rest (a journal's torn last line)."""
+        index = cls()
+        index.add(match[0] for match in _LINE.finditer(text) if _is_entry(match[0]))
+        return index
+
+    def add(self, lines: Iterable[str]) -> None:
+        """Take these lines, over those that have the same identity."""
+        for line in lines:
+            match = _LINE.fullmatch(line)
+            if match is None:
+                raise ValueError(f"not a line of a lock: {line[:80]}")
+            self._put(match[1], match[2], match[3], line)
+
+    def by_output(self, sha256: str) -> tuple[Entry, ...]:
+        return self._entries(self._by_output, sha256)
+
+    def by_original(self, sha256: str) -> tuple[Entry, ...]:
+        return self._entries(self._by_original, sha256)
+
+    def text(self) -> str:
+        return "\n".join([HEADER, *sorted(self.lines.values()), ""])
+
+    def _entries(self, index: Mapping[str, list[str]], sha256: str) -> tuple[Entry, ...]:
+        try:
+            return tuple(decode(self.lines[key]) for key in index.get(sha256, ()))
+        except ValueError as error:
+            raise LockError(f"the lock's line for {sha256} is damaged ({error}): take it from git again") from error
+
+    def _put(self, key: str, original: str, output: str, line: str) -> None:
+        if key not in self.lines:
+            self._by_original.setdefault(original, []).append(key)
+            self._by_output.setdefault(output, []).append(key)
+        self.lines[key] = line
+
+
+def _careful(text: str, where: str) -> list[str]:
+    """The lines, each checked by itself: slower, but able to say which one is wrong and what to do."""
+    lines: list[str] = []
+    headed = False
+    for number, line in enumerate(text.removeprefix("\ufeff").replace("\r\n", "\n").split("\n"), 1):
+        if line.startswith(_CONFLICT):
+            raise LockError(
+                f"{where}:{number}: a merge left conflict markers: delete the marker lines and keep all others, "
+                "then run again (a .gitattributes line 'semcompress.lock merge=union' spares you this)"
+            )
+        if not line.strip():
+            continue
+        try:
+            record = json.loads(line)
+            if not isinstance(record, dict):
+                raise ValueError("not an object")
+            if "format" in record:
+                _check_version(record, f"{where}:{number}")
+                headed = True
+                continue
+            entry = _entry(record)
+        except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
+            raise LockError(
+                f"{where}:{number}: not a line of a lock ({error}): take the file from git again, or delete this line"
+            ) from error
+        if not headed:
+            raise LockError(f"{where}:{number}: expected the header {HEADER} before this line: put it back")
+        lines.append(line if _LINE.fullmatch(line) else encode(entry))
+    return lines
+
+
+def _check_version(record: Mapping[str, Any], place: str) -> None:
+    if record["format"] != "semcompress.lock" or not isinstance(record.get("version"), int):
+        raise LockError(f"{place}: not the header of a semcompress lock; expected {HEADER}")
+    if record["version"] > VERSION:
+        raise LockError(
+            f"{place}: format {record['version']} is newer than this semcompress knows ({VERSION}): upgrade semcompress"
+        )
+
+
+def _is_entry(line: str) -> bool:
+    try:
+        decode(line)
+    except ValueError:
+        return False
+    return True
+
+
+def _entry(record: Mapping[str, Any]) -> Entry:
+    if record["relation"] not in ("replaced", "beside", "kept"):
+        raise ValueError(f"unknown relation {record['relation']!r}")
+    return Entry(
+        original=_content(record["original"]),
+        output=_content(record["output"]),
+        relation=record["relation"],
+        policy=_text(record["policy"]),
+        path=_text(record["path"]),
+        name=_text(record["name"]),
+        mode=int(_text(record["mode"]), 8),
+        blob=None if record["blob"] is None else _text(record["blob"]),
+        compressor=None if record["compressor"] is None else _text(record["compressor"]),
+        settings={name: _value(value) for name, value in record["settings"].items()},
+        scores={
+            evaluator: {name: _value(value) for name, value in metrics.items()}
+            for evaluator, metrics in record["scores"].items()
+        },
+        looks=int(record["looks"]),
+        generation=int(record["generation"]),
+        made_with={name: _text(version) for name, version in record["made_with"].items()},
+    )
+
+
+def _content(record: Mapping[str, Any]) -> Content:
+    if not _SHA256.fullmatch(record["sha256"]):
+        raise ValueError(f"not a SHA-256: {record['sha256']!r}")
+    return Content(record["sha256"], int(record["bytes"]))
+
+
+def _text(value: object) -> str:
+    if not isinstance(value, str):
+        raise ValueError(f"expected text, got {value!r}")
+    return value
+
+
+def _number(value: float, digits: int | None = None) -> float | int | str:
+    """As JSON has it: whole numbers without a fraction, and the numbers that JSON lacks as text."""
+    if not math.isfinite(value):
+        return str(float(value))
+    rounded = value if digits is None else float(f"{value:.{digits}g}")
+    return int(rounded) if float(rounded).is_integer() and abs(rounded) < 1e15 else float(rounded)
+
+
+def _value(value: float | str) -> float:
+    return float(value) if isinstance(value, str) else value

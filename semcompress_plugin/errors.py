@@ -1,0 +1,43 @@
+"""What users can cause. Anything else that escapes is our bug."""
+
+from __future__ import annotations
+
+
+class SemcompressError(Exception):
+    """Base of all errors that a user can cause and mend; its text is one line, or one line per finding."""
+
+
+class UsageError(SemcompressError):
+    """A command line that cannot be carried out (exit 2)."""
+
+
+class PolicyError(SemcompressError):
+    """A policy with mistakes; ``findings`` holds one ``file:line:column: text`` each."""
+
+    def __init__(self, findings: list[str]) -> None:
+        super().__init__("\n".join(findings))
+        self.findings = findings
+
+
+class PluginError(SemcompressError):
+    """A plugin that is unknown, doubled, broken or lacks its extra."""
+
+
+class ModelError(SemcompressError):
+    """A model file that is missing or is not the one that was shipped."""
+
+
+class LockError(SemcompressError):
+    """A lock that cannot be used: conflict markers, damaged lines, a newer format."""
+
+
+class OriginalsError(SemcompressError):
+    """An original that cannot be kept or brought back."""
+
+
+class ImageError(SemcompressError):
+    """A picture that is damaged, too large or not a picture: reported as failed; the others go on."""
+
+
+class UnsupportedImageError(ImageError):
+    """A sound picture that we would damage (animated, CMYK, 16-bit): reported as skipped."""

@@ -1,0 +1,37 @@
+"""The built-in evaluators as data; their code, and the model runtime, are imported when a policy uses them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from semcompress_plugin.evaluators import _classifier_metrics, _msssim_metrics
+from semcompress_plugin.hookspecs import hookimpl
+from semcompress_plugin.types import EvaluatorSpec
+
+_HERE = __name__
+
+
+@hookimpl
+def semcompress_evaluators() -> Iterable[EvaluatorSpec]:
+    return (
+        EvaluatorSpec(
+            "classifier",
+            "1",
+            "EfficientNet-Lite0 on ImageNet's 1000 classes, 224 px",
+            metrics=_classifier_metrics.METRICS,
+            factory=f"{_HERE}.classifier:ClassifierEvaluator",
+            options=_classifier_metrics.OPTIONS,
+            cost=12,
+            concurrent=True,
+        ),
+        EvaluatorSpec(
+            "msssim",
+            "1",
+            "multi-scale structural similarity on luma and chroma, at full size",
+            metrics=_msssim_metrics.METRICS,
+            factory=f"{_HERE}.msssim:MsssimEvaluator",
+            cost=60,
+            equal_sizes=True,
+            concurrent=True,
+        ),
+    )

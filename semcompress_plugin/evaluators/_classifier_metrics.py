@@ -1,0 +1,49 @@
+"""What the evaluator ``classifier`` measures and can be told, as data: imports nothing heavy."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from semcompress_plugin.types import Metric
+
+METRICS = (
+    Metric(
+        "top1_agreement",
+        "1 when the most probable class is the reference's, else 0",
+        higher_is_better=True,
+        transform="step",
+    ),
+    Metric(
+        "topk_overlap",
+        "share of the reference's k most probable classes that are among the candidate's",
+        higher_is_better=True,
+    ),
+    Metric(
+        "confidence_ratio",
+        "probability of the reference's top class, candidate / reference; above 1 when the reader is surer than before",
+        higher_is_better=True,
+        maximum=float("inf"),
+    ),
+    Metric(
+        "js_divergence",
+        "Jensen-Shannon divergence of the two distributions over all classes, 0 when they are the same",
+        higher_is_better=False,
+        unit="bit",
+        transform="log",
+    ),
+    Metric(
+        "feature_cosine",
+        "cosine of the angle between the two vectors of the network's penultimate layer",
+        higher_is_better=True,
+        transform="log1m",
+    ),
+)
+
+OPTIONS: Mapping[str, Any] = {
+    "view": {
+        "enum": ["center", "full", "both"],
+        "description": "the usual centre crop, the whole frame, or both, of which the worse counts",
+    },
+    "top_k": {"type": "integer", "minimum": 1, "maximum": 1000, "description": "the k of topk_overlap"},
+}

@@ -1,0 +1,57 @@
+"""The models that we ship: found, verified against their provenance, and opened in ONNX Runtime.
+
+Each is a pair of files under ``models/``: ``NAME.onnx`` and ``NAME.json``, which says where it comes from.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from pathlib import Path
+from typing import Any
+
+import onnxruntime
+
+from semcompress_plugin.errors import ModelError
+
+MODELS = Path(__file__).parent / "models"
+REINSTALL = "reinstall semcompress-plugin"
+ERRORS_ONLY = 3
+
+
+def provenance(name: str) -> dict[str, Any]:
+    """What is known of the model ``name``: at least ``version``, ``sha256``, ``bytes``, ``licence``, ``source``.
+
+    Raises :class:`ModelError` when it is not shipped or its provenance cannot be read.
+    """
+    path = MODELS / f"{name}.json"
+    try:
+        known = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise ModelError(f"{path}: cannot read the model's provenance ({error}): {REINSTALL}") from error
+    if not isinstance(known, dict) or "sha256" not in known:
+        raise ModelError(f"{path}: expected an object with the model's sha256: {REINSTALL}")
+    return known
+
+
+def load_session(name: str, threads: int = 1) -> onnxruntime.InferenceSession:
+    """Open the model ``name`` on the CPU, once its bytes have been found to be those that were shipped.
+
+    ``threads`` is how many threads one call of ``run`` may use; a session may be shared between threads.
+    Raises :class:`ModelError` when a file is missing, unreadable or does not have the recorded SHA-256.
+    """
+    expected = provenance(name)["sha256"]
+    path = MODELS / f"{name}.onnx"
+    try:
+        model = path.read_bytes()
+    except OSError as error:
+        raise ModelError(f"{path}: cannot read the model ({error}): {REINSTALL}") from error
+    got = hashlib.sha256(model).hexdigest()
+    if got != expected:
+        raise ModelError(f"{path}: expected sha256 {expected}, got {got}: {REINSTALL}")
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = threads
+    options.inter_op_num_threads = 1
+    options.log_severity_level = ERRORS_ONLY
+    # Opened from the bytes that were verified, not from the path: nobody can exchange the file in between.
+    return onnxruntime.InferenceSession(model, options, providers=["CPUExecutionProvider"])

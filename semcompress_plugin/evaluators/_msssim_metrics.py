@@ -1,0 +1,38 @@
+"""What the evaluator ``msssim`` measures, as data: imports nothing heavy."""
+
+from __future__ import annotations
+
+from semcompress_plugin.types import Metric
+
+METRICS = (
+    Metric(
+        "score",
+        "mean MS-SSIM of the whole picture, luma and the two chroma planes weighted 6:1:1; 1 when nothing changed",
+        higher_is_better=True,
+        transform="log1m",
+    ),
+    Metric(
+        "luma",
+        "MS-SSIM of the luma plane",
+        higher_is_better=True,
+        transform="log1m",
+    ),
+    Metric(
+        "chroma",
+        "MS-SSIM of the worse of the two chroma planes, at half resolution",
+        higher_is_better=True,
+        transform="log1m",
+    ),
+    Metric(
+        "worst_tile",
+        "the score of the worst of all tiles of 64 x 64 pixels, so that a small subject counts on a flat background",
+        higher_is_better=True,
+        transform="log1m",
+    ),
+    Metric(
+        "colour_shift",
+        "greatest change of a tile's mean in any plane, as a share of the whole range: what MS-SSIM hardly sees",
+        higher_is_better=False,
+        transform="log",
+    ),
+)

@@ -1,0 +1,325 @@
+"""Reads and replaces files so that each is, at any moment, the whole old one or the whole new one.
+
+New bytes are *staged* in a temporary file first and then renamed over the target. In a git repository they are staged
+in the git directory, where a crash leaves nothing that ``git status`` or ``git add`` could see; where that lies on
+another file system they are staged beside the target as ``.semcompress-*.tmp``. :func:`sweep` removes what a killed
+process left in either place.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import hashlib
+import os
+import secrets
+import shutil
+import stat
+import time
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from semcompress_plugin.errors import ImageError
+
+try:
+    import fcntl
+except ImportError:  # Windows has no flock; see _abandoned
+    fcntl = None  # type: ignore[assignment]  # the documented way to do without a module
+
+_PREFIX, _SUFFIX = ".semcompress-", ".tmp"
+_NOFOLLOW = getattr(os, "O_NOFOLLOW", 0)
+_BINARY = getattr(os, "O_BINARY", 0)
+# O_NONBLOCK: opening a FIFO must not wait for a writer
+_READ = os.O_RDONLY | _NOFOLLOW | _BINARY | getattr(os, "O_NONBLOCK", 0)
+_CREATE = os.O_RDWR | os.O_CREAT | os.O_EXCL | _NOFOLLOW | _BINARY
+_NO_HARD_LINKS = {errno.EPERM, errno.ENOTSUP, errno.EOPNOTSUPP, errno.ENOSYS, errno.EMLINK, errno.EXDEV}
+_SECONDS_UNTIL_ABANDONED = 3600.0
+
+
+@dataclass(frozen=True, slots=True)
+class Snapshot:
+    """A file as it was when it was read.
+
+    ``sha256`` is in hexadecimal. ``mode`` holds the permission bits. ``links`` counts the names the file has: with
+    more than one, replacing it leaves the others as they were.
+    """
+
+    path: Path
+    data: bytes = field(repr=False)
+    sha256: str
+    mode: int = 0o644
+    links: int = 1
+
+
+def digest(data: bytes) -> str:
+    """SHA-256 in hexadecimal."""
+    return hashlib.sha256(data).hexdigest()
+
+
+def read(path: Path) -> Snapshot:
+    """Read a regular file. Symbolic links are not followed, nothing is waited for.
+
+    Raises ImageError with the reason in one line, without the path.
+    """
+    if not _NOFOLLOW and path.is_symlink():
+        raise ImageError(_LINK)
+    try:
+        descriptor = os.open(path, _READ)
+    except OSError as error:
+        raise ImageError(_unreadable(path, error)) from error
+    try:
+        status = os.fstat(descriptor)
+        if not stat.S_ISREG(status.st_mode):
+            raise ImageError("is a folder" if stat.S_ISDIR(status.st_mode) else "is not a regular file")
+        with open(descriptor, "rb", buffering=0, closefd=False) as file:
+            data = file.read()
+    except OSError as error:
+        raise ImageError(_unreadable(path, error)) from error
+    finally:
+        os.close(descriptor)
+    return Snapshot(path, data, digest(data), stat.S_IMODE(status.st_mode), status.st_nlink)
+
+
+def replace(path: Path, data: bytes, expected: Snapshot, staging: Path | None = None, mode: int | None = None) -> None:
+    """Put ``data`` in the place of a file that still is as ``expected``; see :func:`stage`."""
+    with contextlib.closing(stage(path, data, expected, staging, mode)) as staged:
+        staged.commit()
+    sync([path.parent])
+
+
+def create(path: Path, data: bytes, *, overwrite: bool = False, mode: int | None = None, durable: bool = True) -> None:
+    """Write a file whole, making its folders. An existing one is an ImageError unless ``overwrite``.
+
+    Without ``durable`` a power failure may cost the new file's content: for what can be had again.
+    """
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise ImageError(_unwritable(error)) from error
+    with contextlib.closing(stage(path, data, mode=mode, durable=durable)) as staged:
+        staged.commit(overwrite=overwrite)
+    if durable:
+        sync([path.parent])
+
+
+def stage(
+    path: Path,
+    data: bytes,
+    expected: Snapshot | None = None,
+    staging: Path | None = None,
+    mode: int | None = None,
+    durable: bool = True,
+) -> Staged:
+    """Write ``data`` to disk, to be renamed to ``path`` by :meth:`Staged.commit`.
+
+    With ``expected`` an existing file is replaced, whose owner, group, mode and extended attributes are kept (``mode``
+    overrules); without, a new file is made. ``staging`` is the folder to stage in if it is on the same file system;
+    otherwise that is the target's own. Raises ImageError when the file is read-only, has changed, or when there is no
+    room or no permission; nothing is left behind then.
+    """
+    if expected is not None:
+        check(expected)
+    try:
+        folder = staging if staging is not None and _same_device(staging, path.parent) else path.parent
+        staged = Staged(path, expected, *_temporary(folder, 0o666 if expected is None else 0o600))
+    except OSError as error:
+        raise ImageError(_unwritable(error)) from error
+    try:
+        staged.fill(data, mode, durable)
+    except BaseException as error:
+        staged.close()
+        if isinstance(error, OSError):
+            raise ImageError(_unwritable(error)) from error
+        raise
+    return staged
+
+
+class Staged:
+    """Bytes that are safely on disk under a temporary name; :meth:`close` drops them unless they were committed."""
+
+    def __init__(self, path: Path, expected: Snapshot | None, descriptor: int, temporary: Path) -> None:
+        self.path = path
+        self._expected = expected
+        self._descriptor: int | None = descriptor
+        self._temporary: Path | None = temporary
+
+    def commit(self, *, overwrite: bool = False) -> None:
+        """Rename to the final name. Raises ImageError when the file there is not the expected one any more.
+
+        The folder is not synced: see :func:`sync`.
+        """
+        if self._temporary is None:
+            raise ValueError("committed twice")
+        if self._expected is not None:
+            check(self._expected)
+        try:
+            if self._expected is None and not overwrite:
+                _rename_new(self._temporary, self.path)
+            else:
+                if not fcntl:
+                    self._release()  # Windows does not rename open files
+                _rename_over(self._temporary, self.path)
+        except FileExistsError as error:
+            raise ImageError("would overwrite a file that is not ours: move it or exclude it") from error
+        except OSError as error:
+            raise ImageError(_unwritable(error)) from error
+        self._temporary = None
+
+    def close(self) -> None:
+        self._release()
+        if self._temporary is not None:
+            with contextlib.suppress(OSError):
+                self._temporary.unlink()
+            self._temporary = None
+
+    def fill(self, data: bytes, mode: int | None, durable: bool) -> None:
+        assert self._descriptor is not None and self._temporary is not None
+        with open(self._descriptor, "wb", closefd=False) as file:
+            file.write(data)
+        if self._expected is not None:
+            _take_after(self._expected.path, self._temporary)
+        if mode is not None:
+            self._temporary.chmod(mode)
+        if durable:
+            os.fsync(self._descriptor)
+
+    def _release(self) -> None:
+        if self._descriptor is not None:
+            os.close(self._descriptor)
+            self._descriptor = None
+
+
+def check(snapshot: Snapshot) -> None:
+    """Raise ImageError unless the file still has the same bytes and may be replaced."""
+    now = read(snapshot.path)
+    if now.sha256 != snapshot.sha256:
+        raise ImageError("has changed while it was looked at, so it was left alone: run again")
+    if not now.mode & stat.S_IWUSR:
+        raise ImageError("is read-only: make it writable (chmod u+w) to have it replaced")
+    if not os.access(snapshot.path.parent, os.W_OK):
+        raise ImageError("lies in a folder that cannot be written to")
+
+
+def remove(snapshot: Snapshot) -> None:
+    """Delete a file that still is as it was read."""
+    check(snapshot)
+    try:
+        snapshot.path.unlink()
+    except OSError as error:
+        raise ImageError(_unwritable(error)) from error
+
+
+def sync(folders: Iterable[Path]) -> None:
+    """Make renames in these folders last (a no-op where folders cannot be opened, as on Windows)."""
+    for folder in dict.fromkeys(folders):
+        with contextlib.suppress(OSError):
+            descriptor = os.open(folder, os.O_RDONLY)
+            try:
+                os.fsync(descriptor)
+            finally:
+                os.close(descriptor)
+
+
+def sweep(folders: Iterable[Path]) -> None:
+    """Delete the temporary files that killed processes left directly in these folders."""
+    for folder in dict.fromkeys(folders):
+        with contextlib.suppress(OSError), os.scandir(folder) as entries:
+            left = [entry for entry in entries if entry.name.startswith(_PREFIX) and entry.name.endswith(_SUFFIX)]
+            for entry in left:
+                with contextlib.suppress(OSError):
+                    if _abandoned(entry):
+                        os.unlink(entry.path)  # noqa: PTH108  # a scandir entry is no Path
+
+
+def _temporary(folder: Path, mode: int) -> tuple[int, Path]:
+    path = folder / f"{_PREFIX}{secrets.token_hex(8)}{_SUFFIX}"
+    descriptor = os.open(path, _CREATE, mode)
+    if fcntl:
+        with contextlib.suppress(OSError):  # tells other processes' sweep that we live
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    return descriptor, path
+
+
+def _abandoned(entry: os.DirEntry[str]) -> bool:
+    """Whether the process that made this temporary file is gone; without locks to ask, whether it is an hour old."""
+    if not entry.is_file(follow_symlinks=False):
+        return False
+    if not fcntl:
+        return time.time() - entry.stat(follow_symlinks=False).st_mtime > _SECONDS_UNTIL_ABANDONED
+    descriptor = os.open(entry.path, _READ)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    finally:
+        os.close(descriptor)
+    return True
+
+
+def _take_after(old: Path, new: Path) -> None:
+    """Give ``new`` the owner, group, mode and extended attributes of ``old``, as far as we may."""
+    before, after = old.lstat(), new.lstat()
+    if hasattr(os, "chown") and (before.st_uid, before.st_gid) != (after.st_uid, after.st_gid):
+        with contextlib.suppress(OSError):
+            os.chown(new, before.st_uid, before.st_gid, follow_symlinks=False)
+    shutil.copystat(old, new, follow_symlinks=False)
+    os.utime(new)  # the content is new: build tools and git must notice
+
+
+def _rename_over(temporary: Path, path: Path) -> None:
+    try:
+        os.replace(temporary, path)  # noqa: PTH105  # tests and fault injection patch os.replace
+    except OSError as error:
+        if error.errno != errno.EXDEV:
+            raise
+        # a bind mount or a quota: the same device number, yet no renaming from one to the other
+        beside = path.parent / f"{_PREFIX}{secrets.token_hex(8)}{_SUFFIX}"
+        try:
+            shutil.copy2(temporary, beside)
+            with beside.open("rb+") as file:
+                os.fsync(file.fileno())
+            os.replace(beside, path)  # noqa: PTH105
+        finally:
+            beside.unlink(missing_ok=True)
+        os.utime(path)
+        temporary.unlink()
+
+
+def _rename_new(temporary: Path, path: Path) -> None:
+    """Rename unless ``path`` exists; a hard link makes that one step where the file system has them."""
+    try:
+        os.link(temporary, path)
+    except OSError as error:
+        if error.errno not in _NO_HARD_LINKS:
+            raise
+        if os.path.lexists(path):
+            raise FileExistsError(errno.EEXIST, "exists", str(path)) from error
+        _rename_over(temporary, path)
+    else:
+        with contextlib.suppress(OSError):  # sweep will have it
+            temporary.unlink()
+
+
+def _same_device(one: Path, other: Path) -> bool:
+    try:
+        return one.stat().st_dev == other.stat().st_dev
+    except OSError:
+        return False
+
+
+_LINK = "is a symbolic link: name the file it points to"
+
+
+def _unreadable(path: Path, error: OSError) -> str:
+    if path.is_symlink():
+        return _LINK
+    if isinstance(error, FileNotFoundError):
+        return "does not exist"
+    if path.is_dir():
+        return "is a folder"
+    return f"cannot be read: {error.strerror or error}"
+
+
+def _unwritable(error: OSError) -> str:
+    return f"cannot be written: {error.strerror or error}"

@@ -1,0 +1,85 @@
+"""Finds the git repository of a folder without running git, and runs git where it must be run."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+from dataclasses import dataclass
+from pathlib import Path
+
+from semcompress_plugin.errors import OriginalsError
+
+# Hooks inherit these; they would point git at the repository of the hook instead of that of the picture.
+_INHERITED = (
+    "GIT_DIR",
+    "GIT_WORK_TREE",
+    "GIT_COMMON_DIR",
+    "GIT_INDEX_FILE",
+    "GIT_OBJECT_DIRECTORY",
+    "GIT_ALTERNATE_OBJECT_DIRECTORIES",
+    "GIT_NAMESPACE",
+    "GIT_PREFIX",
+)
+# No hooks, no helpers: nothing that a repository configures is run by us. Objects and refs reach the disk before we
+# go on, and are not deflated: pictures do not shrink that way, and git repacks them some day.
+_OPTIONS = (
+    "core.hooksPath=/dev/null",
+    "core.fsmonitor=false",
+    "core.fsync=objects,reference",
+    "core.looseCompression=0",
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Repository:
+    """``root`` is the working tree, ``common`` the git directory that all its worktrees share."""
+
+    root: Path
+    common: Path
+
+    @property
+    def state(self) -> Path:
+        """The folder for what we remember and never commit."""
+        return self.common / "semcompress"
+
+
+def find(folder: Path) -> Repository | None:
+    """The repository that ``folder`` lies in: the nearest ``.git`` at or above it (worktrees and submodules too)."""
+    here = Path(os.path.realpath(folder))
+    for root in (here, *here.parents):
+        if (common := _common_dir(root / ".git")) is not None:
+            return Repository(root, common)
+    return None
+
+
+def run(folder: Path, *arguments: str, input: bytes = b"") -> bytes:
+    """git's output, run in ``folder``. Raises OriginalsError with git's last line when it fails."""
+    environment = {name: value for name, value in os.environ.items() if name not in _INHERITED}
+    environment.update(LC_ALL="C", GIT_OPTIONAL_LOCKS="0", GIT_TERMINAL_PROMPT="0", GIT_NO_LAZY_FETCH="1")
+    options = [part for option in _OPTIONS for part in ("-c", option)]
+    command = ["git", "-C", str(folder), "--no-replace-objects", *options, *arguments]
+    try:
+        done = subprocess.run(command, input=input, capture_output=True, env=environment, check=False)
+    except FileNotFoundError as error:
+        raise OriginalsError("git is not on the PATH, but the originals are kept in this git repository") from error
+    if done.returncode:
+        lines = done.stderr.decode(errors="replace").strip().splitlines() or [f"exit {done.returncode}"]
+        raise OriginalsError(f"git {arguments[0]}: {lines[0]}")
+    return done.stdout
+
+
+def _common_dir(git: Path) -> Path | None:
+    try:
+        if git.is_file():  # a worktree or a submodule
+            word, _, target = git.read_text(encoding="utf-8", errors="surrogateescape").strip().partition(": ")
+            if word != "gitdir":
+                return None
+            git = git.parent / target
+        if not (git / "HEAD").is_file():
+            return None  # git passes by such folders too
+        pointer = git / "commondir"
+        if pointer.is_file():
+            git = git / pointer.read_text(encoding="utf-8", errors="surrogateescape").strip()
+    except OSError:
+        return None
+    return Path(os.path.realpath(git))

@@ -1,0 +1,226 @@
+"""The lock on disk, and the journal in the git directory that remembers what a forgotten lock would not.
+
+Both only ever gain lines: a content that was settled once stays settled, on every branch and after every restore.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import os
+import posixpath
+import stat
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import replace
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from semcompress_plugin import cache, files
+from semcompress_plugin.entries import Content, Entry, Index, encode, parse, render
+from semcompress_plugin.errors import ImageError, LockError
+
+if TYPE_CHECKING:
+    from filelock import BaseFileLock
+
+__all__ = ["NAME", "Content", "Entry", "Lock", "parse", "render"]
+
+NAME = "semcompress.lock"
+_PATIENCE_SECONDS = 120.0
+
+
+class Lock:
+    """The lock beside a policy.
+
+    ``state`` is the folder for what is never committed (:attr:`Repository.state`, or the folder of originals): the
+    journal, temporary files and the file that keeps two processes apart; without one there is no journal. ``root`` is
+    the folder that all locks which share the journal lie in. The lock is read when it is first asked.
+    """
+
+    def __init__(self, path: Path, state: Path | None = None, root: Path | None = None) -> None:
+        self.path = path
+        self.state = state
+        self._root = path.parent if root is None else root
+        self._missing: dict[str, Entry] = {}
+        self._guard: BaseFileLock | None = None
+
+    def by_output(self, sha256: str) -> tuple[Entry, ...]:
+        """What is known of a content that we wrote or kept; the lock's lines, else the journal's."""
+        return self._index.by_output(sha256) or self._recall(self._journal.by_output(sha256))
+
+    def by_original(self, sha256: str) -> tuple[Entry, ...]:
+        """What was made of a content; the lock's lines, else the journal's."""
+        return self._index.by_original(sha256) or self._recall(self._journal.by_original(sha256))
+
+    def settled(self, sha256: str, policy: str, path: Path | None = None) -> Entry | None:
+        """The entry that settles a content under the policy with this digest, or None if there is work to do.
+
+        Settled are: an output of this policy (replaced or kept); an output that lies beside its original, under
+        whatever policy, for it is never a picture to start from; and an original whose outputs all lie beside it at
+        ``path``, as large as we wrote them.
+        """
+        if found := _settling(self._index, sha256, policy, path):
+            return found[0]
+        if found := _settling(self._journal, sha256, policy, path):
+            return self._recall(found)[0]
+        return None
+
+    @property
+    def missing_from_lock(self) -> tuple[Entry, ...]:
+        """Entries that lookups found in the journal alone: a lock was forgotten. ``add`` puts them back."""
+        return tuple(self._missing.values())
+
+    def relative(self, path: Path) -> str:
+        """``path`` as entries spell it."""
+        return _posix(os.path.relpath(os.path.realpath(path.parent), os.path.realpath(self.path.parent)), path.name)
+
+    def add(self, entries: Sequence[Entry]) -> None:
+        """Write entries to the journal, then to the lock, beside whatever other processes have written meanwhile."""
+        if not entries:
+            return
+        with self.exclusive():
+            self._append_to_journal(entries)
+            text = self._read()
+            index = Index.load(text, str(self.path))
+            index.add(map(encode, entries))
+            if (new := index.text()) != text:
+                self._write(new)
+            self._index = index
+            for entry in entries:
+                self._missing.pop(encode(entry), None)
+
+    @contextlib.contextmanager
+    def exclusive(self) -> Iterator[None]:
+        """Keep other processes from writing what this lock guards. May be nested."""
+        import filelock  # takes a while to import, and a run with nothing to do has no need of it
+
+        try:
+            if self._guard is None:
+                self._guard_path.parent.mkdir(parents=True, exist_ok=True)
+                self._guard = filelock.FileLock(self._guard_path, timeout=_PATIENCE_SECONDS)
+            self._guard.acquire()
+        except filelock.Timeout as error:
+            raise LockError(f"{self.path}: another semcompress is writing here: wait for it, or end it") from error
+        except OSError as error:
+            raise LockError(f"{self._guard_path}: cannot be locked: {error.strerror or error}") from error
+        try:
+            yield
+        finally:
+            self._guard.release()
+
+    @cached_property
+    def _index(self) -> Index:
+        return Index.load(self._read(), str(self.path))
+
+    @cached_property
+    def _journal(self) -> Index:
+        try:
+            text = "" if self._journal_path is None else _decode(self._journal_path.read_bytes())
+        except FileNotFoundError:
+            text = ""
+        except OSError as error:
+            raise LockError(f"{self._journal_path}: cannot be read: {error.strerror}") from error
+        return Index.salvage(text)
+
+    @property
+    def _journal_path(self) -> Path | None:
+        return None if self.state is None else self.state / "journal"
+
+    @property
+    def _guard_path(self) -> Path:
+        if self.state is not None:
+            return self.state / "guard"
+        name = hashlib.sha256(os.fsencode(os.path.realpath(self.path))).hexdigest()
+        return cache.default_folder() / "guards" / name[:32]
+
+    @cached_property
+    def _prefix(self) -> str:
+        """This lock's folder as the journal's paths see it."""
+        return _posix(os.path.relpath(os.path.realpath(self.path.parent), os.path.realpath(self._root)))
+
+    def _recall(self, entries: Iterable[Entry]) -> tuple[Entry, ...]:
+        """Entries of the journal as this lock would have them, noted as missing from it."""
+        found = tuple(replace(entry, path=posixpath.relpath(entry.path, self._prefix)) for entry in entries)
+        self._missing.update((encode(entry), entry) for entry in found)
+        return found
+
+    def _append_to_journal(self, entries: Iterable[Entry]) -> None:
+        if self._journal_path is None:
+            return
+        lines = [
+            encode(replace(entry, path=posixpath.normpath(posixpath.join(self._prefix, entry.path))))
+            for entry in entries
+        ]
+        known = set(self._journal.lines.values())
+        new = "".join(line + "\n" for line in lines if line not in known)
+        if not new:
+            return
+        try:
+            with self._journal_path.open("ab") as file:
+                # a line that a crash cut off must not swallow the next
+                file.write(_encode("\n" + new if file.tell() else new))
+                file.flush()
+                os.fsync(file.fileno())
+        except OSError as error:
+            raise LockError(f"{self._journal_path}: cannot be written: {error.strerror}") from error
+        self._journal.add(lines)
+
+    def _read(self) -> str:
+        try:
+            status = self.path.lstat()
+        except FileNotFoundError:
+            return ""
+        except OSError as error:
+            raise LockError(f"{self.path}: cannot be read: {error.strerror}") from error
+        if not stat.S_ISREG(status.st_mode):
+            raise LockError(f"{self.path}: is not a regular file: the lock must be one")
+        try:
+            return _decode(self.path.read_bytes())
+        except OSError as error:
+            raise LockError(f"{self.path}: cannot be read: {error.strerror}") from error
+
+    def _write(self, text: str) -> None:
+        try:
+            if self.path.exists():
+                files.replace(self.path, _encode(text), files.read(self.path), staging=self.state)
+            else:
+                with contextlib.closing(files.stage(self.path, _encode(text), staging=self.state)) as staged:
+                    staged.commit()
+                files.sync([self.path.parent])
+        except ImageError as error:
+            raise LockError(f"{self.path}: {error}") from error
+
+
+def _settling(index: Index, sha256: str, policy: str, path: Path | None) -> tuple[Entry, ...]:
+    for entry in index.by_output(sha256):
+        if entry.policy == policy or entry.relation == "beside":
+            return (entry,)
+    if path is None:
+        return ()
+    beside = tuple(
+        entry for entry in index.by_original(sha256) if entry.relation == "beside" and entry.policy == policy
+    )
+    return beside if all(_lies_beside(path, entry) for entry in beside) else ()
+
+
+def _lies_beside(path: Path, entry: Entry) -> bool:
+    """Whether the output lies beside the original at ``path``, under the name it has there after a rename too."""
+    stem = entry.name.rsplit(".", 1)[0]
+    name = posixpath.basename(entry.path)
+    output = path.with_name(path.stem + name.removeprefix(stem)) if name.startswith(stem) else path.with_name(name)
+    try:
+        return output.stat().st_size == entry.output.bytes
+    except OSError:
+        return False
+
+
+def _posix(*parts: str) -> str:
+    return posixpath.normpath("/".join(parts).replace(os.sep, "/"))
+
+
+def _decode(data: bytes) -> str:
+    return data.decode("utf-8", "surrogateescape")
+
+
+def _encode(text: str) -> bytes:
+    return text.encode("utf-8", "surrogateescape")

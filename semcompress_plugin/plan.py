@@ -1,0 +1,178 @@
+"""Which policy, rule and lock govern each file, and what is already settled. Reads files; decides and writes nothing."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, replace
+from functools import cached_property
+from pathlib import Path
+
+from semcompress_plugin import files
+from semcompress_plugin.entries import Entry
+from semcompress_plugin.errors import ImageError, UsageError
+from semcompress_plugin.git import find as find_repository
+from semcompress_plugin.lock import NAME, Lock
+from semcompress_plugin.originals import Originals, open_originals
+from semcompress_plugin.policy import Policy, PolicyFinder, default_policy, load_policy
+from semcompress_plugin.registry import Registry
+from semcompress_plugin.types import Result, Rule
+from semcompress_plugin.walk import Found
+
+
+@dataclass(frozen=True, eq=False)
+class Domain:
+    """A policy with its lock and its originals: what governs one part of a tree."""
+
+    policy: Policy
+    in_place: bool = True
+
+    @cached_property
+    def originals(self) -> Originals:
+        return open_originals(
+            self.policy.root,
+            None if self.policy.originals == "git" else self.policy.originals,
+            needed=self.in_place,
+        )
+
+    @cached_property
+    def lock(self) -> Lock:
+        repository = find_repository(self.policy.root)
+        return Lock(self.policy.root / NAME, self.originals.state, repository.root if repository else None)
+
+
+@dataclass(frozen=True, slots=True)
+class Asset:
+    """A file that a rule governs. ``shown`` is its path for people."""
+
+    path: Path
+    shown: str
+    domain: Domain
+    rule: Rule
+
+
+@dataclass(frozen=True, slots=True)
+class Pending:
+    """A picture that is to be looked at. Its bytes are read again then: thousands may be pending.
+
+    ``outdated`` is our own output, settled under another policy (or by older versions, when refreshing). ``known`` are
+    entries of this very original under this very rule: what was found then is tried first.
+    """
+
+    asset: Asset
+    sha256: str
+    bytes: int
+    outdated: Entry | None = None
+    known: tuple[Entry, ...] = ()
+
+
+class Domains:
+    """Finds the domain of a path: one for everything with ``policy``, else that of the nearest policy.
+
+    Without any policy, files named one by one are governed by preset ``web``; where ``default`` is given, it governs
+    whatever no policy does.
+    """
+
+    def __init__(
+        self, registry: Registry, policy: Path | None = None, top: Path | None = None, in_place: bool = True
+    ) -> None:
+        self.registry, self.top, self.in_place = registry, top, in_place
+        self.only = None if policy is None else self._load(policy)
+        self._by_policy: dict[Path, Domain] = {}
+        self._finders: dict[Path, PolicyFinder] = {}
+        self._repositories: dict[Path, Path | None] = {}
+
+    def of(self, path: Path, named: bool) -> Domain | None:
+        """The domain that governs ``path``, or None."""
+        if self.only is not None:
+            return self.only
+        repository = self._repository(path.parent)
+        top = self.top or repository or Path(path.anchor)
+        finder = self._finders.setdefault(top, PolicyFinder(top))
+        if (found := finder.of_file(path)) is not None:
+            if found not in self._by_policy:
+                self._by_policy[found] = self._load(found)
+            return self._by_policy[found]
+        if not named and self.top is None:
+            return None
+        root = self.top or repository or path.parent
+        if root not in self._by_policy:
+            self._by_policy[root] = Domain(default_policy(self.registry, root), self.in_place)
+        return self._by_policy[root]
+
+    def used(self) -> list[Domain]:
+        """Every domain that has been asked for so far."""
+        return [self.only] if self.only is not None else list(self._by_policy.values())
+
+    def _load(self, path: Path) -> Domain:
+        # read as the user would spell it, since errors repeat that; but the folder must not depend on where we are
+        policy = load_policy(Path(os.path.relpath(path)), self.registry)
+        return Domain(replace(policy, root=Path(os.path.abspath(path)).parent), self.in_place)  # noqa: PTH100
+
+    def _repository(self, folder: Path) -> Path | None:
+        if folder not in self._repositories:
+            repository = find_repository(folder)
+            self._repositories[folder] = None if repository is None else repository.root
+        return self._repositories[folder]
+
+
+def assets(found: Iterable[Found], domains: Domains, base: Path) -> Iterator[Asset | Result]:
+    """Each file's Asset, or a Result where nothing is to be done with it.
+
+    Raises UsageError when nothing was found to govern a whole folder (design: a folder without a policy is exit 2).
+    """
+    for item in found:
+        path = Path(os.path.abspath(item.path))  # noqa: PTH100  # Path.resolve would follow links
+        shown = _shown(path, base)
+        if item.error is not None:
+            yield Result(shown, "failed", 0, 0, reason=item.error)
+            continue
+        domain = domains.of(path, item.named)
+        if domain is None:
+            raise UsageError(
+                f"{shown}: no policy governs it: write one (`semcompress init`), or name pictures one by one "
+                "to use preset web"
+            )
+        rule = _rule(path, domain.policy)
+        if rule is None or rule.skip:
+            size = path.stat().st_size
+            reason = "no rule matches" if rule is None else None
+            yield Result(shown, "skipped", size, size, rule=rule and rule.name, reason=reason if item.named else None)
+            continue
+        yield Asset(path, shown, domain, rule)
+
+
+def pending(asset: Asset, refresh: dict[str, str] | None = None) -> Pending | Result:
+    """What is to be done about ``asset``: a Result when it is settled or cannot be read.
+
+    ``refresh`` are versions of what decides: what others have made is then outdated too.
+    """
+    try:
+        snapshot = files.read(asset.path)
+    except ImageError as error:
+        return Result(asset.shown, "failed", 0, 0, asset.rule.name, reason=str(error))
+    lock, digest, size = asset.domain.lock, asset.rule.digest, len(snapshot.data)
+    settled = lock.settled(snapshot.sha256, digest, asset.path)
+    if settled is not None and (refresh is None or settled.relation == "beside" or _current(settled, refresh)):
+        return Result(asset.shown, "unchanged", size, size, asset.rule.name)
+    ours = [entry for entry in lock.by_output(snapshot.sha256) if entry.relation == "replaced"]
+    known = [
+        entry
+        for entry in lock.by_original(snapshot.sha256)
+        if entry.policy == digest and entry.relation != "kept" and (refresh is None or _current(entry, refresh))
+    ]
+    return Pending(asset, snapshot.sha256, size, ours[0] if ours else None, tuple(known))
+
+
+def _current(entry: Entry, versions: dict[str, str]) -> bool:
+    return all(versions.get(name) == version for name, version in entry.made_with.items())
+
+
+def _rule(path: Path, policy: Policy) -> Rule | None:
+    if not path.is_relative_to(policy.root):
+        return None
+    return policy.rule_for(path.relative_to(policy.root).as_posix())
+
+
+def _shown(path: Path, base: Path) -> str:
+    return path.relative_to(base).as_posix() if path.is_relative_to(base) else str(path)

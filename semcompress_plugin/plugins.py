@@ -1,0 +1,136 @@
+"""The plugin manager: built-ins and installed distributions come in through the same door.
+
+Entry points of the group ``semcompress`` name modules or objects with hook implementations. The environment variable
+``SEMCOMPRESS_PLUGINS`` restricts them: empty loads the built-ins only, a comma-separated list loads the entry points
+of those names.
+"""
+
+from __future__ import annotations
+
+import difflib
+import os
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from importlib.metadata import EntryPoint, entry_points, version
+from typing import Any
+
+import pluggy
+
+from semcompress_plugin import hookspecs
+from semcompress_plugin.errors import PluginError
+
+BUILT_INS = ("semcompress_plugin.compressors", "semcompress_plugin.evaluators")
+DISTRIBUTION = "semcompress-plugin"
+
+
+@dataclass(frozen=True, slots=True)
+class Provider:
+    """Who brought a plugin: a distribution and its version, as errors name it."""
+
+    distribution: str
+    version: str
+
+    def __str__(self) -> str:
+        return f"{self.distribution} {self.version}".strip()
+
+
+@dataclass(frozen=True, slots=True)
+class Broken:
+    """A third-party plugin that could not be loaded, and why."""
+
+    entry_point: str
+    provider: Provider
+    reason: str
+
+    def __str__(self) -> str:
+        return f"plugin {self.entry_point!r} of {self.provider} cannot be loaded: {self.reason}"
+
+
+class Plugins:
+    """The loaded plugins, in the order: built-ins, then entry points by distribution and name."""
+
+    def __init__(self, found: Iterable[EntryPoint] | None = None) -> None:
+        self.manager = pluggy.PluginManager(hookspecs.PROJECT)
+        self.manager.add_hookspecs(hookspecs)
+        self.broken: list[Broken] = []
+        self._providers: dict[int, Provider] = {}
+        ours = Provider(DISTRIBUTION, version(DISTRIBUTION))
+        for name in BUILT_INS:
+            self._register(__import__(name, fromlist=["_"]), name, ours)
+        for entry_point in sorted(_wanted(found), key=lambda e: (_provider(e).distribution, e.name)):
+            self._load(entry_point)
+
+    def register(self, plugin: object, name: str, provider: Provider | None = None) -> None:
+        """Add a plugin object by hand, as tests and notebooks do."""
+        self._register(plugin, name, provider or Provider(name, ""))
+
+    def offers(self, hook: str) -> Iterator[tuple[Provider, Any]]:
+        """Every spec that implementations of ``hook`` offer, with who offers it.
+
+        Implementations are called one by one, since pluggy's merged result forgets whose is whose. One that raises
+        is recorded as broken.
+        """
+        for implementation in getattr(self.manager.hook, hook).get_hookimpls():
+            provider = self._providers[id(implementation.plugin)]
+            try:
+                offered = list(implementation.function())
+            except Exception as error:  # a stranger's code: whatever it raises must not take the others down
+                if provider.distribution == DISTRIBUTION:
+                    raise
+                self.broken.append(Broken(implementation.plugin_name, provider, _reason(error)))
+                continue
+            for spec in offered:
+                yield provider, spec
+
+    def _load(self, entry_point: EntryPoint) -> None:
+        provider = _provider(entry_point)
+        try:
+            plugin = entry_point.load()
+        except Exception as error:  # import time of a stranger's module: anything can happen there
+            self.broken.append(Broken(entry_point.name, provider, _reason(error)))
+            return
+        self._register(plugin, entry_point.name, provider)
+
+    def _register(self, plugin: object, name: str, provider: Provider) -> None:
+        self._providers[id(plugin)] = provider
+        try:
+            self.manager.register(plugin, name)
+            self.manager.check_pending()
+        except ValueError as error:
+            raise PluginError(f"plugin {name!r} of {provider} is registered twice: {error}") from error
+        except pluggy.PluginValidationError as error:
+            raise PluginError(self._misspelt(name, provider, error)) from error
+
+    def _misspelt(self, name: str, provider: Provider, error: pluggy.PluginValidationError) -> str:
+        known = [hook for hook in dir(hookspecs) if hook.startswith("semcompress_")]
+        unknown = [hook for hook in vars(self.manager.hook) if hook.startswith("semcompress_") and hook not in known]
+        near = [close for hook in unknown for close in difflib.get_close_matches(hook, known, 1)]
+        if not unknown:
+            return f"plugin {name!r} of {provider} does not fit its hook: {error}"
+        hint = f"did you mean {near[0]!r}?" if near else f"known hooks: {', '.join(known)}"
+        return f"plugin {name!r} of {provider} implements the unknown hook {unknown[0]!r}; {hint}"
+
+
+def _wanted(found: Iterable[EntryPoint] | None) -> list[EntryPoint]:
+    names = os.environ.get("SEMCOMPRESS_PLUGINS")
+    if names is not None and not names.strip():
+        return []
+    every = list(entry_points(group=hookspecs.PROJECT) if found is None else found)
+    if names is None:
+        return every
+    chosen = {name.strip() for name in names.split(",") if name.strip()}
+    if missing := chosen - {entry_point.name for entry_point in every}:
+        known = ", ".join(sorted(entry_point.name for entry_point in every)) or "none"
+        raise PluginError(f"SEMCOMPRESS_PLUGINS names {', '.join(sorted(missing))}; installed plugins: {known}")
+    return [entry_point for entry_point in every if entry_point.name in chosen]
+
+
+def _provider(entry_point: EntryPoint) -> Provider:
+    if entry_point.dist is None:
+        return Provider(entry_point.value, "")
+    return Provider(entry_point.dist.name, entry_point.dist.version)
+
+
+def _reason(error: BaseException) -> str:
+    first_line = next(iter(str(error).splitlines()), "")
+    return f"{type(error).__name__}: {first_line}".rstrip(": ")

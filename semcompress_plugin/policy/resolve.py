@@ -1,0 +1,161 @@
+"""From a policy's text to rules: read, check against the schema, fill presets in, judge what depends on two places."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import replace
+from typing import Any, NamedTuple
+
+from semcompress_plugin.errors import PluginError, PolicyError
+from semcompress_plugin.policy import presets
+from semcompress_plugin.policy.body import Body
+from semcompress_plugin.policy.check import Checker
+from semcompress_plugin.policy.digest import digest
+from semcompress_plugin.policy.match import problem
+from semcompress_plugin.policy.nodes import Finding, Node, read
+from semcompress_plugin.policy.schema import MAX_PIXELS, VERSION, Known, preset_schema, schema
+from semcompress_plugin.types import EvaluatorUse, Rule
+
+EVERYTHING = ("*",)
+
+
+class Parsed(NamedTuple):
+    """What a policy's text asks for. ``originals`` is None when it does not say."""
+
+    rules: tuple[Rule, ...]
+    originals: str | None
+    max_pixels: int
+
+
+def parse(data: bytes, source: str, registry: Known) -> Parsed:
+    """What a policy's text (UTF-8) asks for; ``source`` is what errors call it.
+
+    Raises PolicyError with everything that is wrong with it.
+    """
+    document, findings = read(data)
+    if document is None:
+        raise _error(source, findings)
+    version = document["version"]
+    if version is not None and type(version.value) is int and version.value > VERSION:
+        said = f"version: expected at most {VERSION}, got {version.value}: install a semcompress that knows it"
+        raise _error(source, [version.finding(said)])
+    checker = Checker(lambda noun, name: _unknown(registry, noun, name))
+    checker.check(document, schema(registry))
+    parsed = _Policy(document, registry, checker).parsed()
+    if findings or checker.findings:
+        raise _error(source, findings + checker.findings)
+    return parsed
+
+
+class _Policy:
+    """A policy's document. Faults go to the checker; values are of use only when it found none.
+
+    What the checker holds bad already is passed over, so that everything else is still judged.
+    """
+
+    def __init__(self, document: Node, registry: Known, checker: Checker) -> None:
+        self._document = document
+        self._registry = registry
+        self._checker = checker
+        entries = document["evaluators"]
+        self._entries: Mapping[str, Node] = entries.value if entries and isinstance(entries.value, dict) else {}
+        self._uses = {use.name: use for use in self._evaluators()}
+        self._presets: dict[str, tuple[dict[str, float], dict[str, Any]]] = {}
+        self._named: dict[str, Node] = {}
+
+    def parsed(self) -> Parsed:
+        originals, limits, rules = (self._good(self._document[key]) for key in ("originals", "limits", "rules"))
+        pixels = self._good(limits["max_pixels"]) if limits else None
+        max_pixels = pixels.value if pixels else MAX_PIXELS
+        if self._document["rules"] is None:
+            whole = Node({}, self._document.line, self._document.column)
+            found = [self._rule(whole, "all", EVERYTHING, "")]
+        else:
+            found = list(self._rules(rules)) if rules else []
+        place = originals.value if originals else None
+        return Parsed(tuple(replace(rule, max_pixels=int(max_pixels)) for rule in found), place, int(max_pixels))
+
+    def _evaluators(self) -> Iterator[EvaluatorUse]:
+        for name, node in self._entries.items():
+            use = node["use"]
+            if isinstance(node.value, dict) and (use is None or self._good(use)):
+                options = dict(node.plain())
+                plugin = options.pop("use", name)
+                if plugin in self._registry.evaluators:
+                    yield EvaluatorUse(name, plugin, options)
+
+    def _rules(self, rules: Node) -> Iterator[Rule]:
+        for index, node in enumerate(rules.value):
+            if isinstance(node.value, dict):
+                path = f"rules[{index}]."
+                files = tuple(self._files(node, f"{path}files"))
+                yield self._rule(node, self._name(node, f"{path}name"), files, path)
+
+    def _name(self, rule: Node, path: str) -> str:
+        name = self._good(rule["name"])
+        if name is None:
+            return ""
+        if not name.value.isprintable():
+            self._checker.fault(name, path, f"expected printable text, got {name.value!r}")
+        first = self._named.setdefault(name.value, name)
+        if first is not name:
+            self._checker.fault(name, path, f"two rules are called {name.value!r}, the first in line {first.line}")
+        return str(name.value)
+
+    def _files(self, rule: Node, path: str) -> Iterator[str]:
+        files = self._good(rule["files"])
+        patterns = [child for child in files.value if self._good(child)] if files else []
+        for index, pattern in enumerate(patterns):
+            if said := problem(pattern.value):
+                self._checker.fault(pattern, f"{path}[{index}]", f"{said}, got {pattern.value!r}")
+            yield pattern.value
+        if files and patterns and all(pattern.value.startswith("!") for pattern in patterns):
+            said = "expected a pattern that takes files in, got only such as take out (!)"
+            self._checker.fault(files, path, said)
+
+    def _rule(self, node: Node, name: str, files: tuple[str, ...], path: str) -> Rule:
+        written = self._good(node["preset"]) or self._good(self._document["preset"])
+        preset = written.value if written else presets.DEFAULT
+        knobs, defaults = self._preset(preset)
+        body = Body(self._registry, self._checker, self._uses, frozenset(self._entries), knobs)
+        fields = defaults | body.fields(node, path)
+        body.check_formats(node, fields["compress"], path)
+        skip = node["skip"]
+        rule = Rule(name, files, skip is not None and skip.value is True, preset, **fields)
+        if self._checker.findings:
+            return rule
+        used = {use.name: self._entries[use.name].plain() for use in rule.evaluators if use.name in self._entries}
+        return replace(rule, digest=digest(node.plain(), preset, used))
+
+    def _preset(self, name: str) -> tuple[dict[str, float], dict[str, Any]]:
+        """A preset's values for knobs, and the fields of a rule that it fills in."""
+        if name not in self._presets:
+            path, node = presets.load(name)
+            checker = Checker()
+            checker.check(node, preset_schema(self._registry))
+            given = node["knobs"]
+            knobs: dict[str, float] = given.plain() if given else {}
+            fields = Body(self._registry, checker, self._uses, knobs=knobs).fields(node, "")
+            if checker.findings:
+                raise _error(str(path), checker.findings)
+            self._presets[name] = knobs, fields
+        return self._presets[name]
+
+    def _good(self, node: Node | None) -> Node | None:
+        return None if node is None or id(node) in self._checker.bad else node
+
+
+def _error(source: str, findings: list[Finding]) -> PolicyError:
+    return PolicyError([f"{source}:{line}:{column}: {text}" for line, column, text in sorted(set(findings))])
+
+
+def _unknown(registry: Known, noun: str, name: str) -> str | None:
+    """The registry's words for an unknown plugin: it knows which plugins are there but cannot be loaded."""
+    try:
+        if noun == "compressor":
+            registry.compressor(name)
+        elif noun == "evaluator":
+            registry.evaluator(name)
+    except PluginError as error:
+        return str(error)
+    return None

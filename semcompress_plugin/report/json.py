@@ -1,0 +1,86 @@
+"""The report as one JSON object (docs/report.md has its schema)."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict
+from typing import Any
+
+from semcompress_plugin.report import totals
+from semcompress_plugin.types import Result
+
+
+def report(results: Sequence[Result], seconds: float) -> str:
+    """``{"results": […], "totals": {…}}``, sorted by path."""
+    ordered = sorted(results, key=lambda result: result.path)
+    return dumps({"results": [asdict(result) for result in ordered], "totals": asdict(totals(ordered, seconds))})
+
+
+def dumps(value: Mapping[str, Any]) -> str:
+    """JSON for standard output. Names of files that are not UTF-8 are escaped, not refused."""
+    return json.dumps(value, indent=2, default=dict)
+
+
+SCHEMA: dict[str, Any] = {
+    "$schema": "https://json-schema.org/draft/2020-12/schema",
+    "type": "object",
+    "required": ["results", "totals"],
+    "additionalProperties": False,
+    "properties": {
+        "results": {
+            "type": "array",
+            "items": {
+                "type": "object",
+                "required": ["path", "status", "before", "after", "rule", "outputs", "looks", "reason"],
+                "additionalProperties": False,
+                "properties": {
+                    "path": {"type": "string"},
+                    "status": {"enum": ["compressed", "unchanged", "skipped", "failed"]},
+                    "before": {"type": "integer", "minimum": 0},
+                    "after": {"type": "integer", "minimum": 0},
+                    "rule": {"type": ["string", "null"]},
+                    "looks": {"type": "integer", "minimum": 0},
+                    "reason": {"type": ["string", "null"]},
+                    "outputs": {
+                        "type": "array",
+                        "items": {
+                            "type": "object",
+                            "required": ["path", "compressor", "settings", "bytes", "scores"],
+                            "additionalProperties": False,
+                            "properties": {
+                                "path": {"type": "string"},
+                                "compressor": {"type": "string"},
+                                "settings": {"type": "object", "additionalProperties": {"type": "number"}},
+                                "bytes": {"type": "integer", "minimum": 1},
+                                "scores": {
+                                    "type": "object",
+                                    "additionalProperties": {
+                                        "type": "object",
+                                        "additionalProperties": {"type": "number"},
+                                    },
+                                },
+                            },
+                        },
+                    },
+                },
+            },
+        },
+        "totals": {
+            "type": "object",
+            "required": [
+                "files", "compressed", "unchanged", "skipped", "failed", "before", "after", "looks", "seconds",
+            ],
+            "additionalProperties": False,
+            "properties": {
+                **{
+                    name: {"type": "integer", "minimum": 0}
+                    for name in (
+                        "files", "compressed", "unchanged", "skipped", "failed", "before", "after", "looks",
+                    )
+                },
+                "seconds": {"type": "number", "minimum": 0},
+            },
+        },
+    },
+}  # fmt: skip

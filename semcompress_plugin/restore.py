@@ -1,0 +1,79 @@
+"""Brings back the very bytes, name and mode that a picture had before it was replaced."""
+
+from __future__ import annotations
+
+import posixpath
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+
+from semcompress_plugin import files
+from semcompress_plugin.entries import Entry
+from semcompress_plugin.errors import ImageError, OriginalsError
+from semcompress_plugin.files import Snapshot
+from semcompress_plugin.lock import Lock
+from semcompress_plugin.originals import Originals
+
+
+@dataclass(frozen=True, slots=True)
+class Restoration:
+    """One picture: what lies there now, the entry that tells of its original, and where that belongs.
+
+    Without an entry there is nothing to restore, and ``reason`` says why.
+    """
+
+    path: Path
+    snapshot: Snapshot | None = None
+    entry: Entry | None = None
+    target: Path | None = None
+    reason: str | None = None
+
+
+def plan_restore(paths: Iterable[Path], lock: Lock) -> list[Restoration]:
+    """What can be restored among the files at ``paths`` (for ``--all``: every picture of the tree)."""
+    return [_plan(path, lock) for path in paths]
+
+
+def restore(plan: Restoration, lock: Lock, originals: Originals) -> str | None:
+    """Carry out one restoration; None, or the reason why the file was left as it was.
+
+    The lock keeps its lines: they speak of contents, not of files, and the original is not among the outputs, so that
+    a later run compresses it again unless the policy says otherwise.
+    """
+    if plan.snapshot is None or plan.entry is None or plan.target is None:
+        return plan.reason
+    try:
+        data = originals.get(plan.entry)
+        if plan.target == plan.path:
+            files.replace(plan.path, data, plan.snapshot, staging=lock.state, mode=plan.entry.mode)
+        else:
+            files.check(plan.snapshot)
+            files.create(plan.target, data, mode=plan.entry.mode)
+            files.remove(plan.snapshot)
+            files.sync([plan.path.parent])
+    except (ImageError, OriginalsError) as error:
+        return str(error)
+    return None
+
+
+def _plan(path: Path, lock: Lock) -> Restoration:
+    try:
+        snapshot = files.read(path)
+    except ImageError as error:
+        return Restoration(path, reason=str(error))
+    entries = lock.by_output(snapshot.sha256)
+    replaced = [entry for entry in entries if entry.relation == "replaced"]
+    if not replaced:
+        reason = "is its own original" if entries else "is nothing that semcompress wrote"
+        return Restoration(path, snapshot, reason=reason)
+    here = lock.relative(path)
+    # two originals may have become one output: the one that lay here, else one of the same name, is meant
+    entry = min(replaced, key=lambda entry: (entry.path != here, posixpath.basename(entry.path) != path.name))
+    return Restoration(path, snapshot, entry, path.with_name(_name(entry, path)))
+
+
+def _name(entry: Entry, path: Path) -> str:
+    """The original's name; a file that was renamed since keeps its new name, with the original's extension."""
+    if path.name == posixpath.basename(entry.path):
+        return entry.name
+    return path.stem + Path(entry.name).suffix

@@ -1,0 +1,168 @@
+"""Many pictures at once: interleaves their searches over threads, so that evaluators see batches.
+
+Encoders, decoders and model sessions release Python's lock, so one process with threads uses every core and needs
+one copy of each model. Memory is bounded by the pixels in flight, whatever the number of pictures.
+"""
+
+from __future__ import annotations
+
+import os
+import queue
+from collections import defaultdict, deque
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass, field
+from typing import Any, Generic, TypeVar
+
+from semcompress_plugin.engine import Observe, Rounds
+from semcompress_plugin.types import Reference
+from semcompress_plugin.workshop import Workshop, identity
+
+Key = TypeVar("Key")
+Answer = TypeVar("Answer")
+
+PIXELS_IN_FLIGHT = 24_000_000
+"""No further picture is begun while those in work have more pixels; one is always allowed."""
+
+
+@dataclass(frozen=True, slots=True)
+class Job(Generic[Key, Answer]):
+    """One picture: how to load it (in a worker thread) and what to find out about it."""
+
+    key: Key
+    load: Callable[[], Reference]
+    study: Callable[[Reference], Rounds[Answer]]
+
+
+@dataclass(frozen=True, slots=True)
+class Done(Generic[Key, Answer]):
+    """What became of a job: an answer, or the exception that ended it."""
+
+    key: Key
+    answer: Answer | None = None
+    error: Exception | None = None
+
+
+@dataclass(slots=True, eq=False)
+class _Active:
+    """A job in work: its generator, and the results of the current round as they come in."""
+
+    job: Job[Any, Any]
+    pixels: int = 0
+    rounds: Rounds[Any] | None = None
+    results: list[object] = field(default_factory=list)
+    missing: int = 0
+    error: BaseException | None = None
+
+
+_Slot = tuple[_Active, int]
+"""Where a result belongs: the job, and the place in its current round."""
+
+
+def available_cores() -> int:
+    """Cores this process may use, which in a container is often fewer than the machine has."""
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
+
+
+class Runner:
+    """Runs jobs on ``threads`` worker threads; results come in the order in which they finish."""
+
+    def __init__(self, workshop: Workshop, threads: int | None = None) -> None:
+        self.workshop = workshop
+        self.threads = threads or available_cores()
+
+    def run(self, jobs: Iterable[Job[Key, Answer]]) -> Iterator[Done[Key, Answer]]:
+        """Yield a Done for every job. A job's exception ends that job only."""
+        pool = ThreadPoolExecutor(self.threads, thread_name_prefix="semcompress")
+        try:
+            yield from _Run(self.workshop, pool, self.threads, iter(jobs)).finish()
+        finally:  # also when the caller stops listening or ^C interrupts
+            pool.shutdown(wait=True, cancel_futures=True)
+
+
+class _Run:
+    def __init__(self, workshop: Workshop, pool: ThreadPoolExecutor, threads: int, jobs: Iterator[Any]) -> None:
+        self.workshop, self.pool, self.threads, self.jobs = workshop, pool, threads, jobs
+        self.active: set[_Active] = set()
+        self.running = 0
+        self.finished: queue.SimpleQueue[tuple[list[_Slot], Future[list[Any]]]] = queue.SimpleQueue()
+        self.unseen: dict[tuple[str, str], deque[tuple[_Slot, Observe]]] = defaultdict(deque)
+        # enough pictures in work that a batch fills while the encoders of others are busy
+        self.most = 4 * threads + 4
+
+    def finish(self) -> Iterator[Done[Any, Any]]:
+        while True:
+            self._begin()
+            if not self.active:
+                return
+            self._hand_over_batches()
+            slots, future = self.finished.get()
+            self.running -= 1
+            error = future.exception()
+            results = [None] * len(slots) if error else future.result()
+            for (active, index), result in zip(slots, results, strict=True):
+                active.missing -= 1
+                active.results[index] = result
+                active.error = active.error or error
+                if active.missing == 0 and (done := self._advance(active)):
+                    self.active.discard(active)
+                    yield done
+
+    def _begin(self) -> None:
+        """Start loading further pictures while there is room."""
+        while (
+            len(self.active) < self.most
+            and sum(active.pixels for active in self.active) < PIXELS_IN_FLIGHT
+            and sum(active.rounds is None for active in self.active) < self.threads
+            and (job := next(self.jobs, None)) is not None
+        ):
+            active = _Active(job, results=[None], missing=1)
+            self.active.add(active)
+            self._submit([(active, 0)], _single(job.load))
+
+    def _advance(self, active: _Active) -> Done[Any, Any] | None:
+        """Send a finished round's results on; a Done when that was the last."""
+        try:
+            if active.error is not None:
+                raise active.error
+            if active.rounds is None:
+                (reference,) = active.results
+                assert isinstance(reference, Reference)
+                active.pixels = reference.image.width * reference.image.height
+                active.rounds = active.job.study(reference)
+                tasks = next(active.rounds)
+            else:
+                tasks = active.rounds.send(active.results)
+        except StopIteration as stop:
+            return Done(active.job.key, answer=stop.value)
+        except Exception as error:  # of whatever kind: it ends this picture, and the caller sorts it
+            return Done(active.job.key, error=error)
+        active.results, active.missing = [None] * len(tasks), len(tasks)
+        for index, task in enumerate(tasks):
+            if isinstance(task, Observe):
+                self.unseen[identity(task.use)].append(((active, index), task))
+            else:
+                self._submit([(active, index)], _single(self.workshop.perform, task))
+        return None
+
+    def _hand_over_batches(self) -> None:
+        """Hand over what waits to be seen: full batches at once, others while a thread would otherwise be idle."""
+        for waiting in self.unseen.values():
+            while waiting:
+                full = self.workshop.batch(waiting[0][1].use)
+                if len(waiting) < full and self.running >= self.threads:
+                    break
+                batch = [waiting.popleft() for _ in range(min(full, len(waiting)))]
+                tasks = [task for _, task in batch]
+                self._submit([slot for slot, _ in batch], lambda tasks=tasks: self.workshop.observe(tasks))
+
+    def _submit(self, slots: list[_Slot], call: Callable[[], list[Any]]) -> None:
+        self.running += 1
+        future = self.pool.submit(call)
+        future.add_done_callback(lambda finished: self.finished.put((slots, finished)))
+
+
+def _single(call: Callable[..., Any], *arguments: Any) -> Callable[[], list[Any]]:
+    return lambda: [call(*arguments)]

@@ -1,0 +1,80 @@
+"""Search strategies: what they are asked to solve, and which there are. Their code is imported when one is made."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from types import MappingProxyType
+from typing import Any
+
+from semcompress_plugin.types import Constraint, Space
+
+
+@dataclass(frozen=True, slots=True)
+class Problem:
+    """One picture's search: find the smallest file below ``ceiling`` bytes for which every constraint holds.
+
+    ``spaces`` are searched together: the smallest file of any of them wins. ``source_bytes`` is the size of the
+    file as it stood, if there was one; ``size`` is the picture's width and height in pixels. ``looks`` is the
+    budget: a strategy proposes at most so many settings. The same problem, with the same ``seed`` and the same
+    answers, is searched in the same way.
+    """
+
+    spaces: tuple[Space, ...]
+    constraints: tuple[Constraint, ...]
+    ceiling: float = math.inf
+    source_bytes: int | None = None
+    size: tuple[int, int] = (1, 1)
+    looks: int = 16
+    seed: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class SearchSpec:
+    """A strategy as data. ``factory`` is ``"module:attribute"``, called with the problem and the rule's options.
+
+    ``options`` is a JSON schema of those options (an object schema's ``properties``).
+    """
+
+    name: str
+    summary: str
+    factory: str
+    options: Mapping[str, Any] = field(default_factory=dict)
+
+
+_STEPS = {"type": "integer", "minimum": 2, "maximum": 1000}
+
+STRATEGIES: Mapping[str, SearchSpec] = MappingProxyType(
+    {
+        spec.name: spec
+        for spec in (
+            SearchSpec(
+                "frontier",
+                "looks where the chance that all constraints hold times the bytes saved is largest",
+                f"{__name__}.frontier:Frontier",
+                options={
+                    "gain": {"type": "number", "minimum": 0, "maximum": 1, "default": 0.01},
+                    "prior": {"type": "boolean", "default": True},
+                },
+            ),
+            SearchSpec(
+                "bisect",
+                "bisection along one ladder of settings per compressor",
+                f"{__name__}.bisect:Bisect",
+            ),
+            SearchSpec(
+                "exhaustive",
+                "every setting of a grid: the optimum, for benchmarks",
+                f"{__name__}.exhaustive:Exhaustive",
+                options={"steps": _STEPS | {"default": 9}},
+            ),
+            SearchSpec(
+                "linear",
+                "one knob, step by step, until a constraint fails",
+                f"{__name__}.linear:Linear",
+                options={"knob": {"type": "string"}, "steps": _STEPS | {"default": 100}},
+            ),
+        )
+    }
+)

@@ -1,0 +1,166 @@
+"""The default search: looks where the chance that all constraints hold, times the bytes saved, is largest.
+
+Kriging with an empirical prior: a Gaussian process over log bytes and the constraints' metrics, jointly, over the
+candidates of all spaces. Its mean and covariance come from a calibration set where a table has them
+(:mod:`semcompress_plugin.search._table`), else from the belief that more bytes are better. Every trial conditions it.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+from semcompress_plugin.search import Problem, _table
+from semcompress_plugin.search._grid import Grid, grid, of_proposals
+from semcompress_plugin.search._normal import cdf, expected_shortfall
+from semcompress_plugin.search._surrogate import Surrogate
+from semcompress_plugin.types import Proposal, Trial
+
+Array = NDArray[np.float64]
+
+CANDIDATES = 1000
+"""How many candidates all spaces have together, at most (each has at least 48)."""
+
+EXPO = (1.0, 1.0, 1.0)
+
+SECURE = 2
+"""So many looks before the end, without anything that holds, the safest candidate is looked at."""
+
+HOPELESS = 0.02
+"""With a smaller chance than this that any candidate holds, nothing is to be found."""
+
+_FAILURES = 3
+_FAILURE_REACH = 0.15
+
+
+class Frontier:
+    """``gain``: stop once the next look is expected to save less than this share of the bytes.
+
+    ``prior``: use the table of the calibration set where it has the compressor and the metric.
+    ``candidates``: choose among these proposals only (for benchmarks on recorded grids).
+    """
+
+    def __init__(
+        self,
+        problem: Problem,
+        *,
+        gain: float = 0.01,
+        prior: bool = True,
+        candidates: Iterable[Proposal] | None = None,
+        table: _table.Table | None = None,
+    ) -> None:
+        self.problem = problem
+        self.gain = gain
+        self.grids = _grids(problem, None if candidates is None else list(candidates))
+        self.surrogate = Surrogate(problem, self.grids, (table or _table.load()) if prior else None)
+        self.best: Trial | None = None
+        self.asked = 0
+        self._pending: list[int] = []
+        self._supposed: Surrogate | None = None
+        self._supposed_best = math.inf
+        count = self.surrogate.count
+        self._open = np.ones(count, bool)
+        self._usable = np.ones(count)
+        self._bounds = np.cumsum([0, *(len(grid) for grid in self.grids)])
+        self._failures = [0] * len(self.grids)
+        self._worked = [False] * len(self.grids)
+        self._proposals: dict[int, Proposal] = {}
+
+    def ask(self, n: int) -> list[Proposal]:
+        """Up to ``n`` proposals, each new; none once the budget is spent or further looks are not worth while.
+
+        Proposals that have not been told yet are supposed to turn out as expected, so that a batch is diverse.
+        """
+        proposals: list[Proposal] = []
+        while len(proposals) < n and self.asked < self.problem.looks and (index := self._choose()) is not None:
+            number = self._space_of(index)
+            proposal = self.grids[number].proposal(index - int(self._bounds[number]))
+            self._proposals[index] = proposal
+            self._pending.append(index)
+            self._open[index] = False
+            self._suppose(index)
+            self.asked += 1
+            proposals.append(proposal)
+        return proposals
+
+    def tell(self, trials: Sequence[Trial]) -> None:
+        """Learn from trials, in any order; those that were not proposed here are ignored."""
+        for trial in trials:
+            index = next((index for index in self._pending if self._proposals[index] == trial.proposal), None)
+            if index is None:
+                continue
+            self._pending.remove(index)
+            self._learn(index, trial)
+        self._supposed, self._supposed_best = None, math.inf
+        for index in self._pending:
+            self._suppose(index)
+
+    def _learn(self, index: int, trial: Trial) -> None:
+        number = self._space_of(index)
+        values = [target.value(trial) for target in self.surrogate.targets]
+        self.surrogate.learn(index, trial.bytes, values)
+        if trial.holds and trial.bytes <= self.problem.ceiling and (self.best is None or trial.bytes < self.best.bytes):
+            self.best = trial
+        if trial.looked or trial.bytes > min(self.problem.ceiling, self._limit() - 1):
+            self._worked[number] = True
+            return
+        # Small enough, and yet not looked at: it could not be encoded, or lost something. Neighbours will, too.
+        self._failures[number] += 1
+        here = slice(int(self._bounds[number]), int(self._bounds[number + 1]))
+        if self._failures[number] >= _FAILURES and not self._worked[number]:
+            self._usable[here] = 0.0
+            return
+        unit = self.grids[number].unit
+        distance = unit - unit[index - int(self._bounds[number])]
+        near = np.exp(-0.5 * np.einsum("ij,ij->i", distance, distance) / _FAILURE_REACH**2)
+        self._usable[here] *= 1.0 - near
+
+    def _limit(self) -> float:
+        """Only files of fewer bytes than this are of use."""
+        return math.inf if self.best is None else self.best.bytes
+
+    def _choose(self) -> int | None:
+        surrogate = self._supposed or self.surrogate
+        log_bytes, deviation = surrogate.log_bytes()
+        chance = surrogate.chance() * self._usable * self._open
+        best = min(self._limit(), self._supposed_best)
+        if math.isfinite(best):
+            limit = math.log(best)
+        elif math.isfinite(self.problem.ceiling):
+            limit = math.log(max(self.problem.ceiling, 1.0))
+        else:
+            limit = float(log_bytes.max()) + 1.0
+        left = 1.0 - self.asked / self.problem.looks
+        e0, e1, n0 = EXPO
+        gains = chance ** ((n0 if not math.isfinite(best) else e0) * left + e1 * (1 - left)) * expected_shortfall(log_bytes, deviation, limit)
+        found = math.isfinite(best)
+        if not found:
+            safety = chance * cdf((limit - log_bytes) / np.maximum(deviation, 1e-9))
+            if safety.max() < HOPELESS:
+                return None
+            if self.problem.looks - self.asked <= SECURE:
+                return int(safety.argmax())
+        elif gains.max() < self.gain:
+            return None
+        choice = int(gains.argmax())
+        return choice if gains[choice] > 0 else None
+
+    def _suppose(self, index: int) -> None:
+        if self._supposed is None:
+            self._supposed = self.surrogate.copy()
+        log_bytes, held = self._supposed.suppose(index)
+        if held:
+            self._supposed_best = min(self._supposed_best, math.exp(log_bytes))
+
+    def _space_of(self, index: int) -> int:
+        return int(np.searchsorted(self._bounds, index, side="right")) - 1
+
+
+def _grids(problem: Problem, candidates: list[Proposal] | None) -> list[Grid]:
+    if candidates is not None:
+        return [of_proposals(space, candidates) for space in problem.spaces]
+    each = max(48, CANDIDATES // max(len(problem.spaces), 1))
+    return [grid(space, each) for space in problem.spaces]

@@ -1,0 +1,120 @@
+"""The one place where results reach the disk, in the order that makes a crash harmless.
+
+A group is settled in five steps; a process may be killed between any two of them, or within one:
+
+1. new bytes are staged under temporary names (swept by the next run);
+2. originals are kept;
+3. the journal, then the lock, learn what is about to be written: an entry for a file that is still old says nothing
+   about that file, and a file that has become new is known from its first moment;
+4. files are renamed into place, each unless it has changed since it was read;
+5. their folders are synced.
+"""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+
+from semcompress_plugin import files
+from semcompress_plugin.entries import Entry
+from semcompress_plugin.errors import ImageError
+from semcompress_plugin.files import Snapshot, Staged
+from semcompress_plugin.lock import Lock
+from semcompress_plugin.originals import Originals
+
+
+@dataclass(frozen=True, slots=True)
+class Settlement:
+    """What was decided about one picture.
+
+    ``writes`` are the files to be written: the picture's own path (it is replaced), or others. If it is replaced by
+    a file of another name, ``removed`` says so. Nothing to write: it is kept as it is.
+    """
+
+    snapshot: Snapshot
+    entries: tuple[Entry, ...]
+    writes: Mapping[Path, bytes] = field(default_factory=dict)
+    removed: bool = False
+
+
+def settle(group: Sequence[Settlement], lock: Lock, originals: Originals) -> list[str | None]:
+    """Carry out decisions; for each None, or the reason why that picture was left as it was.
+
+    Raises OriginalsError or LockError when the group as a whole cannot be recorded; no file has been touched then.
+    """
+    reasons: list[str | None] = [None] * len(group)
+    with lock.exclusive(), contextlib.ExitStack() as stack:
+        files.sweep(_folders(group, lock))
+        staged: dict[int, list[Staged]] = {}
+        for number, settlement in enumerate(group):
+            try:
+                staged[number] = [
+                    stack.enter_context(contextlib.closing(_stage(settlement, path, data, lock)))
+                    for path, data in settlement.writes.items()
+                    if not _is_there(path, data)
+                ]
+                if settlement.removed:
+                    files.check(settlement.snapshot)
+            except ImageError as error:
+                reasons[number] = str(error)
+        ready = [group[number] for number in staged if reasons[number] is None]
+        lock.add(_keep(ready, originals))
+        for number, waiting in staged.items():
+            if reasons[number] is None:
+                reasons[number] = _commit(group[number], waiting)
+        files.sync(path.parent for settlement in ready for path in settlement.writes)
+    return reasons
+
+
+def _stage(settlement: Settlement, path: Path, data: bytes, lock: Lock) -> Staged:
+    if path == settlement.snapshot.path:
+        return files.stage(path, data, settlement.snapshot, staging=lock.state)
+    mode = settlement.snapshot.mode
+    if not path.is_symlink() and not path.exists():
+        return files.stage(path, data, staging=lock.state, mode=mode)
+    there = files.read(path)
+    if not any(entry.relation != "kept" for entry in lock.by_output(there.sha256)):
+        raise ImageError(f"would overwrite {path.name}, which is not ours: move that file or exclude it")
+    return files.stage(path, data, there, staging=lock.state, mode=mode)
+
+
+def _is_there(path: Path, data: bytes) -> bool:
+    try:
+        return files.read(path).data == data
+    except ImageError:
+        return False
+
+
+def _keep(group: Sequence[Settlement], originals: Originals) -> list[Entry]:
+    """Keep the originals of what will be replaced; the entries, with the ids they were kept under."""
+    doomed = {
+        settlement.snapshot.sha256: settlement.snapshot
+        for settlement in group
+        for entry in settlement.entries
+        if entry.relation == "replaced" and entry.original.sha256 == settlement.snapshot.sha256
+    }
+    kept = originals.keep(list(doomed.values())) if doomed else []
+    blobs = dict(zip(doomed, kept, strict=True))
+    return [
+        replace(entry, blob=blobs.get(entry.original.sha256, entry.blob)) if entry.relation == "replaced" else entry
+        for settlement in group
+        for entry in settlement.entries
+    ]
+
+
+def _commit(settlement: Settlement, staged: Iterable[Staged]) -> str | None:
+    try:
+        for one in staged:
+            one.commit()
+        if settlement.removed:
+            files.remove(settlement.snapshot)
+    except ImageError as error:
+        return str(error)
+    return None
+
+
+def _folders(group: Sequence[Settlement], lock: Lock) -> list[Path]:
+    folders = {path.parent for settlement in group for path in settlement.writes} | {lock.path.parent}
+    return [*folders, *([] if lock.state is None else [lock.state])]

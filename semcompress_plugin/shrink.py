@@ -1,0 +1,182 @@
+"""One pending picture on its way: from its file through the engine to what is to be written, recorded and reported."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from semcompress_plugin import files
+from semcompress_plugin.engine import Decision, Measurement, Rounds, decide, measure
+from semcompress_plugin.entries import Content, Entry
+from semcompress_plugin.errors import ImageError, OriginalsError
+from semcompress_plugin.files import Snapshot
+from semcompress_plugin.images import SUFFIXES, decode, decode_candidate
+from semcompress_plugin.plan import Pending
+from semcompress_plugin.registry import Registry
+from semcompress_plugin.settle import Settlement
+from semcompress_plugin.types import OutputFile, Proposal, Reference, Result
+
+_EXTENSIONS = {"JPEG": ".jpg", "PNG": ".png", "WEBP": ".webp", "AVIF": ".avif"}
+
+
+class NoOriginal(ImageError):  # noqa: N818  # an answer rather than an error: the picture is left alone
+    """The picture is our own lossy output, its policy has changed, and its original cannot be had."""
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """What the engine found: either ``still`` (an outdated picture holds as it is) or decisions per output."""
+
+    still: Measurement | None = None
+    decisions: tuple[Decision, ...] = ()
+
+
+@dataclass(slots=True)
+class Work:
+    """A picture in work. ``made_with`` are the versions of everything that decides."""
+
+    pending: Pending
+    registry: Registry
+    made_with: Mapping[str, str]
+    allow_generation_loss: bool = False
+    snapshot: Snapshot = field(init=False)
+    original: Content = field(init=False)
+    original_data: bytes = field(init=False)
+    generation: int = 0
+
+    def load(self) -> Reference:
+        """The picture to start from: the original of an outdated one, else what lies in the file."""
+        asset, outdated = self.pending.asset, self.pending.outdated
+        self.snapshot = files.read(asset.path)
+        if self.snapshot.sha256 != self.pending.sha256:
+            raise ImageError("has changed while it was waiting, so it was left alone: run again")
+        self.original = Content(self.snapshot.sha256, len(self.snapshot.data))
+        self.original_data, name = self.snapshot.data, asset.path.name
+        if outdated is not None:
+            try:
+                self.original_data = asset.domain.originals.get(outdated)
+                self.original, name = outdated.original, outdated.name
+            except OriginalsError as error:
+                if not self.allow_generation_loss:
+                    raise NoOriginal(f"was shrunk under another policy, and {error}: left alone") from error
+                self.generation = outdated.generation
+        return decode(self.original_data, name, asset.rule.metadata, asset.rule.max_pixels)
+
+    def study(self, reference: Reference) -> Rounds[Found]:
+        """An outdated picture is measured first and kept if it still holds; otherwise a search, from the original."""
+        rule = self.pending.asset.rule
+        if self.original.sha256 != self.snapshot.sha256:
+            still = yield from measure(reference, decode_candidate(self.snapshot.data), rule, self.registry)
+            if still.holds:
+                return Found(still=still)
+        return Found(decisions=(yield from decide(reference, rule, self.registry, self._known())))
+
+    def settle(self, found: Found) -> tuple[Result, Settlement]:
+        """What to report, and what to write and record."""
+        if found.still is not None:
+            return self._result("unchanged", reason="still holds under the changed policy"), self._still(found.still)
+        made = [(d, d.candidate, self._target(d.candidate.proposal.format)) for d in found.decisions if d.candidate]
+        looks = sum(decision.looks for decision in found.decisions)
+        if not made:
+            return self._nothing(found, looks)
+        writes = {target: candidate.data for _, candidate, target in made}
+        entries = tuple(
+            self._entry(
+                Content(files.digest(candidate.data), len(candidate.data)),
+                "replaced" if self._replaces(target) else "beside",
+                target,
+                decision,
+            )
+            for decision, candidate, target in made
+        )
+        outputs = tuple(
+            OutputFile(
+                str(Path(self.pending.asset.shown).with_name(target.name).as_posix()),
+                candidate.proposal.compressor,
+                candidate.proposal.settings,
+                len(candidate.data),
+                decision.scores,
+            )
+            for decision, candidate, target in made
+        )
+        removed = self._replace and self.pending.asset.path not in writes
+        after = min(output.bytes for output in outputs)
+        result = self._result("compressed", after=after, outputs=outputs, looks=looks)
+        return result, Settlement(self.snapshot, entries, writes, removed)
+
+    @property
+    def _replace(self) -> bool:
+        return self.pending.asset.rule.outputs.place == "replace"
+
+    def _replaces(self, target: Path) -> bool:
+        return self._replace or target == self.pending.asset.path
+
+    def _known(self) -> dict[str, Proposal]:
+        """Output format -> the settings that were found for this very original before."""
+        return {
+            SUFFIXES[Path(entry.path).suffix.lower()]: Proposal(
+                entry.compressor, SUFFIXES[Path(entry.path).suffix.lower()], entry.settings
+            )
+            for entry in self.pending.known
+            if entry.compressor is not None and Path(entry.path).suffix.lower() in SUFFIXES
+        }
+
+    def _target(self, format: str) -> Path:
+        path = self.pending.asset.path
+        if SUFFIXES.get(path.suffix.lower()) == format:
+            return path
+        return path.with_suffix(_EXTENSIONS.get(format, f".{format.lower()}"))
+
+    def _nothing(self, found: Found, looks: int) -> tuple[Result, Settlement]:
+        reason = "; ".join(dict.fromkeys(d.reason for d in found.decisions if d.reason))
+        here = Content(self.snapshot.sha256, len(self.snapshot.data))
+        if self.original == here:
+            kept = self._entry(here, "kept", self.pending.asset.path, looks=looks)
+            return self._result("unchanged", looks=looks, reason=reason), Settlement(self.snapshot, (kept,))
+        # our own output no longer holds, and nothing else does: the policy wants the original
+        kept = self._entry(self.original, "kept", self.pending.asset.path, looks=looks)
+        settlement = Settlement(self.snapshot, (kept,), {self.pending.asset.path: self.original_data})
+        back = f"the original is back, since under the changed policy {reason}"
+        return self._result("compressed", after=self.original.bytes, looks=looks, reason=back), settlement
+
+    def _still(self, measurement: Measurement) -> Settlement:
+        outdated = self.pending.outdated
+        assert outdated is not None
+        decision = Decision("keep", None, measurement.scores, 1, ())
+        again = self._entry(outdated.output, "replaced", self.pending.asset.path, decision, outdated)
+        return Settlement(self.snapshot, (again,))
+
+    def _entry(
+        self,
+        output: Content,
+        relation: str,
+        target: Path,
+        decision: Decision | None = None,
+        settled: Entry | None = None,
+        looks: int = 0,
+    ) -> Entry:
+        proposal = decision.candidate.proposal if decision and decision.candidate else None
+        outdated = self.pending.outdated
+        pristine = outdated if outdated and outdated.original == self.original else None
+        return Entry(
+            original=self.original,
+            output=output,
+            relation=relation,  # type: ignore[arg-type]  # one of the three literals, as every caller shows
+            policy=self.pending.asset.rule.digest,
+            path=self.pending.asset.domain.lock.relative(target),
+            name=pristine.name if pristine else self.pending.asset.path.name,
+            mode=pristine.mode if pristine else self.snapshot.mode,
+            blob=pristine.blob if pristine else None,
+            compressor=settled.compressor if settled else proposal.compressor if proposal else None,
+            settings=settled.settings if settled else proposal.settings if proposal else {},
+            scores=decision.scores if decision else {},
+            looks=decision.looks if decision else looks,
+            generation=settled.generation if settled else 0 if relation == "kept" else self.generation + 1,
+            made_with=settled.made_with if settled else self.made_with,
+        )
+
+    def _result(self, status: str, **more: object) -> Result:
+        asset = self.pending.asset
+        size = self.pending.bytes
+        return Result(asset.shown, status, size, int(more.pop("after", size)), asset.rule.name, **more)  # type: ignore[arg-type]  # keyword arguments of Result

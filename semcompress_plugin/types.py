@@ -1,0 +1,333 @@
+"""The vocabulary of semcompress as data: what plugins declare, what searches exchange, what users get back.
+
+Nothing here imports numpy, Pillow or a model runtime, so that listing plugins stays light.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, Literal, Protocol, runtime_checkable
+
+if TYPE_CHECKING:
+    from PIL import Image
+
+Settings = Mapping[str, float]
+"""One point of a compressor's space, such as ``{"scale": 0.5, "quality": 40}``."""
+
+Scores = Mapping[str, Mapping[str, float]]
+"""Evaluator name -> metric name -> value. Evaluators that were not asked are absent."""
+
+Transform = Literal["identity", "log", "log1m", "step"]
+Observation = Any
+"""What an evaluator keeps of one picture; opaque to everyone but that evaluator."""
+
+_TINY = 1e-6
+
+
+@dataclass(frozen=True, slots=True)
+class Metric:
+    """A named number that an evaluator yields.
+
+    ``minimum`` and ``maximum`` bound the values it can take. ``transform`` names the scale on which it varies
+    smoothly with the settings: ``log`` for divergences, ``log1m`` (the logarithm of ``1 - value``) for
+    similarities near 1, ``step`` for yes/no answers, ``identity`` otherwise.
+    """
+
+    name: str
+    summary: str
+    higher_is_better: bool
+    minimum: float = 0.0
+    maximum: float = 1.0
+    unit: str = ""
+    transform: Transform = "identity"
+
+    def smooth(self, value: float) -> float:
+        """``value`` on its smooth scale; strictly increasing in ``value`` (up to a floor of 1e-6)."""
+        if self.transform == "log":
+            return math.log(max(value, _TINY))
+        if self.transform == "log1m":
+            return -math.log(max(1.0 - value, _TINY))
+        return value
+
+
+@dataclass(frozen=True, slots=True)
+class Constraint:
+    """A bound that a rule puts on one metric of one evaluator; at least one of ``min`` and ``max`` is given."""
+
+    evaluator: str
+    metric: Metric
+    min: float | None = None
+    max: float | None = None
+
+    def holds(self, value: float) -> bool:
+        """Whether ``value`` lies within the bound. NaN never does."""
+        return (self.min is None or value >= self.min) and (self.max is None or value <= self.max) and value == value
+
+    def slack(self, value: float) -> float:
+        """How far inside the bound ``value`` lies on the metric's smooth scale; negative when outside."""
+        if value != value:
+            return -math.inf
+        here = self.metric.smooth(value)
+        below = math.inf if self.max is None else self.metric.smooth(self.max) - here
+        above = math.inf if self.min is None else here - self.metric.smooth(self.min)
+        return min(below, above)
+
+    def __str__(self) -> str:
+        bounds = [f"{word} {bound:g}" for word, bound in (("min", self.min), ("max", self.max)) if bound is not None]
+        return f"{self.evaluator}.{self.metric.name} {' '.join(bounds)}"
+
+
+@dataclass(frozen=True, slots=True)
+class Knob:
+    """One dimension of a compressor's space, from ``low`` to ``high`` inclusive.
+
+    ``smaller`` says in which direction files become smaller. ``log`` knobs are searched on a logarithmic scale.
+    A knob with ``low == high`` is fixed.
+    """
+
+    name: str
+    summary: str
+    low: float
+    high: float
+    integer: bool = False
+    smaller: Literal["low", "high"] = "low"
+    log: bool = False
+
+    @property
+    def fixed(self) -> bool:
+        return self.low == self.high
+
+
+@dataclass(frozen=True, slots=True)
+class CompressorSpec:
+    """A compressor as data: what it is called, what it can turn, what it writes, how to make one.
+
+    ``formats`` are Pillow's names of the formats it writes (``"JPEG"``). ``factory`` is a callable, or
+    ``"package.module:attribute"``, called with the rule's options as keyword arguments only when a policy uses the
+    compressor. ``options`` is a JSON schema of those options (an object schema's ``properties``). ``extra`` names
+    the extra that installs what it needs. ``cost`` is a rough number of milliseconds per megapixel. ``alpha`` says
+    whether what it writes can be transparent.
+    """
+
+    name: str
+    version: str
+    summary: str
+    formats: tuple[str, ...]
+    knobs: tuple[Knob, ...]
+    factory: str | Callable[..., Compressor]
+    options: Mapping[str, Any] = field(default_factory=dict)
+    cost: float = 100.0
+    alpha: bool = True
+    extra: str | None = None
+
+    def knob(self, name: str) -> Knob | None:
+        return next((knob for knob in self.knobs if knob.name == name), None)
+
+
+@dataclass(frozen=True, slots=True)
+class EvaluatorSpec:
+    """A reader as data; see :class:`CompressorSpec` for ``factory``, ``options``, ``cost`` and ``extra``.
+
+    ``equal_sizes``: candidates are resized to the reference's size (Lanczos) before they are observed.
+    ``concurrent``: ``observe`` and ``compare`` may be called from several threads at once.
+    ``batch``: how many pictures one ``observe`` should receive at most.
+    """
+
+    name: str
+    version: str
+    summary: str
+    metrics: tuple[Metric, ...]
+    factory: str | Callable[..., Evaluator]
+    options: Mapping[str, Any] = field(default_factory=dict)
+    cost: float = 10.0
+    extra: str | None = None
+    equal_sizes: bool = False
+    concurrent: bool = False
+    batch: int = 8
+
+    def metric(self, name: str) -> Metric | None:
+        return next((metric for metric in self.metrics if metric.name == name), None)
+
+
+@dataclass(frozen=True, slots=True)
+class Metadata:
+    """What travels beside the pixels. Orientation is not here: it has been applied to the pixels."""
+
+    icc_profile: bytes | None = None
+    exif: bytes | None = None
+    xmp: bytes | None = None
+    dpi: tuple[float, float] | None = None
+    png_chunks: tuple[tuple[bytes, bytes], ...] = ()
+
+
+@dataclass(frozen=True, eq=False, slots=True, weakref_slot=True)
+class Reference:
+    """The picture as it stood before us: upright, in one of the modes 1, L, LA, P, RGB, RGBA.
+
+    ``source`` are the file's bytes, absent when a host hands over pixels only. ``format`` is Pillow's name of the
+    source's format. ``metadata`` is what the rule wants written back.
+    """
+
+    image: Image.Image
+    source: bytes | None = None
+    format: str | None = None
+    metadata: Metadata = Metadata()
+
+    @property
+    def bytes(self) -> int | None:
+        return None if self.source is None else len(self.source)
+
+
+@runtime_checkable
+class Compressor(Protocol):
+    """Turns a picture and settings into a file's bytes."""
+
+    def compress(self, reference: Reference, settings: Settings, format: str) -> bytes:
+        """Encode ``reference.image`` with its metadata. Must not modify the image; must be deterministic."""
+        ...
+
+
+@runtime_checkable
+class Evaluator(Protocol):
+    """A reader. Evaluators measure; policies judge."""
+
+    def observe(self, images: Sequence[Image.Image]) -> Sequence[Observation]:
+        """What the reader sees in each picture (upright, mode RGB, any size from 1x1 up), in the same order."""
+        ...
+
+    def compare(self, reference: Observation, candidates: Sequence[Observation]) -> Sequence[Mapping[str, float]]:
+        """For each candidate a value for every metric that the spec declares, in the same order."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Space:
+    """What a search may choose from for one output: a compressor, the format it is to write, its knobs narrowed."""
+
+    compressor: str
+    format: str
+    knobs: tuple[Knob, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Proposal:
+    """Settings that a search wants looked at."""
+
+    compressor: str
+    format: str
+    settings: Settings
+
+
+@dataclass(frozen=True, slots=True)
+class Trial:
+    """One look: a proposal, the size of its file, and what the evaluators measured.
+
+    ``scores`` lacks evaluators that were skipped because a cheaper one had failed, and is empty when the file was
+    already too large to be worth a look (``looked`` is then false).
+    """
+
+    proposal: Proposal
+    bytes: int
+    scores: Scores
+    holds: bool
+    looked: bool = True
+
+
+class Search(Protocol):
+    """A strategy that proposes settings (ask) and learns from looks (tell). It is finished once ``ask`` gives none."""
+
+    def ask(self, n: int) -> list[Proposal]: ...
+
+    def tell(self, trials: Sequence[Trial]) -> None: ...
+
+
+Status = Literal["compressed", "unchanged", "skipped", "failed"]
+
+
+@dataclass(frozen=True, slots=True)
+class OutputFile:
+    """One file that was written or would be: ``path`` relative to the working folder (or to OUT for a build)."""
+
+    path: str
+    compressor: str
+    settings: Settings
+    bytes: int
+    scores: Scores
+
+
+@dataclass(frozen=True, slots=True)
+class Result:
+    """What became of one picture. ``before`` and ``after`` are bytes; ``reason`` says why when nothing was saved."""
+
+    path: str
+    status: Status
+    before: int
+    after: int
+    rule: str | None = None
+    outputs: tuple[OutputFile, ...] = ()
+    looks: int = 0
+    reason: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class CompressorUse:
+    """A compressor as a rule uses it: knobs narrowed to the ranges the rule allows, options checked."""
+
+    name: str
+    knobs: tuple[Knob, ...]
+    options: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class EvaluatorUse:
+    """An evaluator as a policy names it: ``plugin`` is the registered evaluator behind ``name``."""
+
+    name: str
+    plugin: str
+    options: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class SearchUse:
+    """A search strategy by name, with its options and the most looks it may take at one picture."""
+
+    name: str = "frontier"
+    looks: int = 16
+    options: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Outputs:
+    """``formats``: ``keep`` (the file's own), ``smallest`` (whichever wins), or names such as ``webp``.
+
+    ``replace`` puts one output in the file's place; ``beside`` writes one file per format next to it.
+    """
+
+    formats: tuple[str, ...] = ("keep",)
+    place: Literal["replace", "beside"] = "replace"
+
+
+@dataclass(frozen=True, slots=True)
+class Rule:
+    """One rule with its preset's defaults filled in: everything that decides what becomes of a file.
+
+    ``min_saving`` is a fraction of the file's bytes. ``digest`` identifies what the user asked for (the rule as
+    written, without its name and patterns, and the preset's name as written): a changed digest makes a settled
+    picture outdated, a new version of a tool does not.
+    """
+
+    name: str
+    files: tuple[str, ...]
+    skip: bool = False
+    preset: str = "web"
+    compress: tuple[CompressorUse, ...] = ()
+    evaluators: tuple[EvaluatorUse, ...] = ()
+    keep: tuple[Constraint, ...] = ()
+    outputs: Outputs = Outputs()
+    min_saving: float = 0.05
+    metadata: Literal["keep", "strip-private", "strip-all"] = "strip-private"
+    search: SearchUse = SearchUse()
+    max_pixels: int | None = None
+    digest: str = ""

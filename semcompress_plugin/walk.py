@@ -1,0 +1,107 @@
+"""Finds the files that a command is to handle."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from semcompress_plugin import git
+from semcompress_plugin.errors import OriginalsError
+
+SUFFIXES = frozenset({".jpg", ".jpeg", ".jfif", ".jpe", ".png", ".apng", ".webp", ".avif", ".gif"})
+_PASSED_BY = frozenset({".git", ".hg", ".svn", ".jj", ".bzr", "CVS", ".semcompress"})
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """A file to handle, or one that was named and cannot be handled (``error`` says why, in one line).
+
+    ``named``: the user named this very file, rather than a folder above it.
+    """
+
+    path: Path
+    error: str | None = None
+    named: bool = False
+
+
+def find_images(paths: Iterable[Path], root: Path | None = None, *, skip_ignored: bool = True) -> list[Found]:
+    """Every file named in ``paths`` and every picture below the folders named, each once, folders in sorted order.
+
+    Pictures are told by their extension. Symbolic links are passed by where folders are walked, and an error where
+    they are named or where a named path leaves ``root`` (the repository's) through one. ``skip_ignored`` passes by
+    what git ignores and repositories within the repository, unless named.
+    """
+    starts = list(paths)
+    found = [item for path in starts for item in _named(path, root, skip_ignored)]
+    if len(starts) == 1:
+        return found
+    unique: dict[str, Found] = {}
+    for item in found:
+        key = os.path.abspath(item.path)  # noqa: PTH100  # Path.absolute leaves ".." in
+        if item.named or key not in unique:
+            unique[key] = item
+    return list(unique.values())
+
+
+def repository_root(path: Path) -> Path | None:
+    """The working tree that ``path`` (a folder, or a file in one) belongs to."""
+    repository = git.find(path if path.is_dir() else path.parent)
+    return None if repository is None else repository.root
+
+
+def _named(path: Path, root: Path | None, skip_ignored: bool) -> Iterator[Found]:
+    try:
+        if path.is_symlink():
+            yield Found(path, "is a symbolic link: name what it points to", named=True)
+        elif root is not None and _escapes(path, root):
+            yield Found(path, f"leaves {root} through a symbolic link", named=True)
+        elif path.is_dir():
+            ignored = _ignored(path) if skip_ignored and git.find(path) is not None else frozenset()
+            yield from _walk(str(path), ignored, skip_ignored)
+        elif path.is_file():
+            yield Found(path, named=True)
+        else:
+            yield Found(path, "is not a regular file" if path.exists() else "does not exist", named=True)
+    except (OSError, ValueError) as error:
+        yield Found(path, f"cannot be read: {getattr(error, 'strerror', None) or error}", named=True)
+
+
+def _walk(folder: str, ignored: frozenset[str], skip_nested: bool, top: bool = True) -> Iterator[Found]:
+    try:
+        with os.scandir(folder) as scan:
+            entries = sorted(scan, key=lambda entry: entry.name)
+    except OSError as error:
+        yield Found(Path(folder), f"cannot be read: {error.strerror}")
+        return
+    if skip_nested and not top and any(entry.name == ".git" for entry in entries):
+        return
+    for entry in entries:
+        if entry.is_dir(follow_symlinks=False):
+            if entry.name not in _PASSED_BY and entry.path not in ignored:
+                yield from _walk(entry.path, ignored, skip_nested, top=False)
+        elif (
+            os.path.splitext(entry.name)[1].lower() in SUFFIXES  # noqa: PTH122  # a Path for each name costs more than the rest
+            and entry.is_file(follow_symlinks=False)
+            and entry.path not in ignored
+        ):
+            yield Found(Path(entry.path))
+
+
+def _ignored(folder: Path) -> frozenset[str]:
+    """What git ignores below ``folder``, folders as a whole; nothing where git cannot be asked."""
+    try:
+        listed = git.run(
+            folder, "ls-files", "-z", "--others", "--ignored", "--exclude-standard", "--directory", "--", "."
+        )
+    except OriginalsError:
+        return frozenset()
+    names = listed.decode("utf-8", "surrogateescape").split("\0")
+    return frozenset(os.path.join(str(folder), name.rstrip("/")) for name in names if name)  # noqa: PTH118
+
+
+def _escapes(path: Path, root: Path) -> bool:
+    real = Path(os.path.realpath(root))
+    named = Path(os.path.abspath(path))  # noqa: PTH100  # Path.absolute leaves ".." in
+    return named.is_relative_to(real) and not Path(os.path.realpath(named)).is_relative_to(real)

@@ -1,0 +1,121 @@
+"""Where the engine's tasks are carried out: compressors and evaluators are made here, once each, when first needed."""
+
+from __future__ import annotations
+
+import json
+import threading
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from PIL import Image
+
+from semcompress_plugin.engine import Candidate, Compare, Encode, EncodingFailed, Observe, Task
+from semcompress_plugin.errors import ImageError, PluginError, SemcompressError
+from semcompress_plugin.images import decode_candidate, renditions
+from semcompress_plugin.plugins import DISTRIBUTION, Provider
+from semcompress_plugin.registry import Registry
+from semcompress_plugin.types import Compressor, CompressorUse, Evaluator, EvaluatorUse, Observation
+
+
+class Workshop:
+    """Carries out tasks, from several threads at once. Evaluators that do not allow that are asked one at a time."""
+
+    def __init__(self, registry: Registry) -> None:
+        self.registry = registry
+        self._made: dict[tuple[str, str], Any] = {}
+        self._making = threading.Lock()
+        self._turns: dict[tuple[str, str], threading.Lock] = {}
+
+    def perform(self, task: Task) -> object:
+        """The result of one task, as its class says."""
+        if isinstance(task, Encode):
+            return self.encode(task)
+        if isinstance(task, Observe):
+            return self.observe([task])[0]
+        return self.compare(task)
+
+    def encode(self, task: Encode) -> Candidate | EncodingFailed:
+        proposal = task.proposal
+        spec = self.registry.compressor(task.use.name)
+        try:
+            data = self._compressor(task.use).compress(task.reference, proposal.settings, proposal.format)
+            return Candidate(proposal, data, decode_candidate(data))
+        except (OSError, ValueError) as error:  # what Pillow raises for sizes and modes that a format cannot hold
+            return EncodingFailed(proposal, f"{task.use.name} cannot write it: {error}")
+        except ImageError as error:
+            return EncodingFailed(proposal, f"{task.use.name} wrote a file that cannot be read: {error}")
+        except (SemcompressError, MemoryError):
+            raise
+        except Exception as error:
+            raise _strangers_fault("compressor", spec.name, self.registry.provider(spec), error) from error
+
+    def observe(self, tasks: Sequence[Observe]) -> list[list[Observation]]:
+        """One batch for one evaluator; the tasks must share their ``use``'s plugin and options."""
+        prepared = [_prepared(task) for task in tasks]
+        flat = [image for images in prepared for image in images]
+        seen = iter(self._ask(tasks[0].use, "observe", flat))
+        return [[next(seen) for _ in images] for images in prepared]
+
+    def compare(self, task: Compare) -> list[Mapping[str, float]]:
+        return [
+            self._ask(task.use, "compare", reference, [candidate])[0]
+            for reference, candidate in zip(task.reference, task.candidate, strict=True)
+        ]
+
+    def batch(self, use: EvaluatorUse) -> int:
+        """How many pictures the evaluator wants at once."""
+        return self.registry.evaluator(use.plugin).batch
+
+    def _ask(self, use: EvaluatorUse, method: str, *arguments: Any) -> Sequence[Any]:
+        spec = self.registry.evaluator(use.plugin)
+        evaluator = self._evaluator(use)
+        try:
+            if spec.concurrent:
+                answers: Sequence[Any] = getattr(evaluator, method)(*arguments)
+            else:
+                with self._turns.setdefault(identity(use), threading.Lock()):
+                    answers = getattr(evaluator, method)(*arguments)
+            if len(answers) != len(arguments[-1]):
+                raise ValueError(f"{method} gave {len(answers)} answers for {len(arguments[-1])} pictures")
+        except (SemcompressError, MemoryError):
+            raise
+        except Exception as error:
+            raise _strangers_fault("evaluator", spec.name, self.registry.provider(spec), error) from error
+        return answers
+
+    def _compressor(self, use: CompressorUse) -> Compressor:
+        key = (f"compressor {use.name}", _canonical(use.options))
+        with self._making:
+            if key not in self._made:
+                self._made[key] = self.registry.make_compressor(use.name, use.options)
+            return self._made[key]  # type: ignore[no-any-return]  # one dict holds both kinds
+
+    def _evaluator(self, use: EvaluatorUse) -> Evaluator:
+        key = identity(use)
+        with self._making:
+            if key not in self._made:
+                self._made[key] = self.registry.make_evaluator(use.plugin, use.options)
+            return self._made[key]  # type: ignore[no-any-return]  # one dict holds both kinds
+
+
+def identity(use: EvaluatorUse) -> tuple[str, str]:
+    """Uses with equal identity are served by one evaluator, whatever policies call it."""
+    return (f"evaluator {use.plugin}", _canonical(use.options))
+
+
+def _canonical(options: Mapping[str, Any]) -> str:
+    return json.dumps(options, sort_keys=True)
+
+
+def _prepared(task: Observe) -> tuple[Image.Image, ...]:
+    image = task.image
+    if task.size is not None and image.size != task.size:
+        image = image.resize(task.size, Image.Resampling.LANCZOS)
+    return renditions(image)
+
+
+def _strangers_fault(kind: str, name: str, provider: Provider, error: Exception) -> Exception:
+    """A third party's exception as an error that names it; our own stays what it is: a bug."""
+    if provider.distribution == DISTRIBUTION:
+        return error
+    return PluginError(f"{kind} {name!r} of {provider} failed: {type(error).__name__}: {error}")

@@ -1,0 +1,210 @@
+"""One picture: what is chosen, what is refused, and why nothing was found."""
+
+from __future__ import annotations
+
+import math
+
+import pytest
+from pictures import Thumbnails, photo, reader, reference, registry, rule
+from PIL import Image, ImageCms
+
+from semcompress_plugin import CompressorSpec, Knob
+from semcompress_plugin.engine import Encode, Observe, decide, drive, measure
+from semcompress_plugin.images import decode_candidate
+from semcompress_plugin.workshop import Workshop
+
+
+def decisions(picture, rule, known):
+    return drive(decide(picture, rule, known), Workshop(known).perform)
+
+
+def test_the_smallest_candidate_that_holds_is_chosen_and_its_scores_are_of_the_written_bytes():
+    known, picture = registry(), reference(photo())
+    (decision,) = decisions(picture, rule(known, "jpeg"), known)
+    holding = [trial.bytes for trial in decision.trials if trial.holds]
+    assert decision.candidate is not None
+    assert len(decision.candidate.data) == min(holding)
+    eyes = Thumbnails()
+    before, after = eyes.observe([picture.image, decode_candidate(decision.candidate.data)])
+    assert decision.scores == {"thumbnails": eyes.compare(before, [after])[0]}
+    assert decision.looks == sum(trial.looked for trial in decision.trials) > 0
+
+
+def test_a_tighter_bound_needs_more_bytes():
+    known, picture = registry(), reference(photo())
+    loose, tight = (
+        decisions(picture, rule(known, "jpeg", bound=bound), known)[0].candidate for bound in (0.05, 0.005)
+    )
+    assert loose is not None
+    assert tight is not None
+    assert len(loose.data) < len(tight.data)
+
+
+def test_no_candidate_larger_than_the_best_so_far_is_looked_at():
+    known, picture = registry(), reference(photo())
+    (decision,) = decisions(picture, rule(known, "jpeg"), known)
+    best = math.inf
+    for trial in decision.trials:
+        assert not trial.looked or trial.bytes < best
+        best = min(best, trial.bytes) if trial.holds else best
+
+
+def test_what_does_not_save_enough_is_no_result_and_the_reason_says_so():
+    known, picture = registry(), reference(photo(), quality=5)
+    (decision,) = decisions(picture, rule(known, "jpeg", bound=0.0001), known)
+    assert decision.candidate is None
+    assert "5% smaller" in decision.reason
+
+
+def test_an_unreachable_bound_names_the_nearest_candidate_and_what_it_missed():
+    known, picture = registry(), reference(photo())
+    (decision,) = decisions(picture, rule(known, "jpeg", bound=0.0), known)
+    assert decision.candidate is None
+    assert "nearest" in decision.reason
+    assert "thumbnails.difference max 0 but got" in decision.reason
+
+
+def test_one_decision_per_output_format():
+    known, picture = registry(), reference(photo())
+    found = decisions(picture, rule(known, "jpeg", "webp", formats=("webp", "keep")), known)
+    assert [decision.output for decision in found] == ["webp", "keep"]
+    with_format = [(d.candidate.proposal.format, d.candidate.data[:4]) for d in found if d.candidate]
+    assert with_format == [("WEBP", b"RIFF"), ("JPEG", b"\xff\xd8\xff\xe0")]
+
+
+def test_smallest_takes_whichever_format_wins():
+    known, picture = registry(), reference(photo())
+    small = rule(known, "jpeg", "webp", formats=("smallest",))
+    (decision,) = decisions(picture, small, known)
+    each = decisions(picture, rule(known, "jpeg", "webp", formats=("jpeg", "webp")), known)
+    assert decision.candidate is not None
+    assert len(decision.candidate.data) == min(len(other.candidate.data) for other in each if other.candidate)
+
+
+def test_a_format_that_no_compressor_writes_is_said():
+    known = registry()
+    (decision,) = decisions(reference(photo()), rule(known, "webp"), known)
+    assert decision.reason == "no compressor of the rule writes JPEG (it has webp)"
+
+
+def test_a_transparent_picture_is_never_written_as_jpeg():
+    known = registry()
+    image = photo().convert("RGBA")
+    image.putalpha(Image.linear_gradient("L").resize(image.size))
+    (decision,) = decisions(reference(image, "PNG"), rule(known, "jpeg", formats=("jpeg",)), known)
+    assert decision.reason == "is transparent, which JPEG cannot be"
+    (decision,) = decisions(reference(image, "PNG"), rule(known, "webp", formats=("webp",)), known)
+    assert decision.candidate is not None
+    assert decision.candidate.image.mode == "RGBA"
+
+
+def test_white_letters_on_nothing_are_not_free_to_be_damaged():
+    """On a white ground alone this picture is blank and any damage would pass."""
+    known = registry()
+    image = Image.new("RGBA", (64, 64), (255, 255, 255, 0))
+    image.paste((255, 255, 255, 255), (16, 16, 48, 48))
+    blank = Image.new("RGBA", (64, 64), (255, 255, 255, 0))
+    found = drive(
+        measure(reference(image, "PNG"), blank, rule(known, "png"), known),
+        Workshop(known).perform,
+    )
+    assert not found.holds
+
+
+class Forgetful:
+    """A compressor that drops what travels beside the pixels."""
+
+    def compress(self, reference, settings, format):
+        from pictures import encoded
+
+        image = Image.new("RGB", reference.image.size)
+        image.paste(reference.image)
+        return encoded(image, "JPEG", quality=int(settings["quality"]))
+
+
+@pytest.mark.parametrize(
+    ("parameters", "mode", "words"),
+    [({"icc_profile": ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()}, "RGB", "colour profile")],
+)
+def test_a_compressor_that_loses_the_profile_is_found_out(parameters, mode, words):
+    quality = Knob("quality", "", 1, 95, integer=True)
+    spec = CompressorSpec("forgetful", "1", "", formats=("JPEG",), knobs=(quality,), factory=Forgetful)
+    known = registry(reader(), spec)
+    (decision,) = decisions(reference(photo().convert(mode), **parameters), rule(known, "forgetful"), known)
+    assert decision.candidate is None
+    assert words in decision.reason
+
+
+def test_a_compressor_that_turns_the_picture_is_found_out():
+    known, picture = registry(), reference(photo((160, 120)))
+    turned = picture.image.transpose(Image.Transpose.ROTATE_90)
+    found = drive(measure(picture, turned, rule(known, "jpeg"), known), Workshop(known).perform)
+    assert (found.holds, found.reason) == (False, "the compressor changed the shape of the picture")
+
+
+def test_a_dear_evaluator_is_not_asked_about_what_a_cheap_one_refused():
+    known = registry(reader("cheap", cost=1), reader("dear", cost=100))
+    strict = rule(known, "jpeg", evaluators=("dear", "cheap"))
+    (decision,) = decisions(reference(photo()), strict, known)
+    looked = [trial for trial in decision.trials if trial.looked]
+    assert any("dear" not in trial.scores for trial in looked)
+    for trial in looked:
+        assert "cheap" in trial.scores
+        assert ("dear" in trial.scores) == (trial.scores["cheap"]["difference"] <= 0.01)
+
+
+def test_an_evaluator_that_needs_equal_sizes_gets_them():
+    known = registry(reader(equal_sizes=True))
+    sizes = []
+
+    def perform(task):
+        if isinstance(task, Observe):
+            sizes.append((task.size, task.image.size))
+        return workshop.perform(task)
+
+    workshop = Workshop(known)
+    drive(decide(reference(photo()), rule(known, "jpeg"), known), perform)
+    scaled = [wanted for wanted, size in sizes if size != (160, 120)]
+    assert scaled
+    assert set(scaled) == {(160, 120)}
+
+
+def test_the_reference_is_observed_once():
+    known, picture = registry(), reference(photo())
+    workshop, seen = Workshop(known), []
+
+    def perform(task):
+        seen.append(isinstance(task, Observe) and task.image is picture.image)
+        return workshop.perform(task)
+
+    drive(decide(picture, rule(known, "jpeg", "webp", formats=("webp", "keep")), known), perform)
+    assert sum(seen) == 1
+
+
+def test_the_engine_does_not_touch_the_reference_image():
+    known, picture = registry(), reference(photo())
+    before = (picture.image.size, picture.image.mode, picture.image.tobytes())
+    decisions(picture, rule(known, "jpeg", "webp", formats=("webp", "keep")), known)
+    assert (picture.image.size, picture.image.mode, picture.image.tobytes()) == before
+
+
+def test_a_picture_too_large_for_the_format_is_no_bug():
+    known = registry()
+    wide = reference(Image.new("RGB", (20_000, 10)))
+    use = rule(known, "webp", formats=("webp",))
+    (decision,) = decisions(wide, use, known)
+    assert decision.candidate is None or decision.candidate.image.width <= 16_383
+    tasks = decide(wide, use, known)
+    assert isinstance(next(tasks)[0], Encode)
+
+
+def test_measure_asks_every_evaluator_and_says_what_was_missed():
+    known = registry(reader("cheap", cost=1), reader("dear", cost=100))
+    strict = rule(known, "jpeg", evaluators=("dear", "cheap"))
+    picture = reference(photo())
+    found = drive(measure(picture, photo(seed=1), strict, known), Workshop(known).perform)
+    assert set(found.scores) == {"cheap", "dear"}
+    assert not found.holds
+    assert "cheap.difference max 0.01 not held" in found.reason
+    same = drive(measure(picture, picture.image, strict, known), Workshop(known).perform)
+    assert same.holds

@@ -1,0 +1,168 @@
+"""What is decoded, what is refused and with which words, and what travels beside the pixels."""
+
+from __future__ import annotations
+
+import io
+import struct
+import zlib
+
+import pytest
+from PIL import Image, ImageCms
+
+from semcompress_plugin.errors import ImageError, UnsupportedImageError
+from semcompress_plugin.images import decode, decode_candidate, has_transparency, renditions, save_parameters
+
+
+def encoded(image: Image.Image, format: str, **parameters: object) -> bytes:
+    out = io.BytesIO()
+    image.save(out, format, **parameters)
+    return out.getvalue()
+
+
+def gradient(size: tuple[int, int] = (40, 20), mode: str = "RGB") -> Image.Image:
+    across = Image.linear_gradient("L").resize(size)
+    return Image.merge("RGB", (across, across.transpose(Image.Transpose.ROTATE_180), across)).convert(mode)
+
+
+def sixteen_bit_png() -> bytes:
+    def chunk(kind: bytes, body: bytes) -> bytes:
+        return struct.pack(">I", len(body)) + kind + body + struct.pack(">I", zlib.crc32(kind + body))
+
+    rows = b"".join(b"\0" + bytes(6 * 4) for _ in range(4))
+    head = struct.pack(">IIBBBBB", 4, 4, 16, 2, 0, 0, 0)
+    return (
+        b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", head) + chunk(b"IDAT", zlib.compress(rows)) + chunk(b"IEND", b"")
+    )
+
+
+def animation(format: str) -> bytes:
+    frames = [Image.new("RGB", (8, 8), colour) for colour in ("red", "green", "blue")]
+    return encoded(frames[0], format, save_all=True, append_images=frames[1:], duration=100)
+
+
+JPEG = encoded(gradient((400, 300)), "JPEG")
+
+REFUSED = [
+    ("empty", b"", "a.jpg", ImageError, "is empty"),
+    ("text", b"not a picture", "a.jpg", ImageError, "is not a picture"),
+    ("header only", JPEG[:30], "a.jpg", ImageError, "is not a picture"),
+    ("cut off", JPEG[: len(JPEG) * 3 // 4], "a.jpg", ImageError, "damaged or cut off"),
+    ("cut-off PNG", encoded(gradient((300, 300)), "PNG")[:-40], "a.png", ImageError, "damaged or cut off"),
+    ("wrong extension", encoded(gradient(), "PNG"), "a.jpg", ImageError, "holds PNG, not JPEG.*rename"),
+    ("LFS pointer", b"version https://git-lfs.github.com/spec/v1\noid sha256:0\n", "a.png", ImageError, "git lfs pull"),
+    ("animated GIF", animation("GIF"), "a.gif", UnsupportedImageError, "animated"),
+    ("still GIF", encoded(gradient(), "GIF"), "a.gif", UnsupportedImageError, "GIF"),
+    ("APNG", animation("PNG"), "a.png", UnsupportedImageError, "animated"),
+    ("animated WebP", animation("WEBP"), "a.webp", UnsupportedImageError, "animated"),
+    ("animated AVIF", animation("AVIF"), "a.avif", UnsupportedImageError, "animated"),
+    ("MPO", animation("MPO"), "a.jpg", UnsupportedImageError, "several pictures"),
+    ("CMYK", encoded(gradient(mode="CMYK"), "JPEG"), "a.jpg", UnsupportedImageError, "mode CMYK"),
+    ("16-bit RGB PNG", sixteen_bit_png(), "a.png", UnsupportedImageError, "more than 8 bits"),
+    ("16-bit grey PNG", encoded(Image.new("I;16", (4, 4)), "PNG"), "a.png", UnsupportedImageError, "I;16"),
+    ("TIFF", encoded(gradient(), "TIFF"), "a.jpg", ImageError, "is not a picture"),
+]
+
+
+@pytest.mark.parametrize(("data", "name", "kind", "words"), [case[1:] for case in REFUSED], ids=[c[0] for c in REFUSED])
+def test_what_we_could_damage_is_refused_in_one_clear_line(data, name, kind, words):
+    with pytest.raises(kind, match=words) as caught:
+        decode(data, name)
+    assert type(caught.value) is kind or kind is ImageError
+    assert "\n" not in str(caught.value)
+
+
+def test_a_picture_with_too_many_pixels_is_refused_before_it_is_decoded():
+    bomb = encoded(Image.new("1", (3000, 3000)), "PNG")
+    with pytest.raises(ImageError, match=r"9,000,000 pixels, more than 1,000,000: raise limits.max_pixels"):
+        decode(bomb, "a.png", max_pixels=1_000_000)
+    assert decode(bomb, "a.png", max_pixels=9_000_000).image.size == (3000, 3000)
+
+
+@pytest.mark.parametrize("size", [(1, 1), (20_000, 10), (3, 7)])
+@pytest.mark.parametrize("format", ["JPEG", "PNG"])
+def test_odd_sizes_are_decoded(size, format):
+    assert decode(encoded(gradient(size), format)).image.size == size
+
+
+@pytest.mark.parametrize("orientation", range(1, 9))
+@pytest.mark.parametrize("format", ["JPEG", "PNG", "WEBP", "AVIF"])
+def test_orientation_is_applied_to_the_pixels_and_the_tag_is_gone(orientation, format):
+    exif = Image.Exif()
+    exif[0x0112] = orientation
+    exif[0x010F] = "Maker"
+    stored = gradient((40, 20))
+    reference = decode(encoded(stored, format, exif=exif, quality=95))
+    assert reference.image.size == ((40, 20) if orientation < 5 else (20, 40))
+    kept = Image.Exif()
+    kept.load(reference.metadata.exif)
+    assert 0x0112 not in kept
+    assert kept[0x010F] == "Maker"
+
+
+def test_strip_private_removes_place_and_serial_numbers_and_keeps_who_and_when():
+    exif = Image.Exif()
+    exif[0x013B], exif[0x8298], exif[0x013C] = "Ann", "(c) Ann", "anns-laptop"
+    exif.get_ifd(0x8769).update({0x9003: "2024:05:01 10:00:00", 0xA431: "SERIAL", 0xA430: "Owner", 0x927C: b"maker"})
+    exif.get_ifd(0x8825).update({1: "N", 2: (48.0, 8.0, 0.0)})
+    data = encoded(gradient(), "JPEG", exif=exif, xmp=b"<x:xmpmeta>gps</x:xmpmeta>")
+
+    private = decode(data, metadata="strip-private").metadata
+    kept = Image.Exif()
+    kept.load(private.exif)
+    assert kept[0x013B] == "Ann"
+    assert kept[0x8298] == "(c) Ann"
+    assert kept.get_ifd(0x8769) == {0x9003: "2024:05:01 10:00:00"}
+    assert not kept.get_ifd(0x8825)
+    assert 0x013C not in kept
+    assert b"SERIAL" not in private.exif
+    assert private.xmp is None
+
+    everything = decode(data, metadata="keep").metadata
+    assert b"SERIAL" in everything.exif
+    assert everything.xmp == b"<x:xmpmeta>gps</x:xmpmeta>"
+    nothing = decode(data, metadata="strip-all").metadata
+    assert nothing.exif is None
+    assert nothing.xmp is None
+
+
+PROFILE = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()
+
+
+@pytest.mark.parametrize("policy", ["keep", "strip-private", "strip-all"])
+@pytest.mark.parametrize("format", ["JPEG", "PNG", "WEBP", "AVIF"])
+def test_the_colour_profile_travels_whatever_the_policy(format, policy):
+    reference = decode(encoded(gradient(), "PNG", icc_profile=PROFILE), metadata=policy)
+    again = decode_candidate(encoded(reference.image, format, **save_parameters(reference.metadata, format)))
+    assert again.info["icc_profile"] == PROFILE
+
+
+def test_png_gamma_and_chromaticities_and_density_travel():
+    chunk = [(b"gAMA", (45455).to_bytes(4, "big")), (b"cHRM", b"".join(n.to_bytes(4, "big") for n in range(8)))]
+    from PIL.PngImagePlugin import PngInfo
+
+    info = PngInfo()
+    for kind, payload in chunk:
+        info.add(kind, payload)
+    reference = decode(encoded(gradient(), "PNG", pnginfo=info, dpi=(300, 300)))
+    assert list(reference.metadata.png_chunks) == chunk
+    again = encoded(reference.image, "PNG", **save_parameters(reference.metadata, "PNG"))
+    with Image.open(io.BytesIO(again)) as image:
+        assert image.info["gamma"] == pytest.approx(0.45455)
+        assert image.info["dpi"] == pytest.approx((300, 300), abs=0.1)
+
+
+def test_opaque_alpha_is_no_transparency_and_palette_transparency_is():
+    assert not has_transparency(Image.new("RGBA", (2, 2), (1, 2, 3, 255)))
+    assert has_transparency(Image.new("RGBA", (2, 2), (1, 2, 3, 254)))
+    palette = Image.new("P", (2, 2), 0)
+    palette.putpalette([9, 9, 9] * 256)
+    assert not has_transparency(palette)
+    transparent = decode(encoded(palette, "PNG", transparency=0))
+    assert has_transparency(transparent.image)
+
+
+def test_a_transparent_picture_is_shown_on_white_and_on_black():
+    white, black = renditions(Image.new("RGBA", (1, 1), (255, 255, 255, 0)))
+    assert (white.getpixel((0, 0)), black.getpixel((0, 0))) == ((255, 255, 255), (0, 0, 0))
+    (only,) = renditions(Image.new("L", (1, 1), 7))
+    assert only.mode == "RGB"

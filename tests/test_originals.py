@@ -1,0 +1,267 @@
+"""The original of everything replaced can be restored: bytes, name and mode."""
+
+from __future__ import annotations
+
+import dataclasses
+import multiprocessing
+import os
+import stat
+import subprocess
+
+import pytest
+from disk import commit, content, entry, git, repository, sha, shrunk, workplace
+
+from semcompress_plugin import files, originals
+from semcompress_plugin.errors import OriginalsError, UsageError
+from semcompress_plugin.files import Snapshot
+from semcompress_plugin.originals import GitOriginals, NoOriginals, open_originals
+from semcompress_plugin.restore import plan_restore, restore
+from semcompress_plugin.settle import settle
+
+
+def snapshot(path, data):
+    path.write_bytes(data)
+    return files.read(path)
+
+
+def line(data, blob=None):
+    return entry(0, original=content(data), blob=blob)
+
+
+def prune(root):
+    git(root, "reflog", "expire", "--expire=now", "--all")
+    git(root, "gc", "--quiet", "--prune=now")
+
+
+def test_git_originals_survive_gc_and_lie_on_no_branch(tmp_path):
+    root = repository(tmp_path / "r")
+    commit(root)
+    store = open_originals(root, None)
+    some = [snapshot(root / f"{number}.jpg", os.urandom(100)) for number in range(5)]
+    blobs = store.keep(some)
+    for one in some:
+        one.path.unlink()
+    prune(root)
+    assert [store.get(line(one.data, blob)) for one, blob in zip(some, blobs, strict=True)] == [s.data for s in some]
+    assert git(root, "log", "--all", "--oneline").count("\n") == 1
+    assert git(root, "status", "--porcelain") == ""
+    git(tmp_path, "clone", "-q", f"file://{root}", "clone")
+    assert git(tmp_path / "clone", "cat-file", "--batch-all-objects", "--batch-check").count("blob") == 0
+    with pytest.raises(OriginalsError, match=r"git fetch REMOTE 'refs/semcompress/\*"):
+        open_originals(tmp_path / "clone", None).get(line(some[0].data, blobs[0]))
+    git(tmp_path / "clone", "fetch", "-q", "origin", f"{originals.REFS}/*:{originals.REFS}/*")
+    assert open_originals(tmp_path / "clone", None).get(line(some[0].data, blobs[0])) == some[0].data
+
+
+def test_attributes_and_filters_do_not_touch_originals(tmp_path):
+    root = repository(tmp_path)
+    (root / ".gitattributes").write_text("* text eol=lf ident\n")
+    git(root, "config", "core.autocrlf", "true")
+    data = b"\r\n$Id$\r\n"
+    store = open_originals(root, None)
+    (blob,) = store.keep([snapshot(root / "a.png", data)])
+    assert store.get(line(data, blob)) == data
+
+
+def test_what_is_kept_is_what_was_read_even_if_the_file_changed_or_vanished_or_has_an_odd_name(tmp_path):
+    store = open_originals(repository(tmp_path), None)
+    odd = [b"new\nline.jpg", b"\xff\xfe.jpg", b"-x.jpg", b'"q".jpg', b"cr\r"]
+    some = [snapshot(tmp_path / os.fsdecode(name), name) for name in odd]
+    assert [store.get(line(s.data, b)) for s, b in zip(some, store.keep(some), strict=True)] == odd
+    plain = [snapshot(tmp_path / f"{number}.jpg", b"%d" % number) for number in range(3)]
+    plain[1].path.write_bytes(b"changed")
+    assert [store.get(line(s.data, b)) for s, b in zip(plain, store.keep(plain), strict=True)] == [b"0", b"1", b"2"]
+    plain[2].path.unlink()
+    assert [store.get(line(s.data, b)) for s, b in zip(plain, store.keep(plain), strict=True)] == [b"0", b"1", b"2"]
+
+
+def test_a_group_costs_few_git_processes(tmp_path, monkeypatch):
+    store = open_originals(repository(tmp_path), None)
+    some = [snapshot(tmp_path / f"{number}.jpg", b"%d" % number) for number in range(50)]
+    calls = []
+    real = subprocess.run
+    monkeypatch.setattr(subprocess, "run", lambda *a, **o: (calls.append(a), real(*a, **o))[1])
+    store.keep(some)
+    assert len(calls) <= 4
+    calls.clear()
+    store.keep(some)
+    assert len(calls) <= 3
+
+
+def test_many_refs_are_folded_into_one_and_nothing_is_lost(tmp_path):
+    root = repository(tmp_path)
+    kept = {}
+    for number in range(originals._FOLD_BEYOND + 2):
+        one = Snapshot(root / "gone", b"%d" % number, sha(b"%d" % number))
+        (kept[one.data],) = open_originals(root, None).keep([one])
+    refs = git(root, "for-each-ref", "--format=%(refname)", "refs/semcompress").split()
+    assert len(refs) == 2
+    prune(root)
+    store = open_originals(root, None)
+    assert all(store.get(line(data, blob)) == data for data, blob in kept.items())
+
+
+def keep_twenty(arguments):
+    root, start = arguments
+    for number in range(start, start + 20):
+        data = b"%d" % number
+        open_originals(root, None).keep([Snapshot(root / "gone", data, sha(data))])
+
+
+def test_two_processes_at_once_lose_no_original(tmp_path, monkeypatch):
+    root = repository(tmp_path)
+    with multiprocessing.get_context("spawn").Pool(2) as pool:
+        pool.map(keep_twenty, [(root, 0), (root, 20)])
+    monkeypatch.setattr(originals, "_FOLD_BEYOND", 3)
+    keep_twenty((root, 40))
+    prune(root)
+    listed = git(root, "cat-file", "--batch-all-objects", "--batch-check")
+    assert listed.count("blob") == 60
+
+
+def test_hooks_of_the_repository_and_the_environment_of_a_hook_change_nothing(tmp_path, monkeypatch):
+    root, other = repository(tmp_path / "r"), repository(tmp_path / "other")
+    hook = root / ".git/hooks/reference-transaction"
+    hook.write_text("#!/bin/sh\nexit 1\n")
+    hook.chmod(0o755)
+    monkeypatch.setenv("GIT_DIR", str(other / ".git"))
+    monkeypatch.setenv("GIT_INDEX_FILE", str(other / ".git/index"))
+    store = open_originals(root, None)
+    (blob,) = store.keep([snapshot(root / "a.jpg", b"mine")])
+    monkeypatch.delenv("GIT_DIR")
+    monkeypatch.delenv("GIT_INDEX_FILE")
+    assert git(root, "cat-file", "blob", blob) == "mine"
+
+
+@pytest.mark.parametrize("where", ["worktree", "submodule"])
+def test_worktrees_and_submodules(tmp_path, where):
+    root = repository(tmp_path / "r")
+    commit(root)
+    if where == "worktree":
+        git(root, "worktree", "add", "-q", "../w")
+        here, common = tmp_path / "w", root / ".git"
+    else:
+        outer = repository(tmp_path / "outer")
+        git(outer, "-c", "protocol.file.allow=always", "submodule", "--quiet", "add", str(root), "sub")
+        here, common = outer / "sub", outer / ".git/modules/sub"
+    store = open_originals(here, None)
+    assert isinstance(store, GitOriginals)
+    assert store.state == common / "semcompress"
+    (blob,) = store.keep([snapshot(here / "a.jpg", b"mine")])
+    prune(here)
+    assert store.get(line(b"mine", blob)) == b"mine"
+
+
+def test_a_repository_with_sha256_ids(tmp_path):
+    if subprocess.run(["git", "init", "-q", "--object-format=sha256", tmp_path], check=False).returncode:
+        pytest.skip("this git knows SHA-1 only")
+    store = open_originals(tmp_path, None)
+    (blob,) = store.keep([snapshot(tmp_path / "a.jpg", b"mine")])
+    assert len(blob) == 64
+    assert store.get(line(b"mine", blob)) == b"mine"
+
+
+def test_outside_git_the_place_must_be_said_and_the_error_says_how(tmp_path):
+    with pytest.raises(UsageError, match=r"'originals: \.\./originals'.*'originals: none'"):
+        open_originals(tmp_path, None)
+    assert isinstance(open_originals(tmp_path, None, needed=False), NoOriginals)
+    assert open_originals(tmp_path, "none").keep([snapshot(tmp_path / "a.jpg", b"x")]) == [None]
+
+
+def test_a_folder_of_originals(tmp_path):
+    (tmp_path / "site").mkdir()
+    store = open_originals(tmp_path / "site", "../kept")
+    one = snapshot(tmp_path / "site/a.jpg", b"mine")
+    assert store.keep([one, one]) == [None, None]
+    store.keep([one])
+    assert store.get(line(b"mine")) == b"mine"
+    place = tmp_path / "kept" / one.sha256[:2] / one.sha256
+    place.chmod(0o644)
+    place.write_bytes(b"rotten")
+    with pytest.raises(OriginalsError, match="damaged"):
+        store.get(line(b"mine"))
+    store.keep([one])
+    assert store.get(line(b"mine")) == b"mine"
+    with pytest.raises(OriginalsError, match="does not exist"):
+        store.get(line(b"never kept"))
+
+
+@pytest.mark.parametrize("setting", [None, "../kept"])
+def test_restore_brings_back_bytes_name_and_mode(tmp_path, setting):
+    root = repository(tmp_path / "r") if setting is None else tmp_path / "r"
+    root.mkdir(exist_ok=True)
+    lock, store = workplace(root, setting)
+    (root / "a.png").write_bytes(b"the original")
+    (root / "a.png").chmod(0o755)
+    (root / "b.jpg").write_bytes(b"another one")
+    (root / "b.jpg").chmod(0o600)
+    plan = shrunk(root / "a.png", lock, b"small")
+    renamed = dataclasses.replace(
+        plan, entries=(dataclasses.replace(plan.entries[0], path="a.webp"),), writes={root / "a.webp": b"small"},
+        removed=True,
+    )
+    assert settle([renamed, shrunk(root / "b.jpg", lock, b"tiny")], lock, store) == [None, None]
+    assert sorted(path.name for path in root.glob("*.*") if path.suffix != ".lock" and path.name != ".git") == [
+        "a.webp",
+        "b.jpg",
+    ]
+    (root / "b.jpg").chmod(0o644)
+    lock, store = workplace(root, setting)
+    plans = plan_restore([root / "a.webp", root / "b.jpg"], lock)
+    assert [restore(one, lock, store) for one in plans] == [None, None]
+    assert (root / "a.png").read_bytes() == b"the original"
+    assert stat.S_IMODE((root / "a.png").stat().st_mode) == 0o755
+    assert not (root / "a.webp").exists()
+    assert (root / "b.jpg").read_bytes() == b"another one"
+    assert stat.S_IMODE((root / "b.jpg").stat().st_mode) == 0o600
+    # and the lock still remembers what it knows
+    assert lock.by_original(sha(b"another one"))
+
+
+def test_two_originals_with_one_output_are_each_restored(tmp_path):
+    root = repository(tmp_path)
+    lock, store = workplace(root)
+    for name in ("a.jpg", "b.jpg"):
+        (root / name).write_bytes(b"original of " + name.encode())
+    settle([shrunk(root / name, lock, b"same") for name in ("a.jpg", "b.jpg")], lock, store)
+    for plan in plan_restore([root / "b.jpg", root / "a.jpg"], lock):
+        assert restore(plan, lock, store) is None
+    assert (root / "a.jpg").read_bytes() == b"original of a.jpg"
+    assert (root / "b.jpg").read_bytes() == b"original of b.jpg"
+
+
+def test_a_renamed_output_is_restored_under_its_new_name(tmp_path):
+    root = repository(tmp_path)
+    lock, store = workplace(root)
+    (root / "a.jpg").write_bytes(b"original")
+    settle([shrunk(root / "a.jpg", lock, b"small")], lock, store)
+    (root / "a.jpg").rename(root / "holiday.jpg")
+    (plan,) = plan_restore([root / "holiday.jpg"], lock)
+    assert restore(plan, lock, store) is None
+    assert (root / "holiday.jpg").read_bytes() == b"original"
+    assert not (root / "a.jpg").exists()
+
+
+def test_what_is_not_ours_is_not_restored(tmp_path):
+    root = repository(tmp_path)
+    lock, store = workplace(root)
+    (root / "a.jpg").write_bytes(b"original")
+    settle([shrunk(root / "a.jpg", lock, b"small")], lock, store)
+    (root / "a.jpg").write_bytes(b"small, then edited")
+    missing, edited = plan_restore([root / "none.jpg", root / "a.jpg"], lock)
+    assert restore(missing, lock, store) == "does not exist"
+    assert restore(edited, lock, store) == "is nothing that semcompress wrote"
+    assert (root / "a.jpg").read_bytes() == b"small, then edited"
+
+
+def test_an_original_that_cannot_be_had_leaves_the_file_alone(tmp_path):
+    root = repository(tmp_path)
+    lock, store = workplace(root)
+    (root / "a.jpg").write_bytes(b"original")
+    settle([shrunk(root / "a.jpg", lock, b"small")], lock, store)
+    for ref in git(root, "for-each-ref", "--format=%(refname)", "refs/semcompress").split():
+        git(root, "update-ref", "-d", ref)
+    prune(root)
+    (plan,) = plan_restore([root / "a.jpg"], lock)
+    assert "is not in this repository" in restore(plan, lock, store)
+    assert (root / "a.jpg").read_bytes() == b"small"

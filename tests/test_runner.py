@@ -1,0 +1,161 @@
+"""Many pictures: batches, threads, memory, and that one failure stays one failure."""
+
+from __future__ import annotations
+
+import threading
+
+import pytest
+from pictures import Thumbnails, photo, reader, reference, registry, rule
+
+from semcompress_plugin import runner as runner_module
+from semcompress_plugin.engine import decide, drive
+from semcompress_plugin.errors import ImageError, PluginError
+from semcompress_plugin.runner import Job, Runner
+from semcompress_plugin.workshop import Workshop
+
+
+def jobs(known, pictures, **rule_options):
+    how = rule(known, "jpeg", **rule_options)
+    return [
+        Job(index, lambda picture=picture: picture, lambda reference: decide(reference, how, known))
+        for index, picture in enumerate(pictures)
+    ]
+
+
+def test_results_are_the_same_as_one_picture_at_a_time_whatever_the_number_of_threads():
+    known = registry()
+    pictures = [reference(photo(seed=seed)) for seed in range(6)]
+    alone = [drive(decide(picture, rule(known, "jpeg"), known), Workshop(known).perform) for picture in pictures]
+    for threads in (1, 3):
+        done = list(Runner(Workshop(known), threads).run(jobs(known, pictures)))
+        assert sorted(d.key for d in done) == list(range(6))
+        for d in done:
+            assert d.answer[0].candidate.data == alone[d.key][0].candidate.data
+
+
+class Counting(Thumbnails):
+    sizes: list[int]
+
+    def observe(self, images):
+        type(self).sizes.append(len(images))
+        return super().observe(images)
+
+
+def test_evaluators_see_batches_across_pictures_and_never_more_than_they_want():
+    Counting.sizes = []
+    known = registry(reader(factory=Counting, batch=3))
+    list(Runner(Workshop(known), 1).run(jobs(known, [reference(photo(seed=seed)) for seed in range(8)])))
+    assert max(Counting.sizes) == 3
+
+
+class Overlapping(Thumbnails):
+    inside = 0
+    most = 0
+
+    def observe(self, images):
+        cls = type(self)
+        with threading.Lock():
+            cls.inside += 1
+            cls.most = max(cls.most, cls.inside)
+        threading.Event().wait(0.002)
+        cls.inside -= 1
+        return super().observe(images)
+
+
+@pytest.mark.parametrize("concurrent", [False, True])
+def test_an_evaluator_is_asked_by_several_threads_only_if_it_says_so(concurrent):
+    Overlapping.inside = Overlapping.most = 0
+    known = registry(reader(factory=Overlapping, concurrent=concurrent, batch=1))
+    list(Runner(Workshop(known), 4).run(jobs(known, [reference(photo(seed=seed)) for seed in range(6)])))
+    assert (Overlapping.most > 1) == concurrent
+
+
+def test_one_picture_that_fails_costs_that_picture_only():
+    known = registry()
+    work = jobs(known, [reference(photo(seed=seed)) for seed in range(3)])
+
+    def fail():
+        raise ImageError("is damaged")
+
+    work[1] = Job(1, fail, work[1].study)
+    done = {d.key: d for d in Runner(Workshop(known), 2).run(work)}
+    assert str(done[1].error) == "is damaged"
+    assert done[0].answer
+    assert done[2].answer
+
+
+def test_running_out_of_memory_costs_that_picture_only():
+    known = registry()
+    work = jobs(known, [reference(photo(seed=seed)) for seed in range(3)])
+
+    def fail():
+        raise MemoryError
+
+    work[0] = Job(0, fail, work[0].study)
+    done = {d.key: d for d in Runner(Workshop(known), 2).run(work)}
+    assert isinstance(done[0].error, MemoryError)
+    assert done[1].answer
+    assert done[2].answer
+
+
+class Failing(Thumbnails):
+    def compare(self, reference, candidates):
+        raise KeyError("difference")
+
+
+class Short(Thumbnails):
+    def observe(self, images):
+        return super().observe(images)[1:]
+
+
+@pytest.mark.parametrize(("factory", "words"), [(Failing, "KeyError"), (Short, "0 answers for 1 pictures")])
+def test_a_strangers_evaluator_that_fails_is_named(factory, words):
+    known = registry(reader(factory=factory))
+    (done,) = Runner(Workshop(known), 1).run(jobs(known, [reference(photo())]))
+    assert isinstance(done.error, PluginError)
+    assert "evaluator 'thumbnails' of third-party" in str(done.error)
+    assert words in str(done.error)
+
+
+def test_few_pictures_are_in_work_at_once_and_large_ones_one_by_one(monkeypatch):
+    known = registry()
+    picture = reference(photo((40, 30)))
+    inside, most = set(), 0
+
+    def work(limit):
+        nonlocal most
+        inside.clear()
+        most = 0
+        monkeypatch.setattr(runner_module, "PIXELS_IN_FLIGHT", limit)
+        made = jobs(known, [picture] * 60)
+
+        def entering(job):
+            def load():
+                nonlocal most
+                inside.add(job.key)
+                most = max(most, len(inside))
+                return picture
+
+            return Job(job.key, load, job.study)
+
+        for done in Runner(Workshop(known), 2).run(map(entering, made)):
+            inside.discard(done.key)
+        return most
+
+    assert 2 <= work(10**9) <= 12
+    assert work(1) <= 2
+
+
+def test_stopping_early_stops_the_work():
+    known = registry()
+    loaded = []
+
+    def load():
+        loaded.append(1)
+        return reference(photo())
+
+    work = (Job(index, load, lambda r: decide(r, rule(known, "jpeg"), known)) for index in range(1000))
+    results = Runner(Workshop(known), 2).run(work)
+    next(results)
+    results.close()
+    assert len(loaded) < 50

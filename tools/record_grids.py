@@ -1,0 +1,116 @@
+"""Record what a folder of photographs weighs and scores over a grid of settings.
+
+    python tools/record_grids.py PHOTOS OUT.jsonl \
+        --compressor jpeg:scale=.12,.18,.26,.38,.54,.75,1:quality=5,10,18,26,35,45,55,65,75,85,93 \
+        --evaluator center=classifier:view=center --evaluator full=classifier:view=full
+
+The first line of OUT describes the grid; every further line is one photograph: its size, and for every setting the
+bytes and the metrics. Photographs come in a shuffled (seeded) order and are appended as they finish, so that a run
+can be stopped, and continued by the same command. ``tools/make_prior.py`` and ``benchmarks/search.py`` read it.
+"""
+
+from __future__ import annotations
+
+import argparse
+import itertools
+import json
+import random
+import time
+from pathlib import Path
+from typing import Any
+
+from semcompress_plugin.engine import Candidate, Compare, Encode, Observe
+from semcompress_plugin.images import decode
+from semcompress_plugin.registry import Registry
+from semcompress_plugin.types import CompressorUse, EvaluatorUse, Proposal, Reference
+from semcompress_plugin.workshop import Workshop
+
+SUFFIXES = {".jpg", ".jpeg", ".png", ".webp"}
+
+
+def record(workshop: Workshop, reference: Reference, grid: list[Proposal], readers: list[EvaluatorUse]) -> Any:
+    """``{"bytes": [...], "scores": {reader: {metric: [...]}}}`` over ``grid``; raises what the plugins raise."""
+    registry = workshop.registry
+    sizes: list[int] = []
+    scores: dict[str, dict[str, list[float]]] = {reader.name: {} for reader in readers}
+    known = [workshop.perform(Observe(reader, reference.image)) for reader in readers]
+    for proposal in grid:
+        candidate = workshop.perform(Encode(CompressorUse(proposal.compressor, ()), reference, proposal))
+        if not isinstance(candidate, Candidate):
+            raise SystemExit(f"{proposal}: {candidate}")
+        sizes.append(len(candidate.data))
+        for reader, observed in zip(readers, known, strict=True):
+            same_size = registry.evaluator(reader.plugin).equal_sizes
+            seen: Any = workshop.perform(Observe(reader, candidate.image, reference.image.size if same_size else None))
+            (values,) = workshop.compare(Compare(reader, observed, seen))  # type: ignore[arg-type]  # as observed
+            for name, value in values.items():
+                scores[reader.name].setdefault(name, []).append(float(f"{value:.6g}"))
+    return {"bytes": sizes, "scores": scores}
+
+
+def parse_compressor(text: str, registry: Registry) -> list[Proposal]:
+    """``jpeg:scale=.5,1:quality=20,80`` as a grid, the last knob fastest."""
+    name, *knobs = text.split(":")
+    spec = registry.compressor(name)
+    axes = {
+        knob: [float(value) for value in values.split(",")] for knob, _, values in (k.partition("=") for k in knobs)
+    }
+    if set(axes) != {knob.name for knob in spec.knobs}:
+        raise SystemExit(f"{text}: expected the knobs {', '.join(knob.name for knob in spec.knobs)}")
+    points = itertools.product(*axes.values())
+    return [Proposal(name, spec.formats[0], dict(zip(axes, point, strict=True))) for point in points]
+
+
+def parse_evaluator(text: str) -> EvaluatorUse:
+    """``center=classifier:view=center`` as a use; ``=...`` may be left out."""
+    name, _, rest = text.partition("=")
+    plugin, *options = (rest or name).split(":")
+    return EvaluatorUse(name, plugin, dict(option.split("=", 1) for option in options))
+
+
+def main(argv: list[str] | None = None) -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("photos", type=Path)
+    parser.add_argument("out", type=Path)
+    parser.add_argument("--compressor", action="append", required=True, metavar="NAME:KNOB=V,V:KNOB=V,V")
+    parser.add_argument("--evaluator", action="append", required=True, metavar="NAME=PLUGIN:OPTION=VALUE")
+    parser.add_argument("--limit", type=int, help="at most so many photographs")
+    parser.add_argument("--seed", type=int, default=0)
+    arguments = parser.parse_args(argv)
+
+    registry = Registry()
+    workshop = Workshop(registry)
+    grid = [proposal for text in arguments.compressor for proposal in parse_compressor(text, registry)]
+    readers = [parse_evaluator(text) for text in arguments.evaluator]
+    header = {
+        "settings": [[proposal.compressor, dict(proposal.settings)] for proposal in grid],
+        "readers": {reader.name: [reader.plugin, dict(reader.options)] for reader in readers},
+        "versions": {
+            **{name: registry.compressor(name).version for name in sorted({p.compressor for p in grid})},
+            **{name: registry.evaluator(name).version for name in sorted({r.plugin for r in readers})},
+        },
+    }
+    paths = sorted(path for path in arguments.photos.rglob("*") if path.suffix.lower() in SUFFIXES)
+    random.Random(arguments.seed).shuffle(paths)
+    done: set[str] = set()
+    if arguments.out.exists():
+        first, *lines = arguments.out.read_text(encoding="utf-8").splitlines()
+        if json.loads(first) != header:
+            raise SystemExit(f"{arguments.out} holds another grid")
+        done = {json.loads(line)["photo"] for line in lines}
+    with arguments.out.open("a", encoding="utf-8") as out:
+        if out.tell() == 0:
+            print(json.dumps(header), file=out)
+        for path in paths[: arguments.limit]:
+            if path.name in done:
+                continue
+            began = time.perf_counter()
+            reference = decode(path.read_bytes(), metadata="strip-private")
+            width, height = reference.image.size
+            facts = {"photo": path.name, "width": width, "height": height, "source_bytes": reference.bytes}
+            print(json.dumps(facts | record(workshop, reference, grid, readers)), file=out, flush=True)
+            print(f"{path.name}: {time.perf_counter() - began:.1f} s", flush=True)
+
+
+if __name__ == "__main__":
+    main()
