@@ -174,7 +174,8 @@ class Staged:
             self._temporary = None
 
     def fill(self, data: bytes, mode: int | None, durable: bool) -> None:
-        assert self._descriptor is not None and self._temporary is not None
+        assert self._descriptor is not None
+        assert self._temporary is not None
         with open(self._descriptor, "wb", closefd=False) as file:
             file.write(data)
         if self._expected is not None:

@@ -54,8 +54,8 @@ def decode(
 ) -> Reference:
     """The picture in ``data``, upright, with the metadata that the policy wants kept.
 
-    ``name`` is the file's name, whose suffix must agree with the content. Raises :class:`UnsupportedImageError` for sound
-    pictures that we leave alone and :class:`ImageError` for everything that is not a whole picture.
+    ``name`` is the file's name, whose suffix must agree with the content. Raises :class:`UnsupportedImageError` for
+    sound pictures that we leave alone and :class:`ImageError` for everything that is not a whole picture.
     """
     image = _open(data, max_pixels)
     assert image.format is not None  # a picture that was opened from bytes has one
@@ -78,8 +78,8 @@ def has_transparency(image: Image.Image) -> bool:
     """Whether any pixel is not fully opaque."""
     if not image.has_transparency_data:
         return False
-    lowest, _ = image.convert("RGBA").getchannel("A").getextrema()
-    return bool(lowest < 255)
+    alpha = image.convert("RGBA").getchannel("A")
+    return alpha.histogram()[255] < image.width * image.height
 
 
 def renditions(image: Image.Image) -> tuple[Image.Image, ...]:

@@ -1,4 +1,4 @@
-"""Which policy, rule and lock govern each file, and what is already settled. Reads files; decides and writes nothing."""
+"""Which policy, rule and lock govern each file, and what is already settled. Reads; decides and writes nothing."""
 
 from __future__ import annotations
 
@@ -69,14 +69,20 @@ class Pending:
 class Domains:
     """Finds the domain of a path: one for everything with ``policy``, else that of the nearest policy.
 
-    Without any policy, files named one by one are governed by preset ``web``; where ``default`` is given, it governs
-    whatever no policy does.
+    Policies are looked for up to ``top`` (default: the repository's root). Without any, files named one by one are
+    governed by preset ``web``; where ``default`` is given, so is everything below that folder.
     """
 
     def __init__(
-        self, registry: Registry, policy: Path | None = None, top: Path | None = None, in_place: bool = True
+        self,
+        registry: Registry,
+        policy: Path | None = None,
+        *,
+        top: Path | None = None,
+        default: Path | None = None,
+        in_place: bool = True,
     ) -> None:
-        self.registry, self.top, self.in_place = registry, top, in_place
+        self.registry, self.top, self.default, self.in_place = registry, top, default, in_place
         self.only = None if policy is None else self._load(policy)
         self._by_policy: dict[Path, Domain] = {}
         self._finders: dict[Path, PolicyFinder] = {}
@@ -93,9 +99,9 @@ class Domains:
             if found not in self._by_policy:
                 self._by_policy[found] = self._load(found)
             return self._by_policy[found]
-        if not named and self.top is None:
+        if not named and self.default is None:
             return None
-        root = self.top or repository or path.parent
+        root = self.default or repository or path.parent
         if root not in self._by_policy:
             self._by_policy[root] = Domain(default_policy(self.registry, root), self.in_place)
         return self._by_policy[root]
@@ -137,7 +143,7 @@ def assets(found: Iterable[Found], domains: Domains, base: Path) -> Iterator[Ass
         if rule is None or rule.skip:
             size = path.stat().st_size
             reason = "no rule matches" if rule is None else None
-            yield Result(shown, "skipped", size, size, rule=rule and rule.name, reason=reason if item.named else None)
+            yield Result(shown, "skipped", size, size, rule=rule.name if rule else None, reason=reason)
             continue
         yield Asset(path, shown, domain, rule)
 

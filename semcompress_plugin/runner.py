@@ -12,6 +12,7 @@ from collections import defaultdict, deque
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any, Generic, TypeVar
 
 from semcompress_plugin.engine import Observe, Rounds
@@ -155,8 +156,7 @@ class _Run:
                 if len(waiting) < full and self.running >= self.threads:
                     break
                 batch = [waiting.popleft() for _ in range(min(full, len(waiting)))]
-                tasks = [task for _, task in batch]
-                self._submit([slot for slot, _ in batch], lambda tasks=tasks: self.workshop.observe(tasks))
+                self._submit([slot for slot, _ in batch], partial(self.workshop.observe, [task for _, task in batch]))
 
     def _submit(self, slots: list[_Slot], call: Callable[[], list[Any]]) -> None:
         self.running += 1

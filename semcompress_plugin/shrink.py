@@ -8,20 +8,16 @@ from pathlib import Path
 
 from semcompress_plugin import files
 from semcompress_plugin.engine import Decision, Measurement, Rounds, decide, measure
-from semcompress_plugin.entries import Content, Entry
-from semcompress_plugin.errors import ImageError, OriginalsError
+from semcompress_plugin.entries import Content, Entry, Relation
+from semcompress_plugin.errors import ImageError, OriginalsError, UnsupportedImageError
 from semcompress_plugin.files import Snapshot
 from semcompress_plugin.images import SUFFIXES, decode, decode_candidate
 from semcompress_plugin.plan import Pending
 from semcompress_plugin.registry import Registry
 from semcompress_plugin.settle import Settlement
-from semcompress_plugin.types import OutputFile, Proposal, Reference, Result
+from semcompress_plugin.types import OutputFile, Proposal, Reference, Result, Status
 
 _EXTENSIONS = {"JPEG": ".jpg", "PNG": ".png", "WEBP": ".webp", "AVIF": ".avif"}
-
-
-class NoOriginal(ImageError):  # noqa: N818  # an answer rather than an error: the picture is left alone
-    """The picture is our own lossy output, its policy has changed, and its original cannot be had."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,7 +55,7 @@ class Work:
                 self.original, name = outdated.original, outdated.name
             except OriginalsError as error:
                 if not self.allow_generation_loss:
-                    raise NoOriginal(f"was shrunk under another policy, and {error}: left alone") from error
+                    raise UnsupportedImageError(f"was shrunk under another policy, and {error}: left alone") from error
                 self.generation = outdated.generation
         return decode(self.original_data, name, asset.rule.metadata, asset.rule.max_pixels)
 
@@ -150,7 +146,7 @@ class Work:
     def _entry(
         self,
         output: Content,
-        relation: str,
+        relation: Relation,
         target: Path,
         decision: Decision | None = None,
         settled: Entry | None = None,
@@ -162,7 +158,7 @@ class Work:
         return Entry(
             original=self.original,
             output=output,
-            relation=relation,  # type: ignore[arg-type]  # one of the three literals, as every caller shows
+            relation=relation,
             policy=self.pending.asset.rule.digest,
             path=self.pending.asset.domain.lock.relative(target),
             name=pristine.name if pristine else self.pending.asset.path.name,
@@ -176,7 +172,14 @@ class Work:
             made_with=settled.made_with if settled else self.made_with,
         )
 
-    def _result(self, status: str, **more: object) -> Result:
-        asset = self.pending.asset
-        size = self.pending.bytes
-        return Result(asset.shown, status, size, int(more.pop("after", size)), asset.rule.name, **more)  # type: ignore[arg-type]  # keyword arguments of Result
+    def _result(
+        self,
+        status: Status,
+        after: int | None = None,
+        outputs: tuple[OutputFile, ...] = (),
+        looks: int = 0,
+        reason: str | None = None,
+    ) -> Result:
+        asset, before = self.pending.asset, self.pending.bytes
+        after = before if after is None else after
+        return Result(asset.shown, status, before, after, asset.rule.name, outputs, looks, reason)

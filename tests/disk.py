@@ -35,6 +35,11 @@ def commit(folder: Path, message: str = "x") -> None:
     git(folder, "commit", "-q", "--allow-empty", "-m", message)
 
 
+def names(folder: Path) -> list[str]:
+    """What lies in a folder."""
+    return sorted(path.name for path in folder.iterdir())
+
+
 def sha(text: str | bytes) -> str:
     return hashlib.sha256(text.encode() if isinstance(text, str) else text).hexdigest()
 

@@ -6,16 +6,17 @@ import errno
 import os
 import stat
 import time
+from pathlib import Path
 
 import pytest
-from disk import dies_at, repository
+from disk import commit, dies_at, git, names, repository
 
 from semcompress_plugin import files
 from semcompress_plugin.errors import ImageError
 
 
 def leftovers(folder):
-    return [name for name in os.listdir(folder) if name.startswith(".semcompress-")]
+    return [name for name in names(folder) if name.startswith(".semcompress-")]
 
 
 @pytest.fixture
@@ -54,7 +55,7 @@ def test_replacing_keeps_the_mode_and_leaves_nothing_behind(picture, tmp_path):
     files.replace(picture, b"new", files.read(picture))
     assert picture.read_bytes() == b"new"
     assert stat.S_IMODE(picture.stat().st_mode) == 0o750
-    assert os.listdir(tmp_path) == ["a.jpg"]
+    assert names(tmp_path) == ["a.jpg"]
 
 
 def test_replacing_keeps_extended_attributes(picture):
@@ -89,7 +90,7 @@ def test_a_change_after_staging_is_seen_too(picture, tmp_path):
         staged.commit()
     staged.close()
     assert picture.read_bytes() == b"edited"
-    assert os.listdir(tmp_path) == ["a.jpg"]
+    assert names(tmp_path) == ["a.jpg"]
 
 
 def test_a_file_that_vanished_is_not_brought_back(picture):
@@ -144,7 +145,7 @@ def test_a_full_disk_costs_nothing_but_the_attempt(picture, tmp_path, monkeypatc
     with pytest.raises(ImageError, match="No space left"):
         files.replace(picture, b"new", snapshot)
     assert picture.read_bytes() == b"old"
-    assert os.listdir(tmp_path) == ["a.jpg"]
+    assert names(tmp_path) == ["a.jpg"]
 
 
 def test_bytes_reach_the_disk_before_the_name_does(picture, monkeypatch):
@@ -162,7 +163,7 @@ def test_staging_elsewhere_falls_back_to_a_copy_where_renaming_is_impossible(pic
     real = os.replace
 
     def across(source, target):
-        if os.path.dirname(source) != os.path.dirname(target):
+        if Path(source).parent != Path(target).parent:
             raise OSError(errno.EXDEV, "Invalid cross-device link")
         real(source, target)
 
@@ -171,8 +172,8 @@ def test_staging_elsewhere_falls_back_to_a_copy_where_renaming_is_impossible(pic
     files.replace(picture, b"new", files.read(picture), staging)
     assert picture.read_bytes() == b"new"
     assert stat.S_IMODE(picture.stat().st_mode) == 0o640
-    assert sorted(os.listdir(tmp_path)) == ["a.jpg", "staging"]
-    assert os.listdir(staging) == []
+    assert names(tmp_path) == ["a.jpg", "staging"]
+    assert names(staging) == []
 
 
 def test_creating_makes_folders_and_never_overwrites_unasked(tmp_path):
@@ -183,7 +184,7 @@ def test_creating_makes_folders_and_never_overwrites_unasked(tmp_path):
     assert path.read_bytes() == b"one"
     files.create(path, b"two", overwrite=True)
     assert path.read_bytes() == b"two"
-    assert os.listdir(path.parent) == ["y.webp"]
+    assert names(path.parent) == ["y.webp"]
 
 
 def test_creating_without_hard_links(tmp_path, monkeypatch):
@@ -244,8 +245,6 @@ def test_without_file_locks_the_sweep_goes_by_age(tmp_path, monkeypatch):
 
 
 def test_killed_while_staging_in_the_git_directory_git_sees_nothing(tmp_path):
-    from disk import commit, git
-
     repository(tmp_path)
     staging = tmp_path / ".git" / "semcompress"
     staging.mkdir()

@@ -12,7 +12,7 @@ import subprocess
 import sys
 
 import pytest
-from disk import POLICY, commit, content, dies_at, entry, git, repository, sha, shrunk, workplace
+from disk import POLICY, commit, content, dies_at, entry, git, names, repository, sha, shrunk, workplace
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -22,15 +22,15 @@ from semcompress_plugin.errors import LockError
 from semcompress_plugin.lock import Lock, parse, render
 from semcompress_plugin.settle import Settlement
 
-names = st.binary(min_size=1, max_size=20).map(os.fsdecode)
+file_names = st.binary(min_size=1, max_size=20).map(os.fsdecode)
 numbers = st.floats(allow_nan=False) | st.integers(-100, 100)
 entries = st.builds(
     entry,
     st.integers(0, 5),
     relation=st.sampled_from(["replaced", "beside", "kept"]),
     policy=st.sampled_from([POLICY, "f" * 16]),
-    path=names,
-    name=names,
+    path=file_names,
+    name=file_names,
     mode=st.integers(0, 0o7777),
     blob=st.none() | st.just("b" * 40),
     compressor=st.none() | st.text(max_size=5),
@@ -264,7 +264,7 @@ def test_without_a_repository_or_originals_nothing_lies_about(tmp_path, monkeypa
     (tmp_path / "site").mkdir()
     lock, _ = workplace(tmp_path / "site", "none")
     lock.add([entry(1)])
-    assert os.listdir(tmp_path / "site") == ["semcompress.lock"]
+    assert names(tmp_path / "site") == ["semcompress.lock"]
 
 
 def test_a_run_with_nothing_to_do_imports_little():
@@ -362,7 +362,7 @@ def test_killed_between_any_two_disk_operations_nothing_is_lost_or_shrunk_twice(
         assert set(run(root)) <= {None}
         assert {name: (root / name).read_bytes() for name in OLD} == NEW
         assert len(parse(lock.path.read_text(), "x")) == 3
-        assert not [name for name in os.listdir(root / ".git/semcompress") if name.endswith(".tmp")]
+        assert not [name for name in names(root / ".git/semcompress") if name.endswith(".tmp")]
         event += 1
     assert event > 30
 
@@ -390,9 +390,7 @@ def test_originals_are_kept_then_the_journal_then_the_lock_then_the_files(tmp_pa
     monkeypatch.setattr(lock, "_append_to_journal", lambda *a: (order.append("journal"), append(*a))[1])
     monkeypatch.setattr(lock, "_write", lambda *a: (order.append("lock"), write(*a))[1])
     real = files.Staged.commit
-    monkeypatch.setattr(
-        files.Staged, "commit", lambda self, **o: (order.append(self.path.name), real(self, **o))[1]
-    )
+    monkeypatch.setattr(files.Staged, "commit", lambda self, **o: (order.append(self.path.name), real(self, **o))[1])
     settle.settle([shrunk(tmp_path / "0.jpg", lock, b"new")], lock, originals)
     assert order == ["originals", "journal", "lock", "semcompress.lock", "0.jpg"]
 

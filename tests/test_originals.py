@@ -197,7 +197,9 @@ def test_restore_brings_back_bytes_name_and_mode(tmp_path, setting):
     (root / "b.jpg").chmod(0o600)
     plan = shrunk(root / "a.png", lock, b"small")
     renamed = dataclasses.replace(
-        plan, entries=(dataclasses.replace(plan.entries[0], path="a.webp"),), writes={root / "a.webp": b"small"},
+        plan,
+        entries=(dataclasses.replace(plan.entries[0], path="a.webp"),),
+        writes={root / "a.webp": b"small"},
         removed=True,
     )
     assert settle([renamed, shrunk(root / "b.jpg", lock, b"tiny")], lock, store) == [None, None]

@@ -20,6 +20,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from semcompress_plugin.evaluators._classifier_metrics import METRICS
+from semcompress_plugin.search._surrogate import smooth as straightened
 from semcompress_plugin.search._table import BYTES, PATH, READER_SIDE, TYPICAL_SIDE
 
 Array = NDArray[np.float64]
@@ -27,6 +28,7 @@ Array = NDArray[np.float64]
 FACTORS = 24
 LENGTHS = (0.35, 15.0)  # correlation lengths of what the factors leave over: log scale, quality
 INFLATION = 1.2  # of the left-over standard deviation: the factors were fitted to these very photographs
+FLOOR = (0.01, 0.15)
 ROUGH = {BYTES: 0.1}
 ROUGH_METRIC = 0.5
 OVERHEAD = {"jpeg": 300.0, "webp": 40.0, "avif": 300.0}
@@ -45,7 +47,7 @@ def smooth(name: str, values: Array) -> Array:
     metric = _METRICS[name]
     if metric.transform == "step":
         return 2.0 * values - 1.0
-    return np.array([metric.smooth(value) for value in values.tolist()])
+    return np.array([straightened(metric, value) for value in values.tolist()])
 
 
 def read(path: Path) -> tuple[dict[str, Any], list[dict[str, Any]]]:
@@ -92,9 +94,10 @@ def make(
     )
     factors = min(factors, len(photos) - 1)
     _, sizes, directions = np.linalg.svd(centred / spread, full_matrices=False)
+    floor = np.where(_quantity(axes, names) == 0, FLOOR[0], FLOOR[1])
     loadings = (directions[:factors] * sizes[:factors, None] / np.sqrt(len(photos) - 1)).T * spread[:, None]
     left = np.maximum(centred.var(axis=0, ddof=1) - (loadings**2).sum(axis=1), 0.0)
-    layers = np.column_stack([mean, inflation * np.sqrt(left) + 1e-3, loadings])
+    layers = np.column_stack([mean, inflation * np.sqrt(left) + floor, loadings])
 
     arrays: dict[str, NDArray[Any]] = {
         "compressors": np.array(compressors),

@@ -2,16 +2,26 @@
 
 from __future__ import annotations
 
+import argparse
 import os
 import sys
+import time
 import traceback
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from importlib.metadata import version
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from semcompress_plugin.errors import ImageError, PluginError, SemcompressError, UnsupportedImageError
+from semcompress_plugin.plan import Domains, Pending
+from semcompress_plugin.policy import default_policy
 from semcompress_plugin.registry import Registry
 from semcompress_plugin.types import Constraint, Result, Rule, Status
+
+if TYPE_CHECKING:
+    from semcompress_plugin.settle import Settlement
+
+Seen = tuple[Pending, Result, "Settlement | None"]
 
 
 def load_registry() -> Registry:
@@ -23,19 +33,96 @@ def load_registry() -> Registry:
 
 
 def here() -> Path:
-    """The working folder, as the user spells it."""
-    return Path(os.path.abspath(os.curdir))  # noqa: PTH100  # Path.cwd resolves links
+    """The working folder."""
+    return absolute(Path())
+
+
+def absolute(path: Path) -> Path:
+    """``path`` from the root, without ``..`` and without following links."""
+    return Path(os.path.abspath(path))  # noqa: PTH100  # Path.resolve would follow links
+
+
+def governing_rule(path: Path, policy: Path | None, registry: Registry) -> Rule:
+    """The rule that governs ``path``; where none does, or it says to skip, preset web's."""
+    place = absolute(path)
+    domain = Domains(registry, policy, in_place=False).of(place, named=True)
+    assert domain is not None  # a named file always has one
+    root = domain.policy.root
+    rule = domain.policy.rule_for(place.relative_to(root).as_posix()) if place.is_relative_to(root) else None
+    if rule is None or rule.skip:
+        return default_policy(registry, root).rules[0]
+    return rule
+
+
+def look(work: Sequence[Pending], registry: Registry, arguments: argparse.Namespace, bugs: list[str]) -> Iterator[Seen]:
+    """Show every pending picture to its readers, many at once, with progress on a terminal.
+
+    Yields the picture, its result and, if it came that far, what is to be written and recorded. Tracebacks of our
+    own bugs are added to ``bugs``.
+    """
+    # only now: these bring Pillow, numpy and in the end ONNX Runtime along
+    from tqdm import tqdm
+
+    from semcompress_plugin.runner import Job, Runner
+    from semcompress_plugin.shrink import Work
+    from semcompress_plugin.workshop import Workshop
+
+    rules = {id(item.asset.rule): item.asset.rule for item in work}
+    made_with = {key: versions(rule, registry) for key, rule in rules.items()}
+    loss = getattr(arguments, "allow_generation_loss", False)
+    pieces = (Work(item, registry, made_with[id(item.asset.rule)], loss) for item in work)
+    runner = Runner(Workshop(registry), arguments.jobs)
+    # disable=None: silent unless standard error is a terminal
+    with tqdm(total=len(work), unit="picture", disable=True if arguments.quiet else None) as bar:
+        for done in runner.run(Job(piece, piece.load, piece.study) for piece in pieces):
+            bar.update()
+            item = done.key.pending
+            if done.error is not None:
+                status, reason, bug = _failure(done.error)
+                if bug:
+                    bugs.append(f"{item.asset.shown}\n{bug}")
+                yield item, left(item, status, reason), None
+            else:
+                assert done.answer is not None
+                result, settlement = done.key.settle(done.answer)
+                yield item, result, settlement
+
+
+def left(item: Pending, status: Status, reason: str) -> Result:
+    """The result of a picture that stays as it is."""
+    return Result(item.asset.shown, status, item.bytes, item.bytes, item.asset.rule.name, reason=reason)
+
+
+def finish(
+    results: Sequence[Result],
+    started: float,
+    registry: Registry,
+    domains: Domains,
+    arguments: argparse.Namespace,
+    bugs: Sequence[str],
+    verb: str,
+) -> int:
+    """Tell the plugins, report, and return the exit code: 1 if a file changed, would change, or failed."""
+    for result in results:
+        registry.plugins.manager.hook.semcompress_result(result=result)
+    rules = (rule for domain in domains.used() for rule in domain.policy.rules)
+    print_report(results, time.monotonic() - started, arguments, rules, verb)
+    if bugs:
+        from semcompress_plugin.cli import report_bug
+
+        return report_bug("\n".join(bugs))
+    return int(any(result.status in ("compressed", "failed") for result in results))
 
 
 def print_report(
-    results: Sequence[Result], seconds: float, form: str, quiet: bool, rules: Iterable[Rule], verb: str = "compressed"
+    results: Sequence[Result], seconds: float, arguments: argparse.Namespace, rules: Iterable[Rule], verb: str
 ) -> None:
-    """The report on standard output: JSON if asked for, else a table unless ``quiet``. Failures always show."""
-    if form == "json":
+    """The report on standard output: JSON if asked for, else a table unless quiet. Failures always show."""
+    if arguments.format == "json":
         from semcompress_plugin.report import json
 
         print(json.report(results, seconds))
-    elif not quiet:
+    elif not arguments.quiet:
         from semcompress_plugin.report import text
 
         bounds: dict[str, Sequence[Constraint]] = {rule.name: rule.keep for rule in rules}
@@ -48,7 +135,7 @@ def print_report(
                 print(f"semcompress: {printable(result.path)}: {result.reason}", file=sys.stderr)
 
 
-def failure(error: BaseException) -> tuple[Status, str, str | None]:
+def _failure(error: Exception) -> tuple[Status, str, str | None]:
     """Status and reason of what ended a picture, and the traceback if it is a bug of ours."""
     if isinstance(error, UnsupportedImageError):
         return "skipped", str(error), None

@@ -6,16 +6,17 @@ import argparse
 import sys
 import time
 from collections.abc import Iterable, Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from semcompress_plugin.commands._shared import failure, here, load_registry, print_report, versions
+from semcompress_plugin.commands._shared import finish, here, left, load_registry, look, versions
 from semcompress_plugin.plan import Domain, Domains, Pending, assets, pending
-from semcompress_plugin.registry import Registry
 from semcompress_plugin.types import Result
 from semcompress_plugin.walk import find_images, repository_root
 
 if TYPE_CHECKING:
+    from semcompress_plugin.commands._shared import Seen
     from semcompress_plugin.settle import Settlement
 
 SECONDS_BETWEEN_COMMITS = 1.0
@@ -40,19 +41,12 @@ def run(arguments: argparse.Namespace, write: bool = True) -> int:
         results.append(state) if isinstance(state, Result) else work.append(state)
     bugs: list[str] = []
     if work:
-        results += _Shrinking(registry, arguments, write, bugs).run(work)
+        results += _Shrinking(write).settle(look(work, registry, arguments, bugs))
     if write:
         _mend_locks(domains.used(), arguments.quiet)
-    rules = (rule for domain in domains.used() for rule in domain.policy.rules)
-    verb = "compressed" if write else "would be compressed"
-    print_report(results, time.monotonic() - started, arguments.format, arguments.quiet, rules, verb)
-    for result in results:
-        registry.plugins.manager.hook.semcompress_result(result=result)
-    if bugs:
-        from semcompress_plugin.cli import report_bug
-
-        return report_bug("\n".join(bugs))
-    return int(any(result.status in ("compressed", "failed") for result in results))
+    return finish(
+        results, started, registry, domains, arguments, bugs, "compressed" if write else "would be compressed"
+    )
 
 
 def _mend_locks(domains: Iterable[Domain], quiet: bool) -> None:
@@ -66,59 +60,37 @@ def _mend_locks(domains: Iterable[Domain], quiet: bool) -> None:
 
 
 class _Shrinking:
-    """Runs the pending pictures and commits what was decided in groups, so that a crash costs seconds of work."""
+    """Commits what was decided in groups, so that a crash costs seconds of work."""
 
-    def __init__(self, registry: Registry, arguments: argparse.Namespace, write: bool, bugs: list[str]) -> None:
-        self.registry, self.arguments, self.write, self.bugs = registry, arguments, write, bugs
+    def __init__(self, write: bool) -> None:
+        self.write = write
         self.group: list[tuple[Result, Settlement, Domain]] = []
         self.claimed: dict[Path, str] = {}
         self.since = time.monotonic()
 
-    def run(self, work: list[Pending]) -> Iterator[Result]:
-        # only now: these bring Pillow, numpy and in the end ONNX Runtime along
-        from tqdm import tqdm
+    def settle(self, seen: Iterable[Seen]) -> Iterator[Result]:
+        """The results, each once its files are written (if they are to be)."""
+        for item, result, settlement in seen:
+            if settlement is None:
+                yield result
+            elif (other := self._rival(result, settlement)) is not None:
+                yield left(item, "failed", f"would be written where {other} is: rename one, or exclude one")
+            elif not self.write:
+                yield result
+            else:
+                self.group.append((result, settlement, item.asset.domain))
+                if self._is_time():
+                    yield from self._commit()
+        yield from self._commit()
 
-        from semcompress_plugin.runner import Job, Runner
-        from semcompress_plugin.shrink import NoOriginal, Work
-        from semcompress_plugin.workshop import Workshop
+    def _rival(self, result: Result, settlement: Settlement) -> str | None:
+        """Another picture that is written to the same place, whose turn came first."""
+        others = [self.claimed.setdefault(target, result.path) for target in settlement.writes]
+        return next((other for other in others if other != result.path), None)
 
-        made_with = {id(item.asset.rule): versions(item.asset.rule, self.registry) for item in work}
-        loss = self.arguments.allow_generation_loss
-        pieces = (Work(item, self.registry, made_with[id(item.asset.rule)], loss) for item in work)
-        jobs = (Job(piece, piece.load, piece.study) for piece in pieces)
-        runner = Runner(Workshop(self.registry), self.arguments.jobs)
-        # disable=None: silent unless standard error is a terminal
-        with tqdm(total=len(work), unit="picture", disable=True if self.arguments.quiet else None) as bar:
-            for done in runner.run(jobs):
-                bar.update()
-                item = done.key.pending
-                if isinstance(done.error, NoOriginal):
-                    yield self._left(item, "skipped", str(done.error))
-                elif done.error is not None:
-                    status, reason, bug = failure(done.error)
-                    if bug:
-                        self.bugs.append(f"{item.asset.shown}\n{bug}")
-                    yield self._left(item, status, reason)
-                else:
-                    assert done.answer is not None
-                    result, settlement = done.key.settle(done.answer)
-                    yield from self._settle(result, settlement, item.asset.domain)
-            yield from self._commit()
-
-    def _settle(self, result: Result, settlement: Settlement, domain: Domain) -> Iterator[Result]:
-        for target in settlement.writes:
-            other = self.claimed.setdefault(target, result.path)
-            if other != result.path:
-                reason = f"would be written to {target.name}, as {other} is: rename one, or exclude one"
-                yield Result(result.path, "failed", result.before, result.before, result.rule, reason=reason)
-                return
-        if not self.write:
-            yield result
-            return
-        self.group.append((result, settlement, domain))
+    def _is_time(self) -> bool:
         waiting = sum(len(data) for _, s, _ in self.group for data in (s.snapshot.data, *s.writes.values()))
-        if time.monotonic() - self.since > SECONDS_BETWEEN_COMMITS or waiting > BYTES_BETWEEN_COMMITS:
-            yield from self._commit()
+        return time.monotonic() - self.since > SECONDS_BETWEEN_COMMITS or waiting > BYTES_BETWEEN_COMMITS
 
     def _commit(self) -> Iterator[Result]:
         from semcompress_plugin.settle import settle
@@ -130,10 +102,6 @@ class _Shrinking:
                 if reason is None:
                     yield result
                 else:
-                    size = result.before
-                    yield Result(result.path, "failed", size, size, result.rule, looks=result.looks, reason=reason)
+                    yield replace(result, status="failed", after=result.before, outputs=(), reason=reason)
         self.group.clear()
         self.since = time.monotonic()
-
-    def _left(self, item: Pending, status: str, reason: str) -> Result:
-        return Result(item.asset.shown, status, item.bytes, item.bytes, item.asset.rule.name, reason=reason)  # type: ignore[arg-type]  # one of the four words

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+from pathlib import PurePosixPath
 
 from semcompress_plugin import files
 from semcompress_plugin.errors import ImageError, UsageError
@@ -17,10 +18,10 @@ def run(arguments: argparse.Namespace) -> int:
         raise UsageError(f"{folder}: is not a folder")
     target = folder / POLICY_NAME
     found = [item.path for item in find_images([folder]) if item.error is None]
-    text = draft(
-        [(path.relative_to(folder).as_posix(), path.stat().st_size) for path in found],
-        in_git=repository_root(folder) is not None,
-    )
+    text = draft((PurePosixPath(path.relative_to(folder).as_posix()), path.stat().st_size) for path in found)
+    if repository_root(folder) is None:
+        text += "\n# Not in a git repository: this folder, relative to this file, keeps what is replaced.\n"
+        text += "originals: .semcompress/originals\n"
     try:
         files.create(target, text.encode(), overwrite=arguments.force)
     except ImageError as error:

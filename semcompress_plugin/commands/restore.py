@@ -27,7 +27,7 @@ def run(arguments: argparse.Namespace) -> int:
         result = _restored(asset, named) if isinstance(asset, Asset) else asset
         if result is not None:
             results.append(result)
-    print_report(results, time.monotonic() - started, arguments.format, arguments.quiet, (), "restored")
+    print_report(results, time.monotonic() - started, arguments, (), "restored")
     return int(any(result.status == "failed" for result in results))
 
 

@@ -13,7 +13,7 @@ from semcompress_plugin.types import Reference, Settings
 try:
     import oxipng
 except ImportError:  # no wheel for this Python yet: Pillow's own deflate, a few per cent larger
-    oxipng = None
+    oxipng = None  # type: ignore[assignment]  # the usual way to do without a module
 
 TRUECOLOUR = 257
 

@@ -62,7 +62,7 @@ def schema(registry: Known) -> dict[str, Any]:
         "required": ["version"],
         "additionalProperties": False,
         "properties": {
-            "version": {"const": VERSION, "description": "The version of the policy's format."},
+            "version": {"type": "integer", "const": VERSION, "description": "The version of the policy's format."},
             "preset": {**preset, "default": presets.DEFAULT},
             "evaluators": _evaluators(registry),
             "rules": {

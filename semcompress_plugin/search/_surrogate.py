@@ -14,7 +14,7 @@ from semcompress_plugin.search._gp import Kriging, Patch
 from semcompress_plugin.search._grid import Grid
 from semcompress_plugin.search._normal import cdf
 from semcompress_plugin.search._table import BYTES, Table
-from semcompress_plugin.types import Constraint, Trial
+from semcompress_plugin.types import Constraint, Metric, Trial
 
 Array = NDArray[np.float64]
 
@@ -27,6 +27,17 @@ _LENGTH = 0.3
 _BYTES_SLOPE = 2.5  # log bytes over the range of one knob
 _BYTES_OFFSET, _BYTES_OWN, _BYTES_LOCAL, _BYTES_ROUGH = 1.0, 0.5, 0.25, 0.03
 _RAW_BYTES_PER_PIXEL = 1.0
+_SATURATED = 0.02
+
+
+def smooth(metric: Metric, value: float) -> float:
+    """``value`` on a scale where it varies evenly with the settings: the metric's own, straightened near the worst.
+
+    A divergence close to its maximum can hardly grow: there, the logarithm of what is left counts as well (a logit).
+    """
+    if metric.transform == "log" and not metric.higher_is_better and math.isfinite(metric.maximum):
+        return metric.smooth(value) - math.log(max(1.0 - value / metric.maximum, _SATURATED))
+    return metric.smooth(value)
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,8 +57,8 @@ class Target:
     def interval(self) -> tuple[float, float]:
         if self.step:
             return 0.0, math.inf
-        smooth, low, high = self.constraint.metric.smooth, self.constraint.min, self.constraint.max
-        return -math.inf if low is None else smooth(low), math.inf if high is None else smooth(high)
+        metric, low, high = self.constraint.metric, self.constraint.min, self.constraint.max
+        return -math.inf if low is None else smooth(metric, low), math.inf if high is None else smooth(metric, high)
 
     @property
     def span(self) -> float:
@@ -68,7 +79,7 @@ class Target:
         if self.step:
             return 1.0 if self.constraint.holds(value) else -1.0
         low, high = self.interval
-        number = self.constraint.metric.smooth(value)
+        number = smooth(self.constraint.metric, value)
         # nothing is learned from how absurd an answer is: beyond a few spans (infinities included) it is only bad
         limit = 3.0 * self.span
         near = [edge for edge in (low, high) if math.isfinite(edge)]

@@ -135,7 +135,9 @@ class Frontier:
             limit = float(log_bytes.max()) + 1.0
         left = 1.0 - self.asked / self.problem.looks
         e0, e1, n0 = EXPO
-        gains = chance ** ((n0 if not math.isfinite(best) else e0) * left + e1 * (1 - left)) * expected_shortfall(log_bytes, deviation, limit)
+        gains = chance ** ((n0 if not math.isfinite(best) else e0) * left + e1 * (1 - left)) * expected_shortfall(
+            log_bytes, deviation, limit
+        )
         found = math.isfinite(best)
         if not found:
             safety = chance * cdf((limit - log_bytes) / np.maximum(deviation, 1e-9))

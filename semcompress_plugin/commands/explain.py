@@ -1,0 +1,95 @@
+"""``semcompress explain PATH``."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+
+from semcompress_plugin import files
+from semcompress_plugin.commands._shared import absolute, load_registry
+from semcompress_plugin.engine import Observe
+from semcompress_plugin.entries import Entry
+from semcompress_plugin.errors import ImageError, UsageError
+from semcompress_plugin.plan import Domain, Domains
+from semcompress_plugin.registry import Registry
+from semcompress_plugin.report.text import scores_in_words, settings_in_words, size
+from semcompress_plugin.types import Rule
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """Say what governs a picture, what its readers see in it, and what is settled about it."""
+    registry = load_registry()
+    path = absolute(arguments.path)
+    domain = Domains(registry, arguments.policy, in_place=False).of(path, named=True)
+    assert domain is not None  # a named file always has one
+    try:
+        snapshot = files.read(path)
+    except ImageError as error:
+        raise UsageError(f"{arguments.path}: {error}") from error
+    policy = domain.policy
+    print(f"{arguments.path}: {size(len(snapshot.data))}")
+    print(f"policy: {policy.path or 'none; preset web, for files that are named one by one'}")
+    inside = path.is_relative_to(policy.root)
+    rule = policy.rule_for(path.relative_to(policy.root).as_posix()) if inside else None
+    if rule is None:
+        print("rule: none matches, so it is left alone")
+        return 0
+    if rule.skip:
+        print(f"rule: {rule.name}, which says to skip it")
+        return 0
+    print(
+        "\n".join([*_rule(rule), *_settled(snapshot.sha256, domain, rule), *_seen(snapshot.data, path, rule, registry)])
+    )
+    return 0
+
+
+def _rule(rule: Rule) -> list[str]:
+    compressors = []
+    for use in rule.compress:
+        knobs = (f"{k.name} {k.low:g}" if k.fixed else f"{k.name} {k.low:g} to {k.high:g}" for k in use.knobs)
+        compressors.append(f"{use.name} ({', '.join(knobs)})")
+    return [
+        f"rule: {rule.name}, preset {rule.preset}",
+        f"may use: {'; '.join(compressors)}",
+        f"must keep: {'; '.join(map(str, rule.keep))}",
+        f"writes: {', '.join(rule.outputs.formats)} ({rule.outputs.place}), saving at least {rule.min_saving:.0%}",
+    ]
+
+
+def _settled(sha256: str, domain: Domain, rule: Rule) -> list[str]:
+    made = domain.lock.by_output(sha256)
+    sources = [entry for entry in domain.lock.by_original(sha256) if entry not in made]
+    lines = [f"settled: {_made(entry)}{_outdated(entry, rule)}" for entry in made]
+    lines += [f"settled: the original of {_made(entry)}{_outdated(entry, rule)}" for entry in sources]
+    return lines or ["settled: not yet"]
+
+
+def _made(entry: Entry) -> str:
+    if entry.relation == "kept":
+        return f"kept as it is, nothing smaller was found in {entry.looks} looks"
+    how = settings_in_words(entry.compressor or "?", entry.settings)
+    sizes = f"{size(entry.original.bytes)} -> {size(entry.output.bytes)}"
+    return f"{entry.path}: {sizes} by {how} in {entry.looks} looks; {scores_in_words(entry.scores)}"
+
+
+def _outdated(entry: Entry, rule: Rule) -> str:
+    return "" if entry.policy == rule.digest else " (under another policy)"
+
+
+def _seen(data: bytes, path: Path, rule: Rule, registry: Registry) -> list[str]:
+    """What each reader that can say so sees in the picture."""
+    from semcompress_plugin.images import decode
+    from semcompress_plugin.workshop import Workshop
+
+    try:
+        image = decode(data, path.name, max_pixels=rule.max_pixels).image
+    except ImageError as error:
+        return [f"seen: nothing, for it {error}"]
+    workshop = Workshop(registry)
+    lines = []
+    for use in rule.evaluators:
+        describe = getattr(registry.make_evaluator(use.plugin, use.options), "describe", None)
+        if describe is not None:
+            (renditions,) = workshop.observe([Observe(use, image)])
+            lines += [f"seen by {use.name}: {describe(observation)}" for observation in renditions]
+    return lines

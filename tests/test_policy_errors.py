@@ -1,0 +1,381 @@
+"""Every mistake in a policy is found at its line and column, with what was expected and the nearest known name."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from policy_registry import Knob, Stand, compressor
+
+from semcompress_plugin.errors import PluginError, PolicyError
+from semcompress_plugin.policy import load_policy, parse_policy
+
+RULE = 'version: 1\nrules:\n  - name: a\n    files: ["*.jpg"]\n    '
+
+
+def findings(text, registry=None):
+    try:
+        parse_policy(text, registry or Stand(), Path(), "p.yaml")
+    except PolicyError as error:
+        assert str(error) == "\n".join(error.findings)
+        return error.findings
+    return []
+
+
+MISTAKES = {
+    "empty": (
+        "",
+        ["1:1: expected a policy: a mapping that begins with `version: 1`, got nothing"],
+    ),
+    "a list": (
+        "- version: 1",
+        ["1:1: expected a policy: a mapping that begins with `version: 1`, got a list"],
+    ),
+    "no version": (
+        "preset: web",
+        ["1:1: 'version' is missing, expected 1"],
+    ),
+    "newer version": (
+        "version: 2\nnonsense: 1",
+        ["1:10: version: expected at most 1, got 2: install a semcompress that knows it"],
+    ),
+    "version as text": (
+        'version: "1"',
+        ["1:10: version: expected 1, got the text '1'; remove the quotes"],
+    ),
+    "unknown key": (
+        "version: 1\nrulez: []",
+        [
+            "2:1: unknown key 'rulez'; did you mean 'rules'? known: evaluators, limits, originals, preset, rules, version"
+        ],
+    ),
+    "unknown key in a rule": (
+        RULE + "kep: {}",
+        [
+            "5:5: rules[0]: unknown key 'kep'; did you mean 'keep'? known: compress, files, keep, metadata, min_saving, "
+            "name, outputs, preset, search, skip"
+        ],
+    ),
+    "duplicate key": (
+        "version: 1\npreset: web\npreset: text",
+        ["3:1: duplicate key 'preset'; it stands in line 2 already"],
+    ),
+    "no rules": (
+        "version: 1\nrules: []",
+        ["2:8: rules: expected a list of rules, got an empty one"],
+    ),
+    "rule without name and files": (
+        "version: 1\nrules:\n  - skip: true",
+        [
+            '3:5: rules[0]: \'files\' is missing, expected a list of patterns such as ["*.jpg", "!raw/"]',
+            "3:5: rules[0]: 'name' is missing, expected a name",
+        ],
+    ),
+    "rule that is a name": (
+        "version: 1\nrules: [photos]",
+        ["2:9: rules[0]: expected a rule: a mapping with `name` and `files`, got the text 'photos'"],
+    ),
+    "two rules with one name": (
+        RULE + 'skip: true\n  - files: ["b"]\n    name: a',
+        ["7:11: rules[1].name: two rules are called 'a', the first in line 3"],
+    ),
+    "name that YAML 1.1 reads as yes or no": (
+        'version: 1\nrules: [{name: no, files: ["a"]}]',
+        ['2:16: rules[0].name: expected a name, got no, which YAML reads as false; put it in quotes: "no"'],
+    ),
+    "name with control characters": (
+        'version: 1\nrules: [{name: "a\\e[31m", files: ["a"]}]',
+        ["2:16: rules[0].name: expected printable text, got 'a\\x1b[31m'"],
+    ),
+    "files as text": (
+        "version: 1\nrules: [{name: a, files: a}]",
+        ['2:26: rules[0].files: expected a list of patterns such as ["*.jpg", "!raw/"], got the text \'a\''],
+    ),
+    "files of the wrong type": (
+        "version: 1\nrules: [{name: a, files: [1, true]}]",
+        [
+            "2:27: rules[0].files[0]: expected a pattern, got the number 1",
+            '2:30: rules[0].files[1]: expected a pattern, got true; put it in quotes: "true"',
+        ],
+    ),
+    "bad patterns": (
+        'version: 1\nrules: [{name: a, files: ["*.{jpg,png}", "./a", "a[", "b"]}]',
+        [
+            "2:27: rules[0].files[0]: gitignore patterns know no {a,b}: write one pattern for each, got '*.{jpg,png}'",
+            "2:42: rules[0].files[1]: expected a path below the policy's folder, without ./ and ../, got './a'",
+            "2:49: rules[0].files[2]: expected ] to close [ (write \\[ for the character itself), got 'a['",
+        ],
+    ),
+    "only patterns that take out": (
+        'version: 1\nrules: [{name: a, files: ["!raw/"]}]',
+        ["2:26: rules[0].files: expected a pattern that takes files in, got only such as take out (!)"],
+    ),
+    "skip as text": (
+        RULE + "skip: y",
+        ["5:11: rules[0].skip: expected true or false, got the text 'y'"],
+    ),
+    "unknown preset": (
+        "version: 1\npreset: wbe",
+        ["2:9: preset: unknown preset 'wbe'; did you mean 'web'? known: machine, machine@1, text, text@1, web, web@1"],
+    ),
+    "unknown version of a preset": (
+        RULE + "preset: web@7",
+        [
+            "5:13: rules[0].preset: unknown preset 'web@7'; did you mean 'web@1'? "
+            "known: machine, machine@1, text, text@1, web, web@1"
+        ],
+    ),
+    "unknown compressors, in the registry's words": (
+        RULE + "compress: [jpg, {wepb: {}}]",
+        [
+            "5:16: rules[0].compress[0]: unknown compressor 'jpg'; the registry knows jpeg, webp, avif, png",
+            "5:22: rules[0].compress[1]: unknown compressor 'wepb'; the registry knows jpeg, webp, avif, png",
+        ],
+    ),
+    "compress of the wrong type": (
+        RULE + "compress: jpeg",
+        ["5:15: rules[0].compress: expected a list of compressors or a mapping of compressors, got the text 'jpeg'"],
+    ),
+    "no compressor": (
+        RULE + "compress: []",
+        ["5:15: rules[0].compress: expected a list of compressors, got an empty one"],
+    ),
+    "two compressors in one entry": (
+        RULE + "compress: [{jpeg: {}, webp: {}}]",
+        ["5:16: rules[0].compress[0]: expected a compressor with its settings, got 2"],
+    ),
+    "a compressor twice": (
+        RULE + "compress: [jpeg, {jpeg: {quality: 40}}]",
+        ["5:23: rules[0].compress: 'jpeg' is there already; give all its settings in one place"],
+    ),
+    "unknown knob": (
+        RULE + "compress: {jpeg: {qualty: 40}}",
+        [
+            "5:23: rules[0].compress.jpeg: unknown knob or option of jpeg 'qualty'; did you mean 'quality'? "
+            "known: quality, scale, subsampling"
+        ],
+    ),
+    "knob out of range": (
+        RULE + "compress: {jpeg: {quality: 96}, webp: {scale: [0, 1]}}",
+        [
+            "5:32: rules[0].compress.jpeg.quality: expected a whole number from 1 to 95, got 96",
+            "5:52: rules[0].compress.webp.scale[0]: expected a number from 0.05 to 1, got 0",
+        ],
+    ),
+    "knob of the wrong type": (
+        RULE + "compress: {jpeg: {quality: 40.5, scale: '1'}}",
+        [
+            "5:32: rules[0].compress.jpeg.quality: expected a whole number from 1 to 95 or a range [low, high], "
+            "got the number 40.5",
+            "5:45: rules[0].compress.jpeg.scale: expected a number from 0.05 to 1 or a range [low, high], "
+            "got the text '1'; remove the quotes",
+        ],
+    ),
+    "knob with low above high": (
+        RULE + "compress: [{jpeg: {quality: [90, 40]}}]",
+        ["5:33: rules[0].compress.jpeg.quality: expected [low, high], got [90, 40]"],
+    ),
+    "knob with three ends": (
+        RULE + "compress: [{jpeg: {quality: [1, 2, 3]}}]",
+        ["5:33: rules[0].compress[0].jpeg.quality: expected a range [low, high], got 3"],
+    ),
+    "options": (
+        RULE + "compress: {jpeg: {subsampling: 4:2:2}, webp: {method: fast}}",
+        [
+            "5:36: rules[0].compress.jpeg.subsampling: expected one of 4:4:4, 4:2:0, got the text '4:2:2'; "
+            "did you mean '4:2:0'?",
+            "5:59: rules[0].compress.webp.method: expected a whole number of at most 6, got the text 'fast'",
+        ],
+    ),
+    "no constraint": (
+        RULE + "keep: {}",
+        [
+            "5:11: rules[0].keep: expected constraints such as {msssim: {score: {min: 0.97}}}, got an empty one",
+        ],
+    ),
+    "evaluator without metric, metric without bound": (
+        RULE + "keep: {classifier: {}, msssim: {score: {}, luma: 1}}",
+        [
+            "5:24: rules[0].keep.classifier: expected metrics, each with a bound such as {max: 0.02}, got an empty one",
+            "5:44: rules[0].keep.msssim.score: expected a bound such as {max: 0.02}, got an empty one",
+            "5:54: rules[0].keep.msssim.luma: expected a bound such as {max: 0.02}, got the number 1",
+        ],
+    ),
+    "unknown evaluator": (
+        RULE + "keep: {clasifier: {js_divergence: {max: 0.1}}}",
+        ["5:12: rules[0].keep: unknown evaluator 'clasifier'; the registry knows classifier, msssim"],
+    ),
+    "unknown evaluator near one of the policy's own": (
+        "version: 1\nevaluators: {thumbs: {use: msssim}}\n"
+        "rules: [{name: a, files: [a], keep: {tumbs: {score: {min: 0.9}}}}]",
+        ["3:38: rules[0].keep: unknown evaluator 'tumbs'; did you mean 'thumbs'? known: classifier, msssim, thumbs"],
+    ),
+    "unknown metric": (
+        RULE + "keep: {classifier: {js_divergense: {max: 0.1}}}",
+        [
+            "5:25: rules[0].keep.classifier: unknown metric of classifier 'js_divergense'; "
+            "did you mean 'js_divergence'? known: confidence_ratio, feature_cosine, js_divergence, top1_agreement, "
+            "topk_overlap"
+        ],
+    ),
+    "unknown metric of an evaluator that the policy names": (
+        "version: 1\nevaluators: {thumbs: {use: msssim}}\n"
+        "rules: [{name: a, files: [a], keep: {thumbs: {scored: {min: 0.9}, luma: {min: 2}}}}]",
+        [
+            "3:47: rules[0].keep.thumbs: unknown metric of msssim 'scored'; did you mean 'score'? "
+            "known: chroma, colour_shift, luma, score, worst_tile",
+            "3:79: rules[0].keep.thumbs.luma.min: expected a number from 0 to 1, got 2",
+        ],
+    ),
+    "unknown kind of bound": (
+        RULE + "keep: {msssim: {score: {mim: 0.9}}}",
+        ["5:29: rules[0].keep.msssim.score: unknown key 'mim'; did you mean 'min'? known: max, min"],
+    ),
+    "bound out of the metric's range": (
+        RULE + "keep: {msssim: {score: {min: 97}}}",
+        ["5:34: rules[0].keep.msssim.score.min: expected a number from 0 to 1, got 97"],
+    ),
+    "contradictory bounds": (
+        RULE + "keep: {msssim: {score: {min: 0.9, max: 0.8}}}",
+        ["5:28: rules[0].keep.msssim.score: expected min below max, got min 0.9 and max 0.8"],
+    ),
+    "bounds that nothing can fail": (
+        RULE + "keep: {classifier: {js_divergence: {max: 1}, confidence_ratio: {min: 0.0, max: 7}}}",
+        [
+            "5:46: rules[0].keep.classifier.js_divergence.max: nothing can fail this: js_divergence is never above 1; "
+            "remove it",
+            "5:74: rules[0].keep.classifier.confidence_ratio.min: nothing can fail this: confidence_ratio is never "
+            "below 0; remove it",
+        ],
+    ),
+    "bound that is not a number": (
+        RULE + "keep: {msssim: {score: {min: .nan, max: yes}}}",
+        [
+            "5:34: rules[0].keep.msssim.score.min: expected a number from 0 to 1, got the text '.nan'",
+            "5:45: rules[0].keep.msssim.score.max: expected a number from 0 to 1, got yes, which YAML reads as true",
+        ],
+    ),
+    "evaluators": (
+        "version: 1\nevaluators:\n  a: {view: full}\n  b: {use: clasifier}\n  c: {use: classifier, veiw: full}\n"
+        "  d: {use: classifier, view: fall}\n  msssim: {use: classifier}\n  e: classifier",
+        [
+            "3:6: evaluators.a: 'use' is missing, expected an evaluator (classifier, msssim)",
+            "4:12: evaluators.b.use: unknown evaluator 'clasifier'; the registry knows classifier, msssim",
+            "5:24: evaluators.c: unknown option of classifier 'veiw'; did you mean 'view'? known: use, view",
+            "6:30: evaluators.d.view: expected one of center, full, both, got the text 'fall'; did you mean 'full'?",
+            "7:17: evaluators.msssim.use: expected 'msssim', got the text 'classifier'",
+            "8:6: evaluators.e: expected an evaluator such as {use: classifier, view: center}, "
+            "got the text 'classifier'",
+        ],
+    ),
+    "two outputs with one name": (
+        RULE + "outputs: {formats: [webp, webp], place: beside}",
+        ["5:31: rules[0].outputs.formats[1]: 'webp' is there already; remove it"],
+    ),
+    "two outputs in one place": (
+        RULE + "outputs: {formats: [keep, webp]}",
+        [
+            "5:31: rules[0].outputs.formats: place: replace takes one format, got 2; choose one, or place: beside",
+        ],
+    ),
+    "smallest and others": (
+        RULE + "outputs: {formats: [webp, smallest], place: beside}",
+        ["5:31: rules[0].outputs.formats: 'smallest' chooses among all formats and stands alone, got others too"],
+    ),
+    "unknown format and place": (
+        RULE + "outputs: {formats: [jpg], place: besides}",
+        [
+            "5:25: rules[0].outputs.formats[0]: unknown format 'jpg'; did you mean 'jpeg'? "
+            "known: avif, jpeg, keep, png, smallest, webp",
+            "5:38: rules[0].outputs.place: expected one of replace, beside, got the text 'besides'; "
+            "did you mean 'beside'?",
+        ],
+    ),
+    "format that no listed compressor writes": (
+        RULE + "compress: [jpeg, png]\n    outputs: {formats: [webp]}",
+        ["6:25: rules[0].outputs.formats: no compressor of this rule (jpeg, png) writes webp; they write jpeg, png"],
+    ),
+    "min_saving": (
+        RULE + "min_saving: 5\n  - {name: b, files: [b], min_saving: 120%}\n  - {name: c, files: [c], min_saving: []}",
+        [
+            "5:17: rules[0].min_saving: expected a percentage below 100% such as 5%, or a fraction such as 0.05, got 5",
+            "6:39: rules[1].min_saving: expected a percentage below 100% such as 5%, or a fraction such as 0.05, "
+            "got the text '120%'",
+            "7:39: rules[2].min_saving: expected a percentage below 100% such as 5%, or a fraction such as 0.05, "
+            "got an empty list",
+        ],
+    ),
+    "metadata": (
+        RULE + "metadata: strip",
+        [
+            "5:15: rules[0].metadata: expected one of keep, strip-private, strip-all, got the text 'strip'; "
+            "did you mean 'strip-all'?"
+        ],
+    ),
+    "search": (
+        RULE + "search: fronteir\n  - {name: b, files: [b], search: {frontier: {looks: 0, gian: 1, gain: 0}}}",
+        [
+            "5:13: rules[0].search: unknown search 'fronteir'; did you mean 'frontier'? known: bisect, frontier",
+            "6:54: rules[1].search.frontier.looks: expected a whole number of at least 1, got 0",
+            "6:57: rules[1].search.frontier: unknown option of frontier 'gian'; did you mean 'gain'? "
+            "known: gain, looks",
+            "6:72: rules[1].search.frontier.gain: expected a number above 0, got 0",
+        ],
+    ),
+    "limits": (
+        "version: 1\nlimits: {max_pixels: -1, max_pixel: 3}",
+        [
+            "2:22: limits.max_pixels: expected a whole number of at least 1, got -1",
+            "2:26: limits: unknown key 'max_pixel'; did you mean 'max_pixels'? known: max_pixels",
+        ],
+    ),
+    "originals": (
+        "version: 1\noriginals: no",
+        ['2:12: originals: expected git, none or a folder, got no, which YAML reads as false; put it in quotes: "no"'],
+    ),
+    "columns count letters, not bytes": (
+        'version: 1\nrules: [{name: "фото", files: ["*.jpg"], kept: 1}]',
+        [
+            "2:42: rules[0]: unknown key 'kept'; did you mean 'keep'? known: compress, files, keep, metadata, "
+            "min_saving, name, outputs, preset, search, skip"
+        ],
+    ),
+}
+
+
+@pytest.mark.parametrize(("text", "expected"), MISTAKES.values(), ids=MISTAKES)
+def test_every_mistake_is_found_at_its_place(text, expected):
+    assert findings(text) == [f"p.yaml:{finding}" for finding in expected]
+
+
+def test_all_mistakes_of_a_file_are_found_at_once_in_the_order_of_the_text():
+    found = findings("\n".join(["version: 1", "preset: x", "limits: 3", "rules: [{name: a, files: ['!x'], keep: 1}]"]))
+    assert [finding.split(": ")[0] for finding in found] == ["p.yaml:2:9", "p.yaml:3:9", "p.yaml:4:26", "p.yaml:4:40"]
+
+
+def test_the_text_of_an_error_begins_with_the_path_of_the_file(tmp_path):
+    path = tmp_path / "my.yaml"
+    path.write_text("version: 1\npreset: x\n")
+    with pytest.raises(PolicyError, match=r"my\.yaml:2:9: preset: unknown preset 'x'") as caught:
+        load_policy(path, Stand())
+    assert caught.value.findings[0].startswith(f"{path}:2:9: ")
+
+
+def test_a_policy_that_cannot_be_read_is_an_error_that_names_it(tmp_path):
+    with pytest.raises(PolicyError, match=r"no\.yaml: cannot be read: No such file"):
+        load_policy(tmp_path / "no.yaml", Stand())
+    with pytest.raises(PolicyError, match="cannot be read"):
+        load_policy(tmp_path, Stand())
+
+
+def test_a_preset_asking_a_knob_for_more_than_a_compressor_can_is_an_error_where_the_compressor_is_named():
+    registry = Stand(compressor("tiny", Knob("scale", "linear size", 0.1, 0.5)))
+    said = "p.yaml:5:16: rules[0].compress: tiny cannot do scale 1, which the preset wants; give scale yourself"
+    assert findings(RULE + "compress: [tiny]", registry) == [said]
+    assert findings(RULE + "compress: [{tiny: {scale: 0.5}}]", registry) == []
+
+
+def test_an_option_declared_with_a_keyword_that_we_do_not_know_is_the_plugins_error():
+    registry = Stand(compressor("odd", options={"x": {"type": "integer", "multipleOf": 2}}))
+    with pytest.raises(PluginError, match=r"the schema of rules\[0\].compress\[0\].odd.x uses multipleOf"):
+        findings(RULE + "compress: [{odd: {x: 3}}]", registry)
