@@ -196,7 +196,7 @@ def check(snapshot: Snapshot) -> None:
     now = read(snapshot.path)
     if now.sha256 != snapshot.sha256:
         raise ImageError("has changed while it was looked at, so it was left alone: run again")
-    if not now.mode & stat.S_IWUSR:
+    if not os.access(snapshot.path, os.W_OK):
         raise ImageError("is read-only: make it writable (chmod u+w) to have it replaced")
     if not os.access(snapshot.path.parent, os.W_OK):
         raise ImageError("lies in a folder that cannot be written to")

@@ -194,7 +194,8 @@ def test_the_first_rule_that_matches_decides_and_without_any_a_file_is_left_alon
 
 
 def test_anchors_share_what_several_rules_ask():
-    text = "version: 1\nrules: [{name: a, files: [a], keep: &k {msssim: {luma: {min: 0.5}}}}, {name: b, files: [b], keep: *k}]"
+    keep = "&k {msssim: {luma: {min: 0.5}}}"
+    text = f"version: 1\nrules: [{{name: a, files: [a], keep: {keep}}}, {{name: b, files: [b], keep: *k}}]"
     first, second = policy(text).rules
     assert first.keep == second.keep
     assert first.digest == second.digest

@@ -91,7 +91,6 @@ def test_the_order_of_keys_does_not_matter(seed):
         changed(("limits",), {"max_pixels": 5}),
         changed(("originals",), "none"),
     ],
-    ids=str,
 )
 def test_other_words_for_the_same_wish_give_the_same_digest(same):
     assert same != ASKED
@@ -100,8 +99,8 @@ def test_other_words_for_the_same_wish_give_the_same_digest(same):
 
 def test_comments_and_quotes_do_not_matter():
     one = "version: 1\nrules: [{name: a, files: [a], metadata: keep, keep: {msssim: {luma: {min: 1e-1}}}}]"
-    two = "# hello\nversion: 1\nrules:\n- files: ['b']  # x\n  name: c\n  keep:\n    \"msssim\":\n      luma: {min: 0.10}\n"
-    assert digest_of_text(one) == digest_of_text(two + '  metadata: "keep"\n')
+    two = "# hello\nversion: 1\nrules:\n- files: ['b']  # x\n  name: c\n  metadata: 'keep'\n  keep:\n    \"msssim\":\n"
+    assert digest_of_text(one) == digest_of_text(two + "      luma: {min: 0.10}\n")
 
 
 @pytest.mark.parametrize(
@@ -122,7 +121,6 @@ def test_comments_and_quotes_do_not_matter():
         changed(("rules", 0, "search"), "frontier"),
         changed(("evaluators", "thumbs", "view"), "full"),
     ],
-    ids=str,
 )
 def test_another_wish_gives_another_digest(other):
     assert digest(other) != digest(ASKED)
@@ -149,7 +147,7 @@ def test_rules_that_ask_the_same_have_the_same_digest():
 
 def test_the_digest_of_a_policy_stays_what_it_was():
     # a changed value here makes every settled picture of every user outdated: think twice
-    assert digest(ASKED) == "@@"
+    assert digest(ASKED) == "53ae4330c370dcbcd1055a286eafd98bcb308d9655703a6d844b3b59716368d1"
 
 
 @given(st.integers(0, 9999))

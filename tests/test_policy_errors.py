@@ -17,8 +17,7 @@ def findings(text, registry=None):
     try:
         parse_policy(text, registry or Stand(), Path(), "p.yaml")
     except PolicyError as error:
-        assert str(error) == "\n".join(error.findings)
-        return error.findings
+        return str(error).splitlines()
     return []
 
 
@@ -46,14 +45,15 @@ MISTAKES = {
     "unknown key": (
         "version: 1\nrulez: []",
         [
-            "2:1: unknown key 'rulez'; did you mean 'rules'? known: evaluators, limits, originals, preset, rules, version"
+            "2:1: unknown key 'rulez'; did you mean 'rules'? "
+            "known: evaluators, limits, originals, preset, rules, version"
         ],
     ),
     "unknown key in a rule": (
         RULE + "kep: {}",
         [
-            "5:5: rules[0]: unknown key 'kep'; did you mean 'keep'? known: compress, files, keep, metadata, min_saving, "
-            "name, outputs, preset, search, skip"
+            "5:5: rules[0]: unknown key 'kep'; did you mean 'keep'? known: compress, files, keep, metadata, "
+            "min_saving, name, outputs, preset, search, skip"
         ],
     ),
     "duplicate key": (

@@ -93,8 +93,8 @@ def test_a_byte_order_mark_and_windows_line_ends_are_read():
 @pytest.mark.parametrize(
     ("text", "expected"),
     [
-        ("a: 1\n'a': 2\nb: {c: 1, c: 2}", ["2:1: duplicate key 'a'; it stands in line 1 already"]
-         + ["3:11: duplicate key 'c'; it stands in line 3 already"]),
+        ("a: 1\n'a': 2\nb: {c: 1, c: 2}", ["2:1: duplicate key 'a'; it stands in line 1 already",
+         "3:11: duplicate key 'c'; it stands in line 3 already"]),
         ("a: !!python/object/apply:os.system [ls]", ["1:4: tags such as tag:yaml.org,2002:python/object/apply:os.system"
          " are not allowed; remove it"]),
         ("a: !include x\nb: !!int 3", ["1:4: tags such as !include are not allowed; remove it",
@@ -135,7 +135,7 @@ def test_too_deep_a_document_is_refused():
 
 def test_aliases_cannot_hide_depth():
     lines = ["a0: &a0 [x]", *(f"a{i}: &a{i} [*a{i - 1}]" for i in range(1, 60))]
-    assert complaints("\n".join(lines)) == [f"31:12: nested deeper than {MAX_DEPTH} levels"]
+    assert complaints("\n".join(lines)) == [f"31:6: nested deeper than {MAX_DEPTH} levels"]
 
 
 def test_a_billion_laughs_are_refused_at_once():

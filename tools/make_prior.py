@@ -26,11 +26,11 @@ from semcompress_plugin.search._table import BYTES, PATH, READER_SIDE, TYPICAL_S
 Array = NDArray[np.float64]
 
 FACTORS = 24
-LENGTHS = (0.35, 15.0)  # correlation lengths of what the factors leave over: log scale, quality
-INFLATION = 1.2  # of the left-over standard deviation: the factors were fitted to these very photographs
+LENGTHS = (0.5, 20.0)  # correlation lengths of what the factors leave over: log scale, quality
+INFLATION = 0.8  # of the left-over standard deviation, which is largest where no search looks; cross-validated
 FLOOR = (0.01, 0.15)
 ROUGH = {BYTES: 0.1}
-ROUGH_METRIC = 0.5
+ROUGH_METRIC = 0.4
 OVERHEAD = {"jpeg": 300.0, "webp": 40.0, "avif": 300.0}
 QUANTITIES = ("js_divergence", "feature_cosine", "confidence_ratio", "top1_agreement")
 _METRICS = {metric.name: metric for metric in METRICS}

@@ -21,7 +21,7 @@ def semcompress_evaluators() -> Iterable[EvaluatorSpec]:
             metrics=_classifier_metrics.METRICS,
             factory=f"{_HERE}.classifier:ClassifierEvaluator",
             options=_classifier_metrics.OPTIONS,
-            cost=12,
+            cost=20,
             concurrent=True,
         ),
         EvaluatorSpec(

@@ -24,8 +24,6 @@ Array = NDArray[np.float64]
 CANDIDATES = 1000
 """How many candidates all spaces have together, at most (each has at least 48)."""
 
-EXPO = (1.0, 1.0, 1.0)
-
 SECURE = 2
 """So many looks before the end, without anything that holds, the safest candidate is looked at."""
 
@@ -133,11 +131,7 @@ class Frontier:
             limit = math.log(max(self.problem.ceiling, 1.0))
         else:
             limit = float(log_bytes.max()) + 1.0
-        left = 1.0 - self.asked / self.problem.looks
-        e0, e1, n0 = EXPO
-        gains = chance ** ((n0 if not math.isfinite(best) else e0) * left + e1 * (1 - left)) * expected_shortfall(
-            log_bytes, deviation, limit
-        )
+        gains = chance * expected_shortfall(log_bytes, deviation, limit)
         found = math.isfinite(best)
         if not found:
             safety = chance * cdf((limit - log_bytes) / np.maximum(deviation, 1e-9))
