@@ -107,7 +107,7 @@ def draft(files: Iterable[tuple[PurePosixPath, int]]) -> str:
 def _rules(pictures: Sequence[tuple[str, int]]) -> Iterable[str]:
     rest = list(pictures)
     for group in _GROUPS:
-        patterns = [pattern for pattern in group.candidates if any(map(matcher([pattern]), (path for path, _ in rest)))]
+        patterns = _fitting(group.candidates, rest)
         if not patterns:
             continue
         matches = matcher(patterns)
@@ -115,7 +115,7 @@ def _rules(pictures: Sequence[tuple[str, int]]) -> Iterable[str]:
         rest = [(path, size) for path, size in rest if not matches(path)]
         lines = [f"  - name: {group.name}", f"    files: {_listed(patterns)}", *(f"    {line}" for line in group.lines)]
         comments = [f"  # {group.why} ({_amount(caught)})"]
-        if group.name == "photos" and (folders := _holding(caught, _DATA)):
+        if group.name == "photos" and (folders := _fitting(_DATA, caught)):
             comments.append(
                 f"  # if only models read {', '.join(folders)}: give that folder a rule with preset: machine"
             )
@@ -139,8 +139,15 @@ def _found(pictures: Sequence[tuple[str, int]], others: Counter[str]) -> str:
     return "\n".join(f"# {line}" for line in lines)
 
 
-def _holding(pictures: Sequence[tuple[str, int]], folders: Sequence[str]) -> list[str]:
-    return [folder for folder in folders if any(map(matcher([folder]), (path for path, _ in pictures)))]
+def _fitting(candidates: Sequence[str], pictures: Sequence[tuple[str, int]]) -> list[str]:
+    """The patterns of which each matches a picture that none before it does."""
+    left, fitting = [path for path, _ in pictures], []
+    for pattern in candidates:
+        matches = matcher([pattern])
+        if any(map(matches, left)):
+            fitting.append(pattern)
+            left = [path for path in left if not matches(path)]
+    return fitting
 
 
 def _amount(pictures: Sequence[tuple[str, int]]) -> str:

@@ -16,7 +16,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from semcompress_plugin import cache, files
+from semcompress_plugin import cache, files, git
 from semcompress_plugin.entries import Content, Entry, Index, encode, parse, render
 from semcompress_plugin.errors import ImageError, LockError
 
@@ -33,14 +33,13 @@ class Lock:
     """The lock beside a policy.
 
     ``state`` is the folder for what is never committed (:attr:`Repository.state`, or the folder of originals): the
-    journal, temporary files and the file that keeps two processes apart; without one there is no journal. ``root`` is
-    the folder that all locks which share the journal lie in. The lock is read when it is first asked.
+    journal, temporary files and the file that keeps two processes apart; without one there is no journal. The lock is
+    read when it is first asked.
     """
 
-    def __init__(self, path: Path, state: Path | None = None, root: Path | None = None) -> None:
+    def __init__(self, path: Path, state: Path | None = None) -> None:
         self.path = path
         self.state = state
-        self._root = path.parent if root is None else root
         self._missing: dict[str, Entry] = {}
         self._guard: BaseFileLock | None = None
 
@@ -135,8 +134,10 @@ class Lock:
 
     @cached_property
     def _prefix(self) -> str:
-        """This lock's folder as the journal's paths see it."""
-        return _posix(os.path.relpath(os.path.realpath(self.path.parent), os.path.realpath(self._root)))
+        """This lock's folder as the journal sees it, which several locks and worktrees may share."""
+        repository = git.find(self.path.parent)
+        root = self.state if repository is None else repository.root
+        return _posix(os.path.relpath(os.path.realpath(self.path.parent), os.path.realpath(root or ".")))
 
     def _recall(self, entries: Iterable[Entry]) -> tuple[Entry, ...]:
         """Entries of the journal as this lock would have them, noted as missing from it."""

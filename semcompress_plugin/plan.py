@@ -37,8 +37,7 @@ class Domain:
 
     @cached_property
     def lock(self) -> Lock:
-        repository = find_repository(self.policy.root)
-        return Lock(self.policy.root / NAME, self.originals.state, repository.root if repository else None)
+        return Lock(self.policy.root / NAME, self.originals.state)
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,7 +55,8 @@ class Pending:
     """A picture that is to be looked at. Its bytes are read again then: thousands may be pending.
 
     ``outdated`` is our own output, settled under another policy (or by older versions, when refreshing). ``known`` are
-    entries of this very original under this very rule: what was found then is tried first.
+    entries of this very original under this very rule: what was found then is tried first. With ``anew`` neither what
+    lies there nor what is known counts.
     """
 
     asset: Asset
@@ -64,6 +64,7 @@ class Pending:
     bytes: int
     outdated: Entry | None = None
     known: tuple[Entry, ...] = ()
+    anew: bool = False
 
 
 class Domains:
@@ -129,7 +130,7 @@ def assets(found: Iterable[Found], domains: Domains, base: Path) -> Iterator[Ass
     """
     for item in found:
         path = Path(os.path.abspath(item.path))  # noqa: PTH100  # Path.resolve would follow links
-        shown = _shown(path, base)
+        shown = shown_path(path, base)
         if item.error is not None:
             yield Result(shown, "failed", 0, 0, reason=item.error)
             continue
@@ -159,18 +160,15 @@ def pending(asset: Asset, refresh: dict[str, str] | None = None) -> Pending | Re
         return Result(asset.shown, "failed", 0, 0, asset.rule.name, reason=str(error))
     lock, digest, size = asset.domain.lock, asset.rule.digest, len(snapshot.data)
     settled = lock.settled(snapshot.sha256, digest, asset.path)
-    if settled is not None and (refresh is None or settled.relation == "beside" or _current(settled, refresh)):
+    stale = settled is not None and refresh is not None and not _is_current(settled, refresh)
+    if settled is not None and (not stale or settled.relation == "beside"):
         return Result(asset.shown, "unchanged", size, size, asset.rule.name)
     ours = [entry for entry in lock.by_output(snapshot.sha256) if entry.relation == "replaced"]
-    known = [
-        entry
-        for entry in lock.by_original(snapshot.sha256)
-        if entry.policy == digest and entry.relation != "kept" and (refresh is None or _current(entry, refresh))
-    ]
-    return Pending(asset, snapshot.sha256, size, ours[0] if ours else None, tuple(known))
+    known = [e for e in lock.by_original(snapshot.sha256) if e.policy == digest and e.relation != "kept"]
+    return Pending(asset, snapshot.sha256, size, ours[0] if ours else None, tuple(known), anew=stale)
 
 
-def _current(entry: Entry, versions: dict[str, str]) -> bool:
+def _is_current(entry: Entry, versions: dict[str, str]) -> bool:
     return all(versions.get(name) == version for name, version in entry.made_with.items())
 
 
@@ -180,5 +178,6 @@ def _rule(path: Path, policy: Policy) -> Rule | None:
     return policy.rule_for(path.relative_to(policy.root).as_posix())
 
 
-def _shown(path: Path, base: Path) -> str:
+def shown_path(path: Path, base: Path) -> str:
+    """``path`` as people and reports see it: relative to ``base`` if it lies below, with ``/``."""
     return path.relative_to(base).as_posix() if path.is_relative_to(base) else str(path)

@@ -62,16 +62,18 @@ class Work:
     def study(self, reference: Reference) -> Rounds[Found]:
         """An outdated picture is measured first and kept if it still holds; otherwise a search, from the original."""
         rule = self.pending.asset.rule
-        if self.original.sha256 != self.snapshot.sha256:
+        if self.original.sha256 != self.snapshot.sha256 and not self.pending.anew:
             still = yield from measure(reference, decode_candidate(self.snapshot.data), rule, self.registry)
             if still.holds:
                 return Found(still=still)
-        return Found(decisions=(yield from decide(reference, rule, self.registry, self._known())))
+        known = {} if self.pending.anew else self._known()
+        return Found(decisions=(yield from decide(reference, rule, self.registry, known)))
 
     def settle(self, found: Found) -> tuple[Result, Settlement]:
         """What to report, and what to write and record."""
         if found.still is not None:
-            return self._result("unchanged", reason="still holds under the changed policy"), self._still(found.still)
+            result = self._result("unchanged", looks=1, reason="still holds under the changed policy")
+            return result, self._still(found.still)
         made = [(d, d.candidate, self._target(d.candidate.proposal.format)) for d in found.decisions if d.candidate]
         looks = sum(decision.looks for decision in found.decisions)
         if not made:

@@ -10,8 +10,8 @@ import zlib
 from pathlib import Path
 
 import pytest
-from PIL import Image
 from pictures import encoded, photo
+from PIL import Image
 
 from semcompress_plugin import files, shrink
 from semcompress_plugin.cli import main
@@ -50,7 +50,12 @@ WORDS = [
     ("really-a-png.jpg", encoded(photo(), "PNG"), "failed", "holds PNG, not JPEG as '.jpg' says: rename the file"),
     ("zero-size.png", png(0, 0), "failed", "is not a picture|has no pixels"),
     ("bomb.png", png(50_000, 50_000), "failed", "is too large"),
-    ("over-the-limit.png", png(2_000, 2_000), "failed", "4,000,000 pixels, more than 2,000,000: raise limits.max_pixels"),
+    (
+        "over-the-limit.png",
+        png(2_000, 2_000),
+        "failed",
+        "4,000,000 pixels, more than 2,000,000: raise limits.max_pixels",
+    ),
     ("animated.gif", animated("GIF"), "skipped", "is animated: left alone"),
     ("animated.png", animated("PNG"), "skipped", "is animated: left alone"),
     ("animated.webp", animated("WEBP"), "skipped", "is animated: left alone"),

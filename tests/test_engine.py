@@ -32,9 +32,7 @@ def test_the_smallest_candidate_that_holds_is_chosen_and_its_scores_are_of_the_w
 
 def test_a_tighter_bound_needs_more_bytes():
     known, picture = registry(), reference(photo())
-    loose, tight = (
-        decisions(picture, rule(known, "jpeg", bound=bound), known)[0].candidate for bound in (0.05, 0.01)
-    )
+    loose, tight = (decisions(picture, rule(known, "jpeg", bound=bound), known)[0].candidate for bound in (0.05, 0.01))
     assert loose is not None
     assert tight is not None
     assert len(loose.data) < len(tight.data)

@@ -30,9 +30,7 @@ def sixteen_bit_png() -> bytes:
 
     rows = b"".join(b"\0" + bytes(6 * 4) for _ in range(4))
     head = struct.pack(">IIBBBBB", 4, 4, 16, 2, 0, 0, 0)
-    return (
-        b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", head) + chunk(b"IDAT", zlib.compress(rows)) + chunk(b"IEND", b"")
-    )
+    return b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", head) + chunk(b"IDAT", zlib.compress(rows)) + chunk(b"IEND", b"")
 
 
 def animation(format: str) -> bytes:

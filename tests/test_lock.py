@@ -134,6 +134,14 @@ def test_a_lock_that_is_a_link_is_refused(tmp_path):
     assert not (tmp_path / "elsewhere").exists()
 
 
+def test_of_two_findings_about_one_content_the_same_is_taken_whatever_the_order_of_lines(tmp_path):
+    header, *lines = render([entry(1), entry(2)]).splitlines(keepends=True)
+    rival = render([entry(1, looks=8)]).splitlines(keepends=True)[1]
+    for order in ([rival, *lines], [*lines, rival]):
+        (tmp_path / "semcompress.lock").write_text("".join([header, *order]))
+        assert Lock(tmp_path / "semcompress.lock").by_output(entry(1).output.sha256)[0].looks == 8
+
+
 def opened(tmp_path, *some):
     Lock(tmp_path / "semcompress.lock", tmp_path / "state").add(some)
     return Lock(tmp_path / "semcompress.lock", tmp_path / "state")
@@ -222,13 +230,12 @@ def test_a_forgotten_lock_is_made_up_for_by_the_journal_in_every_worktree(tmp_pa
     commit(root)
     (root / "sub").mkdir()
     lock, originals = workplace(root / "sub")
-    lock = Lock(root / "sub/semcompress.lock", originals.state, root)
     lock.add([entry(1), entry(2)])
     lock.path.unlink()
     git(root, "worktree", "add", "-q", "../w")
-    other = Lock(tmp_path / "w/semcompress.lock", workplace(tmp_path / "w")[1].state, tmp_path / "w")
+    other = Lock(tmp_path / "w/semcompress.lock", workplace(tmp_path / "w")[1].state)
     assert other.settled(entry(1).output.sha256, POLICY).path == "sub/img/1.jpg"
-    fresh = Lock(root / "sub/semcompress.lock", originals.state, root)
+    fresh = Lock(root / "sub/semcompress.lock", originals.state)
     assert fresh.missing_from_lock == ()
     assert fresh.settled(entry(1).output.sha256, POLICY) == entry(1)
     assert fresh.missing_from_lock == (entry(1),)
@@ -245,6 +252,15 @@ def test_the_journal_knows_the_policy_that_a_stale_lock_does_not(tmp_path):
     lock = Lock(tmp_path / "semcompress.lock", tmp_path / "state")
     assert lock.settled(entry(1).output.sha256, "newer") is not None
     assert [one.policy for one in lock.missing_from_lock] == ["newer"]
+
+
+def test_locks_that_share_a_folder_of_originals_find_each_others_entries(tmp_path):
+    for name in ("site", "site/blog"):
+        (tmp_path / name).mkdir()
+    lock, _ = workplace(tmp_path / "site/blog", "../../kept")
+    lock.add([entry(1)])
+    above, _ = workplace(tmp_path / "site", "../kept")
+    assert above.by_output(entry(1).output.sha256)[0].path == "blog/img/1.jpg"
 
 
 def test_a_torn_journal_costs_only_its_torn_line(tmp_path):
@@ -441,3 +457,16 @@ def test_a_picture_replaced_under_another_name_goes_once_the_new_one_stands(tmp_
             break
         event += 1
     assert there == [False, True]
+
+
+def test_a_picture_that_changed_is_not_replaced_under_another_name_either(tmp_path):
+    pictures(tmp_path)
+    lock, originals = workplace(tmp_path)
+    snapshot = files.read(tmp_path / "0.jpg")
+    line = entry(0, original=content(snapshot.data), output=content(b"webp"), path="0.webp", name="0.jpg")
+    (tmp_path / "0.jpg").write_bytes(b"edited")
+    plan = Settlement(snapshot, (line,), {tmp_path / "0.webp": b"webp"}, removed=True)
+    assert "has changed" in settle.settle([plan], lock, originals)[0]
+    assert (tmp_path / "0.jpg").read_bytes() == b"edited"
+    assert not (tmp_path / "0.webp").exists()
+    assert not lock.path.exists()

@@ -32,7 +32,7 @@ from semcompress_plugin.policy.match import matcher, problem
         (["\\!a.jpg", "\\#b.jpg"], ["!a.jpg", "#b.jpg"], ["a.jpg"]),
         (["a\\[1\\].jpg"], ["a[1].jpg", "a[1].JPG"], ["a1.jpg"]),
         (["my photos/*.jpg"], ["my photos/a b.jpg"], ["my/a.jpg"]),
-        (["*"], ["a", "x/y.jpg"], []),
+        (["*", "!raw/"], ["a", "x/y.jpg", "x\n/y.jpg"], ["raw/x\n.jpg", "raw/\n/y.jpg", "x\n/raw/y.jpg"]),
     ],
 )
 def test_patterns_are_gitignores_with_extensions_in_either_case_and_the_last_match_deciding(patterns, inside, outside):

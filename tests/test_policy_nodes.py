@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import time
 
 import pytest
@@ -72,15 +73,19 @@ def test_bare_scalars_are_what_they_look_like(text, value):
     assert (type(found), found) == (type(value), value)
 
 
+# the one thing on which we differ from the writer: `1e5` is a number to us
+TEXT = st.text(st.characters(codec="utf-8"), max_size=8).filter(lambda text: not re.search("[0-9._][eE]", text))
+
+
 @given(
     st.recursive(
-        st.none() | st.booleans() | st.integers(-(10**17), 10**17) | st.text(st.characters(codec="utf-8"), max_size=8),
+        st.none() | st.booleans() | st.integers(-(10**17), 10**17) | TEXT,
         lambda children: st.lists(children, max_size=4) | st.dictionaries(st.text(max_size=5), children, max_size=4),
         max_leaves=12,
     )
 )
 def test_what_a_yaml_writer_writes_is_read_back(value):
-    text = yaml.safe_dump({"k": value}, allow_unicode=True)
+    text = yaml.safe_dump({"k": value})
     root, findings = read(text.encode())
     assert findings == []
     assert root.plain() == {"k": value}

@@ -1,10 +1,10 @@
 """Make the prior that the search ``frontier`` ships, from what ``tools/record_grids.py`` recorded.
 
-    python tools/make_prior.py FIT.jsonl
+    python tools/make_prior.py RECORDING.jsonl [RECORDING.jsonl ...]
 
-Over the recorded photographs, log bytes per pixel and each metric on its smooth scale form one long vector per
-photograph: every compressor, scale, quality and quantity. The table holds its mean and the leading principal
-components (loadings), and at every point the standard deviation that those leave over.
+Over the photographs that are in all recordings, log bytes per pixel (of the first) and each metric on its smooth scale
+form one long vector per photograph: every compressor, quantity, scale and quality. The table holds its mean, the
+leading principal components (loadings), and at every point the standard deviation that those leave over.
 """
 
 from __future__ import annotations
@@ -13,159 +13,197 @@ import argparse
 import hashlib
 import json
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from semcompress_plugin.evaluators._classifier_metrics import METRICS
-from semcompress_plugin.search._surrogate import smooth as straightened
-from semcompress_plugin.search._table import BYTES, PATH, READER_SIDE, TYPICAL_SIDE
+from semcompress_plugin.evaluators import _classifier_metrics, _msssim_metrics
+from semcompress_plugin.search._surrogate import smooth
+from semcompress_plugin.search._table import BYTES, PATH, quantity, reader_scale
+from semcompress_plugin.types import Metric
 
 Array = NDArray[np.float64]
 
 FACTORS = 24
 LENGTHS = (0.5, 20.0)  # correlation lengths of what the factors leave over: log scale, quality
 INFLATION = 0.8  # of the left-over standard deviation, which is largest where no search looks; cross-validated
-FLOOR = (0.01, 0.15)
-ROUGH = {BYTES: 0.1}
-ROUGH_METRIC = 0.4
+ROUGH, ROUGH_BYTES = 0.4, 0.1
+FLOOR, FLOOR_BYTES = 0.15, 0.01  # of the left-over standard deviation: no prior is surer than this
 OVERHEAD = {"jpeg": 300.0, "webp": 40.0, "avif": 300.0}
-QUANTITIES = ("js_divergence", "feature_cosine", "confidence_ratio", "top1_agreement")
-_METRICS = {metric.name: metric for metric in METRICS}
+METRICS: Mapping[str, tuple[Metric, ...]] = {
+    "classifier": tuple(metric for metric in _classifier_metrics.METRICS if metric.name != "topk_overlap"),
+    "msssim": _msssim_metrics.METRICS,
+}
+RELATIVE = ("msssim",)
+"""Readers that enlarge a candidate to its reference: for them its share of the pixels counts, not their number."""
 
 
-def worst(scores: Mapping[str, Mapping[str, Sequence[float]]], name: str, readers: Sequence[str] | None) -> Array:
+@dataclass(frozen=True, slots=True, eq=False)
+class Recording:
+    """What ``tools/record_grids.py`` wrote: the header, and the photographs by name."""
+
+    header: Mapping[str, Any]
+    photos: Mapping[str, Mapping[str, Any]]
+
+    @property
+    def plugin(self) -> str:
+        """The evaluator that was recorded; several readers are its views, of which the worst counts."""
+        (plugin,) = {plugin for plugin, _ in self.header["readers"].values()}
+        return str(plugin)
+
+    def without(self, names: Sequence[str]) -> Recording:
+        return Recording(self.header, {name: photo for name, photo in self.photos.items() if name not in names})
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Stretch:
+    """A run of the long vector: one quantity of one compressor. ``rows`` are the recording's settings it comes from."""
+
+    recording: Recording
+    compressor: str
+    name: str
+    metric: Metric | None
+    rows: slice
+    scale: Array
+    quality: Array
+
+    @property
+    def shape(self) -> tuple[int, int]:
+        return len(self.scale), len(self.quality)
+
+    @property
+    def relative(self) -> bool:
+        return self.metric is not None and self.recording.plugin in RELATIVE
+
+    def values(self, name: str) -> Array:
+        """(scales * qualities,) of one photograph, at the scales as a typical photograph's."""
+        photo = self.recording.photos[name]
+        size = (photo["width"], photo["height"])
+        if self.metric is None:
+            whole = np.array(photo["bytes"][self.rows], float)
+            pixels = np.repeat(np.exp(2 * self.scale) * size[0] * size[1], len(self.quality))
+            column = np.log(np.maximum(whole - OVERHEAD[self.compressor], 0.25 * whole) / pixels)
+        else:
+            column = smoothed(self.metric, worst(self.metric, photo["scores"])[self.rows])
+        shift = 0.0 if self.relative else float(np.log(reader_scale(size)))
+        table = column.reshape(self.shape)
+        return np.stack([np.interp(self.scale, self.scale + shift, row) for row in table.T], axis=1).ravel()
+
+
+def read(path: Path) -> Recording:
+    header, *photos = (json.loads(line) for line in path.read_text(encoding="utf-8").splitlines())
+    return Recording(header, {photo["photo"]: photo for photo in photos})
+
+
+def worst(metric: Metric, scores: Mapping[str, Mapping[str, Sequence[float]]]) -> Array:
     """A metric's worst value over the readers (views) at every setting."""
-    rows = np.array([values[name] for reader, values in scores.items() if readers is None or reader in readers])
-    return np.asarray(rows.min(axis=0) if _METRICS[name].higher_is_better else rows.max(axis=0), float)
+    rows = np.array([values[metric.name] for values in scores.values()], float)
+    return np.asarray(rows.min(axis=0) if metric.higher_is_better else rows.max(axis=0))
 
 
-def smooth(name: str, values: Array) -> Array:
-    """``values`` as the search sees them: on the metric's smooth scale; yes and no as 1 and -1."""
-    metric = _METRICS[name]
+def smoothed(metric: Metric, values: Array) -> Array:
+    """``values`` as the search sees them: on a smooth scale; yes and no as 1 and -1."""
     if metric.transform == "step":
         return 2.0 * values - 1.0
-    return np.array([straightened(metric, value) for value in values.tolist()])
+    return np.array([smooth(metric, value) for value in values.tolist()])
 
 
-def read(path: Path) -> tuple[dict[str, Any], list[dict[str, Any]]]:
-    """Header and photographs of a recording."""
-    header, *photos = (json.loads(line) for line in path.read_text(encoding="utf-8").splitlines())
-    return header, photos
-
-
-def make(
-    header: Mapping[str, Any],
-    photos: Sequence[Mapping[str, Any]],
-    factors: int = FACTORS,
-    quantities: Sequence[str] = QUANTITIES,
-    readers: Sequence[str] | None = None,
-    inflation: float = INFLATION,
-    rough_metric: float = ROUGH_METRIC,
-    lengths: tuple[float, float] = LENGTHS,
-) -> dict[str, NDArray[Any]]:
+def make(recordings: Sequence[Recording], factors: int = FACTORS) -> dict[str, NDArray[Any]]:
     """The arrays of the table's file.
 
-    ``compressors``, ``quantities`` (names), ``rough`` (quantities,), ``lengths`` (2,), and for each compressor
-    ``NAME.scale`` (logarithms), ``NAME.quality``, ``NAME.overhead`` and ``NAME.layers``: float16 of shape
-    (quantities, scales, qualities, 2 + factors), the layers being mean, left-over deviation, loadings.
+    ``compressors``, ``overhead`` (compressors,), ``quantities``, ``relative`` and ``rough`` (quantities,), ``lengths``
+    (2,); and for each compressor and quantity ``COMPRESSOR/QUANTITY/scale`` (logarithms), ``.../quality``, and
+    ``.../layers``, float16 of shape (scales, qualities, 2 + factors): mean, left-over deviation, loadings.
     """
-    names = [BYTES, *quantities]
-    compressors = list(dict.fromkeys(compressor for compressor, _ in header["settings"]))
-    axes = {}
-    for compressor in compressors:
-        mine = [settings for name, settings in header["settings"] if name == compressor]
-        scale = np.unique([settings["scale"] for settings in mine])
-        quality = np.unique([settings["quality"] for settings in mine])
-        if [[s["scale"], s["quality"]] for s in mine] != [[a, b] for a in scale for b in quality]:
-            raise SystemExit(f"{compressor}: expected a full grid, scales slowest")
-        axes[compressor] = np.log(scale), quality
-    data = np.stack([_vector(photo, axes, names, readers) for photo in photos])  # (photos, points)
+    names = [name for name in recordings[0].photos if all(name in recording.photos for recording in recordings)]
+    stretches = [
+        stretch
+        for number, recording in enumerate(recordings)
+        for stretch in _stretches(recording, with_bytes=number == 0)
+    ]
+    data = np.array([np.concatenate([stretch.values(name) for stretch in stretches]) for name in names])
+    ends = np.cumsum([np.prod(stretch.shape) for stretch in stretches]).tolist()
+    bounds = [slice(begin, end) for begin, end in zip([0, *ends[:-1]], ends, strict=True)]
     mean = data.mean(axis=0)
     centred = data - mean
-    spread = np.concatenate(
+    # every stretch counts alike, whatever its unit and its number of points
+    weight = np.concatenate(
+        [np.full(b.stop - b.start, centred[:, b].std() * np.sqrt(b.stop - b.start)) for b in bounds]
+    )
+    floor = np.concatenate(
         [
-            np.full(scale.size * quality.size, centred[:, _quantity(axes, names) == number].std())
-            for scale, quality in axes.values()
-            for number in range(len(names))
+            np.full(b.stop - b.start, FLOOR_BYTES if s.metric is None else min(FLOOR, 0.15 * centred[:, b].std()))
+            for s, b in zip(stretches, bounds, strict=True)
         ]
     )
-    factors = min(factors, len(photos) - 1)
-    _, sizes, directions = np.linalg.svd(centred / spread, full_matrices=False)
-    floor = np.where(_quantity(axes, names) == 0, FLOOR[0], FLOOR[1])
-    loadings = (directions[:factors] * sizes[:factors, None] / np.sqrt(len(photos) - 1)).T * spread[:, None]
+    factors = min(factors, len(names) - 1)
+    _, sizes, directions = np.linalg.svd(centred / weight, full_matrices=False)
+    loadings = (directions[:factors] * sizes[:factors, None] / np.sqrt(len(names) - 1)).T * weight[:, None]
     left = np.maximum(centred.var(axis=0, ddof=1) - (loadings**2).sum(axis=1), 0.0)
-    layers = np.column_stack([mean, inflation * np.sqrt(left) + floor, loadings])
+    layers = np.column_stack([mean, INFLATION * np.sqrt(left) + floor, loadings])
 
+    kinds = {stretch.name: stretch for stretch in stretches}
+    compressors = list(dict.fromkeys(stretch.compressor for stretch in stretches))
     arrays: dict[str, NDArray[Any]] = {
         "compressors": np.array(compressors),
-        "quantities": np.array(names),
-        "rough": np.array([ROUGH.get(name, rough_metric) for name in names]),
-        "lengths": np.array(lengths),
+        "overhead": np.array([OVERHEAD[name] for name in compressors]),
+        "quantities": np.array(list(kinds)),
+        "relative": np.array([stretch.relative for stretch in kinds.values()]),
+        "rough": np.array([ROUGH_BYTES if name == BYTES else ROUGH for name in kinds]),
+        "lengths": np.array(LENGTHS),
     }
-    begin = 0
-    for compressor, (scale, quality) in axes.items():
-        end = begin + len(names) * scale.size * quality.size
-        shape = (len(names), scale.size, quality.size, layers.shape[1])
-        arrays[f"{compressor}.scale"], arrays[f"{compressor}.quality"] = scale, quality
-        arrays[f"{compressor}.overhead"] = np.array(OVERHEAD[compressor])
-        arrays[f"{compressor}.layers"] = layers[begin:end].reshape(shape).astype(np.float16)
-        begin = end
+    for stretch, here in zip(stretches, bounds, strict=True):
+        key = f"{stretch.compressor}/{stretch.name}"
+        arrays[f"{key}/scale"], arrays[f"{key}/quality"] = stretch.scale, stretch.quality
+        arrays[f"{key}/layers"] = layers[here].reshape(*stretch.shape, -1).astype(np.float16)
     return arrays
 
 
-def _quantity(axes: Mapping[str, tuple[Array, Array]], names: Sequence[str]) -> NDArray[np.intp]:
-    """For every point of the long vector, which quantity it is."""
-    runs = [np.repeat(np.arange(len(names)), scale.size * quality.size) for scale, quality in axes.values()]
-    return np.concatenate(runs)
-
-
-def _vector(
-    photo: Mapping[str, Any],
-    axes: Mapping[str, tuple[Array, Array]],
-    names: Sequence[str],
-    readers: Sequence[str] | None,
-) -> Array:
-    """One photograph: compressors, in each the quantities, in each the grid; scales as a typical photograph's."""
-    values = {name: smooth(name, worst(photo["scores"], name, readers)) for name in names if name != BYTES}
-    shift = np.log(max(min(photo["width"], photo["height"]), READER_SIDE) / TYPICAL_SIDE)
-    parts, begin = [], 0
-    for compressor, (scale, quality) in axes.items():
-        points = scale.size * quality.size
-        pixels = np.repeat(np.exp(2 * scale) * photo["width"] * photo["height"], quality.size)
-        size = np.array(photo["bytes"][begin : begin + points], float)
-        for name in names:
-            if name == BYTES:
-                column = np.log(np.maximum(size - OVERHEAD[compressor], 0.25 * size) / pixels)
-            else:
-                column = values[name][begin : begin + points]
-            table = column.reshape(scale.size, quality.size)
-            parts.append(np.stack([np.interp(scale, scale + shift, row) for row in table.T], axis=1).ravel())
-        begin += points
-    return np.concatenate(parts)
+def _stretches(recording: Recording, with_bytes: bool) -> list[Stretch]:
+    settings = recording.header["settings"]
+    found = []
+    for compressor in dict.fromkeys(name for name, _ in settings):
+        rows = [row for row, (name, _) in enumerate(settings) if name == compressor]
+        points = [settings[row][1] for row in rows]
+        scale = np.unique([point["scale"] for point in points])
+        quality = np.unique([point["quality"] for point in points])
+        if [[point["scale"], point["quality"]] for point in points] != [[a, b] for a in scale for b in quality]:
+            raise SystemExit(f"{compressor}: expected a full grid, scales slowest, both ascending")
+        here = slice(rows[0], rows[-1] + 1)
+        kinds: list[tuple[str, Metric | None]] = [(BYTES, None)] if with_bytes else []
+        kinds += [(quantity(metric), metric) for metric in METRICS[recording.plugin]]
+        found += [Stretch(recording, compressor, name, m, here, np.log(scale), quality) for name, m in kinds]
+    return found
 
 
 def main(argv: list[str] | None = None) -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("recording", type=Path)
+    parser.add_argument("recordings", type=Path, nargs="+")
     parser.add_argument("--out", type=Path, default=PATH)
     arguments = parser.parse_args(argv)
-    header, photos = read(arguments.recording)
-    arrays = make(header, photos)
+    recordings = [read(path) for path in arguments.recordings]
     with arguments.out.open("wb") as out:
-        np.savez_compressed(out, **arrays)  # type: ignore[arg-type]  # numpy's stub takes `allow_pickle` for an array
+        np.savez_compressed(out, **make(recordings))  # type: ignore[arg-type]  # numpy's stub: any keyword may be a flag
+    shared = set.intersection(*(set(recording.photos) for recording in recordings))
     provenance = {
         "made_by": "tools/make_prior.py",
+        "source": "sample photographs of ImageNet's classes: statistics of sizes and scores only, no picture",
+        "photographs": len(shared),
+        "factors": FACTORS,
         "sha256": hashlib.sha256(arguments.out.read_bytes()).hexdigest(),
         "bytes": arguments.out.stat().st_size,
-        "photographs": len(photos),
-        "source": "sample photographs of ImageNet's classes: statistics of sizes and scores only, no picture",
-        "recording_sha256": hashlib.sha256(arguments.recording.read_bytes()).hexdigest(),
-        "factors": FACTORS,
-        "readers": header["readers"],
-        "versions": header["versions"],
+        "recordings": [
+            {
+                "sha256": hashlib.sha256(path.read_bytes()).hexdigest(),
+                "readers": recording.header["readers"],
+                "versions": recording.header["versions"],
+                "settings": len(recording.header["settings"]),
+            }
+            for path, recording in zip(arguments.recordings, recordings, strict=True)
+        ],
     }
     arguments.out.with_suffix(".json").write_text(json.dumps(provenance, indent=2) + "\n", encoding="utf-8")
 

@@ -6,9 +6,9 @@ import argparse
 import time
 from pathlib import Path
 
-from semcompress_plugin.commands._shared import here, load_registry, print_report
+from semcompress_plugin.commands._shared import absolute, here, load_registry, print_report
 from semcompress_plugin.errors import UsageError
-from semcompress_plugin.plan import Asset, Domains, assets
+from semcompress_plugin.plan import Domain, Domains, shown_path
 from semcompress_plugin.restore import plan_restore, restore
 from semcompress_plugin.types import Result
 from semcompress_plugin.walk import find_images, repository_root
@@ -21,25 +21,28 @@ def run(arguments: argparse.Namespace) -> int:
     domains = Domains(load_registry(), arguments.policy)
     base = here()
     found = find_images(arguments.paths or [Path()], repository_root(base), skip_ignored=not arguments.all)
-    named = bool(arguments.paths)
     results = []
-    for asset in assets(found, domains, base):
-        result = _restored(asset, named) if isinstance(asset, Asset) else asset
-        if result is not None:
+    for item in found:
+        path = absolute(item.path)
+        shown = shown_path(path, base)
+        if item.error is not None:
+            results.append(Result(shown, "failed", 0, 0, reason=item.error))
+            continue
+        domain = domains.of(path, named=True)
+        assert domain is not None  # a named file always has one
+        result = _restored(path, shown, domain)
+        if result.status != "unchanged" or arguments.paths:
             results.append(result)
     print_report(results, time.monotonic() - started, arguments, (), "restored")
     return int(any(result.status == "failed" for result in results))
 
 
-def _restored(asset: Asset, named: bool) -> Result | None:
-    (plan,) = plan_restore([asset.path], asset.domain.lock)
+def _restored(path: Path, shown: str, domain: Domain) -> Result:
+    (plan,) = plan_restore([path], domain.lock)
     before = len(plan.snapshot.data) if plan.snapshot else 0
     if plan.entry is None:
-        if not named:
-            return None
-        status = "unchanged" if plan.snapshot else "failed"
-        return Result(asset.shown, status, before, before, asset.rule.name, reason=plan.reason)  # type: ignore[arg-type]  # one of the four words
-    reason = restore(plan, asset.domain.lock, asset.domain.originals)
+        return Result(shown, "unchanged" if plan.snapshot else "failed", before, before, reason=plan.reason)
+    reason = restore(plan, domain.lock, domain.originals)
     if reason is not None:
-        return Result(asset.shown, "failed", before, before, asset.rule.name, reason=reason)
-    return Result(asset.shown, "compressed", before, plan.entry.original.bytes, asset.rule.name)
+        return Result(shown, "failed", before, before, reason=reason)
+    return Result(shown, "compressed", before, plan.entry.original.bytes)

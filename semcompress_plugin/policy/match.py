@@ -27,6 +27,7 @@ def matcher(patterns: Iterable[str]) -> Matcher:
     compiled.reverse()
 
     def matches(path: str) -> bool:
+        path = path.replace("\n", " ")  # a name may hold a line break, at which pathspec's expressions stop
         for include, match in compiled:
             if match(path) is not None:
                 return include

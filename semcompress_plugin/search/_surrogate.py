@@ -13,7 +13,7 @@ from semcompress_plugin.search import Problem
 from semcompress_plugin.search._gp import Kriging, Patch
 from semcompress_plugin.search._grid import Grid
 from semcompress_plugin.search._normal import cdf
-from semcompress_plugin.search._table import BYTES, Table
+from semcompress_plugin.search._table import BYTES, Table, quantity
 from semcompress_plugin.types import Constraint, Metric, Trial
 
 Array = NDArray[np.float64]
@@ -110,24 +110,18 @@ class Surrogate:
         patches: list[Patch] = []
         begin = 0
         for number, grid in enumerate(grids):
-            names = [BYTES, *(target.constraint.metric.name for target in self.targets)]
+            names = [BYTES, *(quantity(target.constraint.metric) for target in self.targets)]
             known = [table is not None and table.knows(grid, name) for name in names]
-            wanted = sorted({name for name, is_known in zip(names, known, strict=True) if is_known})
-            curves = (
-                dict(zip(wanted, table.curves(grid, wanted, problem.size), strict=True)) if table and wanted else {}
-            )
             for block, name in enumerate(names):
                 start = block * self.count + begin
                 here = slice(start, start + len(grid))
                 if table and known[block]:
-                    curve = curves[name]
+                    curve = table.curve(grid, name, problem.size)
                     mean[here] = curve.mean
                     features[here, :factors] = curve.features
                     share = table.rough[name]
                     rough[here] = share * curve.deviation**2
-                    scale, quality = table.coordinates(grid, problem.size)
-                    coordinates = np.stack([scale / table.lengths[0], quality / table.lengths[1]], axis=-1)
-                    patches.append(Patch(start, coordinates, math.sqrt(1 - share) * curve.deviation))
+                    patches.append(Patch(start, table.coordinates(grid), math.sqrt(1 - share) * curve.deviation))
                 else:
                     columns = slice(factors + block * generic, factors + (block + 1) * generic)
                     patches.append(

@@ -7,7 +7,8 @@ shared by all quantities and compressors, and the standard deviation that the fa
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import math
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -17,6 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from semcompress_plugin.search._grid import Grid
+from semcompress_plugin.types import Metric
 
 Array = NDArray[np.float64]
 
@@ -43,77 +45,91 @@ class Curve:
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class CompressorTable:
-    """One compressor's part. Arrays are (scales, qualities[, factors]) for each quantity; ``scale`` is logarithmic.
+class Surface:
+    """One quantity of one compressor over a grid of scales (logarithms) x qualities.
 
-    ``overhead`` is the bytes of a file's headers, left out of the bytes per pixel that the table speaks of.
+    ``layers`` is (scales, qualities, 2 + factors): mean, deviation that the factors leave over, loadings.
+    ``relative``: what counts is the scale itself, not how many pixels are left for a reader.
     """
 
     scale: Array
     quality: Array
-    overhead: float
-    quantities: Mapping[str, NDArray[np.float32]]
+    relative: bool
+    layers: NDArray[np.float32]
+
+    def at(self, scale: Array, quality: Array) -> Curve:
+        """Bilinear; beyond the grid's edge the mean goes on as straight as it came, the rest stays as it is."""
+        s, ds = _place(self.scale, scale, _REACH)
+        q, dq = _place(self.quality, quality, math.inf)
+        ds_in, dq_in = np.clip(ds, 0.0, 1.0), np.clip(dq, 0.0, 1.0)
+        corners = [self.layers[s + i, q + j] for i in (0, 1) for j in (0, 1)]
+        weights = [(a * b)[:, None] for a in (1 - ds_in, ds_in) for b in (1 - dq_in, dq_in)]
+        inside = np.sum([weight * corner for weight, corner in zip(weights, corners, strict=True)], axis=0)
+        low_left, low_right, high_left, high_right = (corner[:, 0] for corner in corners)
+        mean = inside[:, 0] + (ds - ds_in) * ((1 - dq_in) * (high_left - low_left) + dq_in * (high_right - low_right))
+        mean += (dq - dq_in) * ((1 - ds_in) * (low_right - low_left) + ds_in * (high_right - high_left))
+        outside = 1.0 + np.abs(ds - ds_in) + np.abs(dq - dq_in)
+        return Curve(mean, np.asarray(inside[:, 2:]), inside[:, 1] * outside)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Table:
-    """The whole prior. ``rough`` is, per quantity, the share of the left-over variance that is not smooth.
+    """The whole prior: ``surfaces`` by compressor and quantity (:func:`quantity`, or ``"bytes"``).
 
-    ``lengths`` are the correlation lengths of the smooth share: in log scale, and in quality.
+    ``overhead`` is the bytes of a compressor's headers, left out of the bytes per pixel that the table speaks of.
+    ``rough`` is, per quantity, the share of the left-over variance that is not smooth; ``lengths`` are the
+    correlation lengths of the smooth share, in log scale and in quality.
     """
 
-    compressors: Mapping[str, CompressorTable]
-    factors: int
+    surfaces: Mapping[tuple[str, str], Surface]
+    overhead: Mapping[str, float]
     rough: Mapping[str, float]
     lengths: tuple[float, float]
+    factors: int
 
-    def knows(self, grid: Grid, quantity: str) -> bool:
-        known = self.compressors.get(grid.space.compressor)
-        return known is not None and quantity in known.quantities and grid.column("quality") is not None
+    def knows(self, grid: Grid, name: str) -> bool:
+        """Whether there is a surface for this quantity, and the candidates have the knobs it depends on."""
+        return (grid.space.compressor, name) in self.surfaces and grid.column("quality") is not None
 
-    def curves(self, grid: Grid, quantities: Sequence[str], size: tuple[int, int]) -> list[Curve]:
-        """The quantities over the grid's candidates, for a picture of ``size`` pixels. All must be known."""
-        known = self.compressors[grid.space.compressor]
-        scale, quality = self.coordinates(grid, size)
-        s, ds = _place(known.scale, scale)
-        q, dq = _place(known.quality, quality)
-        ds_in, dq_in = np.clip(ds, 0.0, 1.0), np.clip(dq, 0.0, 1.0)
-        curves = []
-        for quantity in quantities:
-            # one layer each for mean, deviation and every factor: (scales, qualities, layers)
-            layers = known.quantities[quantity]
-            corners = [layers[s + i, q + j] for i in (0, 1) for j in (0, 1)]
-            weights = [(a * b)[:, None] for a in (1 - ds_in, ds_in) for b in (1 - dq_in, dq_in)]
-            inside = np.sum([weight * corner for weight, corner in zip(weights, corners, strict=True)], axis=0)
-            mean = inside[:, 0].copy()
-            low, high, left, right = corners[0][:, 0], corners[2][:, 0], corners[1][:, 0], corners[3][:, 0]
-            # beyond the grid's edge the mean goes on as straight as it came, the rest stays as it is
-            mean += (ds - ds_in) * ((1 - dq_in) * (high - low) + dq_in * (right - left))
-            mean += (dq - dq_in) * ((1 - ds_in) * (left - low) + ds_in * (right - high))
-            outside = 1.0 + np.abs(ds - ds_in) + np.abs(dq - dq_in)
-            curves.append(Curve(mean, np.asarray(inside[:, 2:], float), inside[:, 1] * outside))
-        return curves
+    def curve(self, grid: Grid, name: str, size: tuple[int, int]) -> Curve:
+        """A quantity, which must be known, over the grid's candidates for a picture of ``size`` pixels."""
+        surface = self.surfaces[grid.space.compressor, name]
+        scale, quality = _knobs(grid)
+        shown = 0.0 if surface.relative else math.log(reader_scale(size))
+        return surface.at(np.log(scale) + shown, quality)
 
-    def coordinates(self, grid: Grid, size: tuple[int, int]) -> tuple[Array, Array]:
-        """Per candidate the logarithm of the scale that shows a reader as much of a typical photograph, and quality.
-
-        A reader sees pixels, not scales: a tenth of a 4000 pixel picture is as good as the whole of a 400 pixel one.
-        """
-        scale, quality = grid.column("scale"), grid.column("quality")
-        assert quality is not None
-        relative = np.ones(len(grid)) if scale is None else scale
-        return np.log(relative * max(min(size), READER_SIDE) / TYPICAL_SIDE), quality
+    def coordinates(self, grid: Grid) -> Array:
+        """(candidates, 2): where they lie, in correlation lengths."""
+        scale, quality = _knobs(grid)
+        return np.stack([np.log(scale) / self.lengths[0], quality / self.lengths[1]], axis=-1)
 
     def bytes_scale(self, grid: Grid, size: tuple[int, int]) -> tuple[float, Array]:
         """Header bytes, and each candidate's pixels: files are ``header + pixels * exp(quantity "bytes")``."""
-        scale = grid.column("scale")
-        relative = np.ones(len(grid)) if scale is None else scale
-        return self.compressors[grid.space.compressor].overhead, np.maximum(relative**2 * size[0] * size[1], 1.0)
+        scale, _ = _knobs(grid)
+        return self.overhead[grid.space.compressor], np.maximum(scale**2 * size[0] * size[1], 1.0)
 
 
-def _place(axis: Array, values: Array) -> tuple[NDArray[np.intp], Array]:
+def quantity(metric: Metric) -> str:
+    """What the table calls a metric: metrics of one name on one smooth scale are taken for the same."""
+    return f"{metric.name}:{metric.transform}"
+
+
+def reader_scale(size: tuple[int, int]) -> float:
+    """How much of a typical photograph's detail a reader finds in a picture of ``size`` pixels, 1 for a typical one.
+
+    A reader sees pixels, not scales: a tenth of a 4000 pixel picture is as good as the whole of a 400 pixel one.
+    """
+    return max(min(size), READER_SIDE) / TYPICAL_SIDE
+
+
+def _knobs(grid: Grid) -> tuple[Array, Array]:
+    scale, quality = grid.column("scale"), grid.column("quality")
+    assert quality is not None
+    return np.ones(len(grid)) if scale is None else scale, quality
+
+
+def _place(axis: Array, values: Array, reach: float) -> tuple[NDArray[np.intp], Array]:
     """Index of the cell's lower edge and position in the cell; beyond the ends, below 0 or above 1, within reach."""
-    reach = _REACH if axis[-1] <= 1 else np.inf
     values = np.clip(values, axis[0] - reach, axis[-1] + reach)
     cell = np.clip(np.searchsorted(axis, values, side="right") - 1, 0, len(axis) - 2)
     return cell, (values - axis[cell]) / (axis[cell + 1] - axis[cell])
@@ -129,15 +145,15 @@ def load(path: Path = PATH) -> Table:
 def from_arrays(arrays: Mapping[str, NDArray[Any]]) -> Table:
     """A table from the arrays of its file: see ``tools/make_prior.py`` for their names."""
     names = [str(name) for name in arrays["quantities"]]
-    compressors = {}
+    surfaces = {}
     for compressor in map(str, arrays["compressors"]):
-        layers = arrays[f"{compressor}.layers"].astype(np.float32)
-        compressors[compressor] = CompressorTable(
-            arrays[f"{compressor}.scale"].astype(float),
-            arrays[f"{compressor}.quality"].astype(float),
-            float(arrays[f"{compressor}.overhead"]),
-            dict(zip(names, layers, strict=True)),
-        )
-    first, second = arrays["lengths"].tolist()
+        for name, relative in zip(names, arrays["relative"].tolist(), strict=True):
+            key = f"{compressor}/{name}"
+            scale, quality_axis = (arrays[f"{key}/{axis}"].astype(float) for axis in ("scale", "quality"))
+            layers = arrays[f"{key}/layers"].astype(np.float32)
+            surfaces[compressor, name] = Surface(scale, quality_axis, bool(relative), layers)
+    compressors = [str(name) for name in arrays["compressors"]]
+    overhead = dict(zip(compressors, arrays["overhead"].tolist(), strict=True))
     rough = dict(zip(names, arrays["rough"].tolist(), strict=True))
-    return Table(compressors, layers.shape[-1] - 2, rough, (first, second))
+    first, second = arrays["lengths"].tolist()
+    return Table(surfaces, overhead, rough, (first, second), layers.shape[-1] - 2)

@@ -96,7 +96,9 @@ def _rungs(
     if len(free) <= 1:
         return [points.proposal(int(index)) for index in np.argsort(points.unit.sum(axis=1), kind="stable")]
     table = table or _table.load()
-    if all(table.knows(points, name) for name in ("bytes", *(c.metric.name for c in problem.constraints))):
+    if all(
+        table.knows(points, name) for name in (_table.BYTES, *(_table.quantity(c.metric) for c in problem.constraints))
+    ):
         return _frontier(problem, points, table)
     off = np.ptp(points.unit, axis=1)  # how far the knobs are from moving together
     rungs: dict[int, int] = {}

@@ -1,0 +1,552 @@
+"""The command line: what it says, what it writes, and with which exit code."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import jsonschema
+import pytest
+from pictures import encoded, photo
+from PIL import Image
+
+from semcompress_plugin import runner, shrink
+from semcompress_plugin.cli import main, parser
+from semcompress_plugin.evaluators.classifier import ClassifierEvaluator
+from semcompress_plugin.report.json import SCHEMA
+
+POLICY = """\
+version: 1
+preset: machine
+rules:
+  - name: all
+    files: ["*.jpg"]
+    compress: [jpeg]
+    keep: {classifier: {js_divergence: {max: 0.05}}}
+"""
+
+
+@pytest.fixture
+def folder(repository: Path) -> Path:
+    (repository / ".semcompress.yaml").write_text(POLICY)
+    for seed in range(3):
+        (repository / f"{seed}.jpg").write_bytes(encoded(photo((320, 240), seed), "JPEG", quality=97))
+    return repository
+
+
+def run(capsys: pytest.CaptureFixture[str], *arguments: str) -> tuple[int, str, str]:
+    code = main(list(arguments))
+    out = capsys.readouterr()
+    return code, out.out, out.err
+
+
+def as_json(capsys: pytest.CaptureFixture[str], *arguments: str) -> tuple[int, dict]:
+    code, out, _ = run(capsys, *arguments, "--format", "json")
+    return code, json.loads(out)
+
+
+def contents(folder: Path) -> dict[str, bytes]:
+    return {
+        path.relative_to(folder).as_posix(): path.read_bytes()
+        for path in sorted(folder.rglob("*"))
+        if path.is_file() and ".git" not in path.parts
+    }
+
+
+@pytest.fixture
+def looks(monkeypatch: pytest.MonkeyPatch) -> list[int]:
+    """Counts the pictures that the classifier is shown."""
+    seen: list[int] = []
+    really = ClassifierEvaluator.observe
+
+    def observe(self, images):
+        seen.extend([1] * len(images))
+        return really(self, images)
+
+    monkeypatch.setattr(ClassifierEvaluator, "observe", observe)
+    return seen
+
+
+def test_compress_shrinks_in_place_and_exits_1_and_a_second_run_asks_nothing_and_exits_0(folder, capsys, looks):
+    before = contents(folder)
+    code, report = as_json(capsys, "compress")
+    jsonschema.validate(report, SCHEMA)
+    assert code == 1
+    assert report["totals"]["compressed"] == 3
+    after = contents(folder)
+    for name in ("0.jpg", "1.jpg", "2.jpg"):
+        assert len(after[name]) < 0.95 * len(before[name])
+    looks.clear()
+    code, report = as_json(capsys, "compress")
+    assert (code, report["totals"]["unchanged"], report["totals"]["looks"]) == (0, 3, 0)
+    assert looks == []
+    assert contents(folder) == after
+
+
+def test_a_fresh_clone_a_rename_and_a_copy_are_left_alone(folder, capsys, tmp_path, monkeypatch, looks):
+    run(capsys, "compress", "--quiet")
+    subprocess.run(["git", "add", "-A"], check=True)
+    subprocess.run(["git", "commit", "-qm", "x"], check=True)
+    subprocess.run(["git", "clone", "-q", f"file://{folder}", str(tmp_path / "clone")], check=True)
+    monkeypatch.chdir(tmp_path / "clone")
+    Path("0.jpg").rename("renamed.jpg")
+    shutil.copy("1.jpg", "copy.jpg")
+    looks.clear()
+    code, report = as_json(capsys, "compress")
+    assert (code, report["totals"]["files"], report["totals"]["unchanged"]) == (0, 4, 4)
+    assert looks == []
+
+
+def test_what_was_written_satisfies_its_constraints_when_decoded_again(folder, capsys):
+    originals = {name: data for name, data in contents(folder).items() if name.endswith(".jpg")}
+    _, report = as_json(capsys, "compress")
+    eyes = ClassifierEvaluator()
+    for result in report["results"]:
+        import io
+
+        before = Image.open(io.BytesIO(originals[result["path"]])).convert("RGB")
+        after = Image.open(folder / result["path"]).convert("RGB")
+        seen = eyes.observe([before, after])
+        (measured,) = eyes.compare(seen[0], seen[1:])
+        assert measured["js_divergence"] <= 0.05
+        assert result["outputs"][0]["scores"]["classifier"]["js_divergence"] == pytest.approx(
+            measured["js_divergence"], rel=1e-6
+        )
+        assert result["outputs"][0]["bytes"] == (folder / result["path"]).stat().st_size == result["after"]
+
+
+def test_check_says_what_compress_would_do_and_writes_nothing(folder, capsys):
+    before = contents(folder)
+    code, would = as_json(capsys, "check")
+    assert code == 1
+    assert contents(folder) == before
+    assert subprocess.run(["git", "for-each-ref"], capture_output=True, check=True).stdout == b""
+    _, did = as_json(capsys, "compress")
+    assert [r["outputs"] for r in would["results"]] == [r["outputs"] for r in did["results"]]
+    code, _ = as_json(capsys, "check")
+    assert code == 0
+
+
+def test_restore_brings_back_every_byte_and_the_mode(folder, capsys):
+    (folder / "0.jpg").chmod(0o640)
+    before = contents(folder)
+    run(capsys, "compress", "--quiet")
+    code, _ = as_json(capsys, "restore", "0.jpg")
+    assert code == 0
+    assert (folder / "0.jpg").read_bytes() == before["0.jpg"]
+    assert (folder / "0.jpg").stat().st_mode & 0o777 == 0o640
+    assert (folder / "1.jpg").read_bytes() != before["1.jpg"]
+    run(capsys, "restore", "--all")
+    assert {n: d for n, d in contents(folder).items() if n.endswith("jpg")} == {
+        n: d for n, d in before.items() if n.endswith("jpg")
+    }
+
+
+def test_a_restored_picture_is_shrunk_again_to_what_was_found_before_with_one_look(folder, capsys):
+    _, first = as_json(capsys, "compress")
+    run(capsys, "restore", "--all")
+    _, again = as_json(capsys, "compress")
+    assert [r["outputs"] for r in again["results"]] == [r["outputs"] for r in first["results"]]
+    assert again["totals"]["looks"] == 3
+
+
+def test_a_changed_policy_measures_first_and_starts_again_from_the_original(folder, capsys):
+    before = contents(folder)
+    run(capsys, "compress", "--quiet")
+    loose = contents(folder)
+    (folder / ".semcompress.yaml").write_text(POLICY.replace("0.05", "0.06"))
+    _, report = as_json(capsys, "compress")
+    assert report["totals"]["unchanged"] == 3
+    assert all(result["reason"] == "still holds under the changed policy" for result in report["results"])
+    assert {n: d for n, d in contents(folder).items() if n.endswith("jpg")} == {
+        n: d for n, d in loose.items() if n.endswith("jpg")
+    }
+    # a strict policy: better than the loose output can be, so the search must have begun at the original
+    (folder / ".semcompress.yaml").write_text(POLICY.replace("0.05", "0.0005"))
+    _, report = as_json(capsys, "compress")
+    eyes = ClassifierEvaluator()
+    for result in report["results"]:
+        import io
+
+        seen = eyes.observe(
+            [
+                Image.open(io.BytesIO(data)).convert("RGB")
+                for data in (before[result["path"]], (folder / result["path"]).read_bytes())
+            ]
+        )
+        assert eyes.compare(seen[0], seen[1:])[0]["js_divergence"] <= 0.0005
+    _, report = as_json(capsys, "compress")
+    assert report["totals"]["unchanged"] == 3
+    assert report["totals"]["looks"] == 0
+
+
+def test_without_its_original_an_outdated_picture_is_left_alone_unless_loss_is_allowed(
+    folder, capsys, tmp_path, monkeypatch
+):
+    run(capsys, "compress", "--quiet")
+    subprocess.run(["git", "add", "-A"], check=True)
+    subprocess.run(["git", "commit", "-qm", "x"], check=True)
+    subprocess.run(["git", "clone", "-q", f"file://{folder}", str(tmp_path / "clone")], check=True)
+    clone = tmp_path / "clone"
+    monkeypatch.chdir(clone)
+    (clone / ".semcompress.yaml").write_text(POLICY.replace("0.05", "0.2"))
+    before = contents(clone)
+    code, report = as_json(capsys, "compress")
+    assert (code, report["totals"]["skipped"]) == (0, 3)
+    assert "original" in report["results"][0]["reason"]
+    assert contents(clone) == before
+    _, report = as_json(capsys, "compress", "--allow-generation-loss")
+    assert report["totals"]["skipped"] == 0
+    lines = [json.loads(line) for line in (clone / "semcompress.lock").read_text().splitlines()[1:]]
+    assert any(line["generation"] == 2 for line in lines)
+
+
+def test_a_new_version_of_a_tool_changes_nothing_unless_refreshed(folder, capsys, monkeypatch, looks):
+    run(capsys, "compress", "--quiet")
+    from semcompress_plugin.commands import _shared
+
+    really = _shared.version
+    monkeypatch.setattr(_shared, "version", lambda name: "99" if name == "pillow" else really(name))
+    looks.clear()
+    code, report = as_json(capsys, "compress")
+    assert (code, looks) == (0, [])
+    code, report = as_json(capsys, "compress", "--refresh")
+    assert report["totals"]["looks"] > 0
+
+
+def test_an_unmatched_file_is_left_alone_and_not_an_error(folder, capsys):
+    (folder / "other.png").write_bytes(encoded(photo(), "PNG"))
+    before = (folder / "other.png").read_bytes()
+    _, report = as_json(capsys, "compress")
+    (other,) = (r for r in report["results"] if r["path"] == "other.png")
+    assert (other["status"], other["reason"]) == ("skipped", "no rule matches")
+    assert (folder / "other.png").read_bytes() == before
+
+
+def test_beside_writes_another_file_and_leaves_the_first(folder, capsys, looks):
+    (folder / ".semcompress.yaml").write_text(
+        POLICY.replace("compress: [jpeg]", "compress: [webp]\n    outputs: {formats: [webp], place: beside}")
+    )
+    before = contents(folder)
+    code, report = as_json(capsys, "compress")
+    assert code == 1
+    for name in ("0", "1", "2"):
+        assert (folder / f"{name}.jpg").read_bytes() == before[f"{name}.jpg"]
+        with Image.open(folder / f"{name}.webp") as image:
+            assert image.format == "WEBP"
+    looks.clear()
+    code, _ = as_json(capsys, "compress")
+    assert (code, looks) == (0, [])
+
+
+def test_smallest_replaces_name_and_format_and_restore_brings_the_old_name_back(folder, capsys):
+    (folder / ".semcompress.yaml").write_text(
+        POLICY.replace("compress: [jpeg]", "compress: [webp]\n    outputs: {formats: [smallest]}")
+        + "  - {name: rest, files: ['*'], skip: true}\n"
+    )
+    before = contents(folder)
+    run(capsys, "compress")
+    assert (folder / "0.webp").exists()
+    assert not (folder / "0.jpg").exists()
+    run(capsys, "restore", "0.webp")
+    assert (folder / "0.jpg").read_bytes() == before["0.jpg"]
+    assert not (folder / "0.webp").exists()
+
+
+def test_a_file_that_is_not_ours_is_never_overwritten(folder, capsys):
+    (folder / ".semcompress.yaml").write_text(
+        POLICY.replace("compress: [jpeg]", "compress: [webp]\n    outputs: {formats: [webp], place: beside}")
+    )
+    (folder / "0.webp").write_bytes(b"mine")
+    code, report = as_json(capsys, "compress", "0.jpg")
+    assert code == 1
+    assert "not ours" in report["results"][0]["reason"]
+    assert (folder / "0.webp").read_bytes() == b"mine"
+
+
+def test_two_pictures_that_would_become_one_file_are_an_error(folder, capsys):
+    (folder / ".semcompress.yaml").write_text(
+        POLICY.replace('["*.jpg"]', '["*"]').replace(
+            "compress: [jpeg]", "compress: [webp]\n    outputs: {formats: [webp], place: beside}"
+        )
+    )
+    (folder / "0.png").write_bytes(encoded(photo((320, 240), 9), "PNG"))
+    code, report = as_json(capsys, "compress", "0.jpg", "0.png")
+    assert code == 1
+    statuses = sorted(r["status"] for r in report["results"])
+    assert statuses == ["compressed", "failed"]
+
+
+def test_a_folder_without_a_policy_is_a_usage_error_and_a_named_file_gets_preset_web(folder, capsys):
+    (folder / ".semcompress.yaml").unlink()
+    code, _, err = run(capsys, "compress")
+    assert code == 2
+    assert "semcompress init" in err
+    code, report = as_json(capsys, "compress", "0.jpg")
+    assert code == 1
+    assert report["results"][0]["outputs"][0]["settings"]["scale"] == 1
+    assert set(report["results"][0]["outputs"][0]["scores"]) == {"classifier", "msssim"}
+
+
+def test_outside_git_originals_must_be_said(tmp_path, capsys, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    data = encoded(photo((320, 240)), "JPEG", quality=97)
+    Path("0.jpg").write_bytes(data)
+    Path(".semcompress.yaml").write_text(POLICY)
+    code, _, err = run(capsys, "compress")
+    assert code == 2
+    assert "originals:" in err
+    assert Path("0.jpg").read_bytes() == data
+    Path(".semcompress.yaml").write_text(POLICY + "originals: kept\n")
+    assert run(capsys, "compress")[0] == 1
+    assert Path("0.jpg").read_bytes() != data
+    run(capsys, "restore", "--all")
+    assert Path("0.jpg").read_bytes() == data
+
+
+def test_the_nearest_policy_governs_and_policy_overrides_it(folder, capsys):
+    inner = folder / "inner"
+    inner.mkdir()
+    shutil.copy(folder / "0.jpg", inner / "0.jpg")
+    (inner / ".semcompress.yaml").write_text("version: 1\nrules:\n  - {name: none, files: ['*'], skip: true}\n")
+    _, report = as_json(capsys, "check", "inner")
+    assert report["results"][0]["rule"] == "none"
+    _, report = as_json(capsys, "check", "inner", "--policy", ".semcompress.yaml")
+    assert report["results"][0]["rule"] == "all"
+
+
+def test_a_policy_with_mistakes_is_exit_2_with_every_mistake_at_its_place(folder, capsys):
+    (folder / ".semcompress.yaml").write_text(
+        POLICY.replace("js_divergence", "js_divergense").replace("[jpeg]", "[jpg]")
+    )
+    for command in (["compress"], ["validate"]):
+        code, _, err = run(capsys, *command)
+        assert code == 2
+        assert ".semcompress.yaml:6:16" in err
+        assert ".semcompress.yaml:7:25" in err
+        assert "js_divergence" in err
+
+
+def test_build_derives_a_tree_leaves_sources_alone_and_the_second_build_looks_at_nothing(
+    folder, capsys, looks, tmp_path
+):
+    (folder / "page.html").write_text("<img src=0.jpg>")
+    (folder / "deep").mkdir()
+    shutil.copy(folder / "0.jpg", folder / "deep" / "same.jpg")
+    before = contents(folder)
+    out = tmp_path / "out"
+    code, report = as_json(capsys, "build", ".", str(out))
+    jsonschema.validate(report, SCHEMA)
+    assert code == 0
+    assert contents(folder) == before
+    built = contents(out)
+    assert set(built) == set(before) - {".semcompress.yaml"}
+    assert built["page.html"] == before["page.html"]
+    assert all(len(built[name]) < len(before[name]) for name in built if name.endswith(".jpg"))
+    looks.clear()
+    code, report = as_json(capsys, "build", ".", str(out))
+    assert looks == []
+    assert contents(out) == built
+    assert report["totals"]["compressed"] == 4
+    assert report["totals"]["looks"] == 0
+
+
+def test_a_build_into_its_own_sources_excludes_them_from_the_walk(folder, capsys):
+    run(capsys, "build", ".", "public")
+    run(capsys, "build", ".", "public")
+    assert not (folder / "public" / "public").exists()
+    assert len(list((folder / "public").glob("*.jpg"))) == 3
+
+
+def test_a_changed_policy_redoes_a_build(folder, capsys, tmp_path, looks):
+    run(capsys, "build", ".", str(tmp_path / "out"))
+    looks.clear()
+    (folder / ".semcompress.yaml").write_text(POLICY.replace("0.05", "0.01"))
+    run(capsys, "build", ".", str(tmp_path / "out"))
+    assert looks
+
+
+def test_build_in_place_shrinks_a_generated_tree_once(folder, capsys, looks):
+    site = folder / "_site"
+    site.mkdir()
+    shutil.copy(folder / "0.jpg", site / "0.jpg")
+    before = (site / "0.jpg").read_bytes()
+    code, _ = as_json(capsys, "build", "--in-place", "_site")
+    assert code == 0
+    after = (site / "0.jpg").read_bytes()
+    assert len(after) < len(before)
+    assert not (folder / "semcompress.lock").exists()
+    looks.clear()
+    run(capsys, "build", "--in-place", "_site")
+    assert looks == []
+    assert (site / "0.jpg").read_bytes() == after
+
+
+def test_a_link_out_of_the_sources_is_not_published(folder, capsys, tmp_path):
+    (tmp_path / "secret.txt").write_text("secret")
+    (folder / "link.txt").symlink_to(tmp_path / "secret.txt")
+    run(capsys, "build", ".", str(tmp_path / "out"))
+    assert not (tmp_path / "out" / "link.txt").exists()
+
+
+def test_evaluate_measures_and_judges(folder, capsys):
+    code, out, _ = run(capsys, "evaluate", "0.jpg", "0.jpg")
+    assert code == 0
+    assert "js_divergence 0 " in out
+    assert out.endswith("holds\n")
+    code, out, _ = run(capsys, "evaluate", "0.jpg", "1.jpg")
+    assert code == 1
+    assert "MISSED: max 0.05" in out
+    code, report = as_json(capsys, "evaluate", "0.jpg", "0.jpg")
+    assert report["scores"]["classifier"]["js_divergence"] == 0
+
+
+def test_explain_says_rule_readers_and_what_is_settled(folder, capsys):
+    code, out, _ = run(capsys, "explain", "0.jpg")
+    assert code == 0
+    assert "rule: all, preset machine" in out
+    assert "seen by classifier:" in out
+    assert "settled: not yet" in out
+    run(capsys, "compress")
+    _, out, _ = run(capsys, "explain", "0.jpg")
+    assert "by jpeg quality" in out
+
+
+def test_init_writes_a_policy_that_validates_and_is_not_overwritten(repository, capsys):
+    (repository / "logo.png").write_bytes(encoded(photo(), "PNG"))
+    assert run(capsys, "init")[0] == 0
+    assert run(capsys, "validate")[0] == 0
+    text = (repository / ".semcompress.yaml").read_text()
+    code, _, err = run(capsys, "init")
+    assert code == 2
+    assert "--force" in err
+    assert (repository / ".semcompress.yaml").read_text() == text
+    assert run(capsys, "init", "--force")[0] == 0
+
+
+def test_init_outside_git_says_where_originals_go(tmp_path, capsys, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    Path("0.jpg").write_bytes(encoded(photo((320, 240)), "JPEG", quality=97))
+    run(capsys, "init")
+    assert run(capsys, "validate")[0] == 0
+    assert run(capsys, "compress")[0] == 1
+
+
+def test_plugins_lists_everything_with_its_distribution(capsys):
+    code, listed = as_json(capsys, "plugins")
+    assert code == 0
+    assert {"jpeg", "webp", "avif", "png"} <= {c["name"] for c in listed["compressors"]}
+    assert {"classifier", "msssim"} <= {e["name"] for e in listed["evaluators"]}
+    assert all(e["distribution"] == "semcompress-plugin" for e in listed["evaluators"])
+
+
+def test_schema_is_a_valid_json_schema_that_accepts_a_policy(capsys):
+    import yaml
+
+    code, out, _ = run(capsys, "schema")
+    assert code == 0
+    jsonschema.Draft202012Validator.check_schema(json.loads(out))
+    jsonschema.validate(yaml.safe_load(POLICY), json.loads(out))
+
+
+def test_a_bug_of_ours_costs_one_picture_keeps_a_traceback_and_is_exit_3(folder, capsys, monkeypatch):
+    load = shrink.Work.load
+
+    def broken(self):
+        if self.pending.asset.shown == "1.jpg":
+            raise ZeroDivisionError("ours")
+        return load(self)
+
+    monkeypatch.setattr(shrink.Work, "load", broken)
+    code, out, err = run(capsys, "compress", "--format", "json")
+    assert code == 3
+    results = {r["path"]: r["status"] for r in json.loads(out)["results"]}
+    assert results == {"0.jpg": "compressed", "1.jpg": "failed", "2.jpg": "compressed"}
+    kept = Path(err.strip().rsplit(" ", 1)[1])
+    assert "ZeroDivisionError: ours" in kept.read_text()
+    kept.unlink()
+
+
+def test_an_interruption_is_exit_130_with_a_tidy_message(folder, capsys, monkeypatch):
+    monkeypatch.setattr(runner.Runner, "run", lambda self, jobs: (_ for _ in ()).throw(KeyboardInterrupt))
+    code, _, err = run(capsys, "compress")
+    assert code == 130
+    assert err.startswith("semcompress: interrupted")
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="signals")
+def test_a_real_interruption_leaves_whole_files_and_the_next_run_goes_on(folder, capsys):
+    for seed in range(3, 40):
+        (folder / f"{seed}.jpg").write_bytes(encoded(photo((320, 240), seed), "JPEG", quality=97))
+    process = subprocess.Popen(
+        [sys.executable, "-m", "semcompress_plugin", "compress"], stderr=subprocess.PIPE, text=True, cwd=folder
+    )
+    while not (folder / "semcompress.lock").exists():  # the first group has been committed
+        assert process.poll() is None
+        time.sleep(0.02)
+    process.send_signal(signal.SIGINT)
+    _, err = process.communicate(timeout=120)
+    assert process.returncode == 130
+    assert err == "semcompress: interrupted; files are whole, and the next run goes on from here\n"
+    for path in folder.glob("*.jpg"):
+        with Image.open(path) as image:
+            image.load()
+    _, report = as_json(capsys, "compress")
+    assert report["totals"]["failed"] == 0
+    assert report["totals"]["unchanged"] > 0
+    assert report["totals"]["compressed"] > 0
+
+
+def test_quiet_says_nothing_but_failures(folder, capsys):
+    (folder / "3.jpg").write_bytes(b"")
+    code, out, err = run(capsys, "compress", "--quiet")
+    assert (code, out) == (1, "")
+    assert err == "semcompress: 3.jpg: is empty: delete it or put the picture back\n"
+
+
+def test_the_text_report_has_a_line_for_every_change_and_a_summary(folder, capsys):
+    (folder / "3.jpg").write_bytes(b"")
+    _, out, _ = run(capsys, "compress")
+    lines = out.splitlines()
+    assert lines[0].split() == ["file", "before", "after", "saved", "how", "readers"]
+    assert [line.split()[0] for line in lines[1:4]] == ["0.jpg", "1.jpg", "2.jpg"]
+    assert "jpeg scale" in lines[1]
+    assert "classifier: js_divergence" in lines[1]
+    assert lines[4] == "failed: 3.jpg: is empty: delete it or put the picture back"
+    assert lines[5].startswith("3 compressed, 0 unchanged, 0 skipped, 1 failed,")
+
+
+@pytest.mark.parametrize("arguments", [[], ["compres"], ["compress", "--format", "xml"], ["compress", "--jobs", "0"]])
+def test_usage_errors_are_exit_2(arguments, capsys):
+    with pytest.raises(SystemExit) as caught:
+        main(arguments)
+    assert caught.value.code == 2
+
+
+def test_every_command_of_the_parser_has_a_module_and_help():
+    from importlib import import_module
+
+    (commands,) = (a for a in parser()._actions if a.dest == "command")
+    assert set(commands.choices) == {
+        "compress", "check", "build", "evaluate", "explain", "restore", "validate", "schema", "plugins", "init",
+    }  # fmt: skip
+    for name in commands.choices:
+        assert callable(import_module(f"semcompress_plugin.commands.{name}").run)
+
+
+@pytest.mark.parametrize("arguments", [["--help"], ["validate"], ["plugins"], ["schema"], ["compress"], ["check"]])
+def test_a_run_with_nothing_to_do_loads_neither_numpy_nor_a_model_runtime(folder, arguments):
+    if arguments[0] in ("compress", "check"):
+        subprocess.run([sys.executable, "-m", "semcompress_plugin", "compress", "--quiet"], check=False)
+    command = [sys.executable, "-X", "importtime", "-m", "semcompress_plugin", *arguments]
+    done = subprocess.run(command, capture_output=True, text=True, env={**os.environ, "SEMCOMPRESS_PLUGINS": ""})
+    assert done.returncode == 0, done.stderr[-500:]
+    loaded = {line.rsplit("|", 1)[1].strip().split(".")[0] for line in done.stderr.splitlines() if "|" in line}
+    assert "semcompress_plugin" in loaded
+    assert not loaded & {"numpy", "onnxruntime", "torch", "scipy", "PIL", "tqdm"}

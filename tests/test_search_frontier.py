@@ -1,0 +1,278 @@
+"""The default search on landscapes whose optimum is known."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from semcompress_plugin.search import Problem
+from semcompress_plugin.search._grid import grid
+from semcompress_plugin.search.frontier import Frontier
+from semcompress_plugin.types import Constraint, Knob, Metric, Proposal, Space, Trial
+
+JS = Metric("js_divergence", "", higher_is_better=False, transform="log")
+SIMILARITY = Metric("likeness", "", higher_is_better=True, transform="log1m")
+AGREEMENT = Metric("top1_agreement", "", higher_is_better=True, transform="step")
+SCALE = Knob("scale", "", 0.05, 1.0, log=True)
+JPEG = Space("jpeg", "JPEG", (SCALE, Knob("quality", "", 1, 95, integer=True)))
+WEBP = Space("webp", "WEBP", (SCALE, Knob("quality", "", 1, 100, integer=True)))
+STRANGE = Space(
+    "acme", "ACME", (Knob("loss", "", 0.0, 9.0, smaller="high"), Knob("bits", "", 2, 12, integer=True))
+)  # a third party's: no table knows it
+SIZE = (500, 375)
+SOURCE = 90_000
+
+Landscape = Callable[[Proposal], tuple[int, float]]
+
+
+def problem(*spaces: Space, bound: float = 0.0144, looks: int = 16, **change: object) -> Problem:
+    plain = Problem(spaces, (Constraint("c", JS, max=bound),), 0.95 * SOURCE, SOURCE, SIZE, looks, 0)
+    return replace(plain, **change)  # type: ignore[arg-type]  # any of the fields
+
+
+def photo(proposal: Proposal) -> tuple[int, float]:
+    """Something like a photograph: monotone in every knob."""
+    if proposal.compressor == "acme":
+        rate, fineness = 1 - proposal.settings["loss"] / 9, proposal.settings["bits"] / 12
+        return round(300 + 60_000 * rate**2 * fineness), 0.8 * math.exp(-4 * rate - 2.5 * fineness)
+    scale, quality = proposal.settings["scale"], proposal.settings["quality"]
+    size = 300 + SIZE[0] * SIZE[1] * scale**1.7 * 0.02 * math.exp(quality / 32)
+    better = 0.8 if proposal.compressor == "webp" else 1.0
+    return round(better * size), min(0.9, 0.002 * scale**-2.2 + 0.05 * math.exp(-quality / 22) * scale**-0.7)
+
+
+def bumpy(proposal: Proposal) -> tuple[int, float]:
+    """The same with every setting's own accident of up to a factor of 1.5: not monotone."""
+    size, value = photo(proposal)
+    seed = hash(tuple(sorted((k, round(v, 4)) for k, v in proposal.settings.items()))) % 2**32
+    return size, value * float(np.exp(np.random.default_rng(seed).uniform(-0.4, 0.4)))
+
+
+def play(search: Frontier, landscape: Landscape, n: int = 1) -> list[Trial]:
+    at, trials = search.problem, []
+    best = at.ceiling
+    while proposals := search.ask(n):
+        told = []
+        for proposal in proposals:
+            size, value = landscape(proposal)
+            if size > best:
+                told.append(Trial(proposal, size, {}, holds=False, looked=False))
+            else:
+                scores = {c.evaluator: {c.metric.name: value} for c in at.constraints}
+                told.append(Trial(proposal, size, scores, all(c.holds(value) for c in at.constraints)))
+        best = min([best, *(trial.bytes - 1 for trial in told if trial.holds)])
+        search.tell(told)
+        trials += told
+    return trials
+
+
+def optimum(at: Problem, landscape: Landscape) -> int:
+    points = [points.proposal(i) for space in at.spaces for points in [grid(space, 4000)] for i in range(len(points))]
+    measured = [landscape(point) for point in points]
+    return min(size for size, value in measured if at.constraints[0].holds(value) and size <= at.ceiling)
+
+
+@pytest.mark.parametrize("prior", [True, False])
+@pytest.mark.parametrize("spaces", [(JPEG,), (WEBP,), (STRANGE,), (JPEG, WEBP, STRANGE)], ids=str)
+def test_comes_near_the_optimum_of_a_smooth_landscape(spaces: tuple[Space, ...], prior: bool) -> None:
+    at = problem(*spaces)
+    search = Frontier(at, prior=prior)
+    play(search, photo)
+    assert search.best is not None
+    assert search.best.bytes <= 1.1 * optimum(at, photo)
+
+
+def test_a_landscape_that_is_not_monotone_ends_with_something_that_holds() -> None:
+    for bound in (0.008, 0.02, 0.05):
+        search = Frontier(problem(JPEG, WEBP, bound=bound))
+        play(search, bumpy)
+        assert search.best is not None
+        assert search.best.bytes <= 1.35 * optimum(search.problem, photo)
+
+
+def test_of_several_spaces_the_smallest_file_wins() -> None:
+    search = Frontier(problem(JPEG, WEBP))
+    play(search, photo)
+    assert search.best is not None
+    assert search.best.proposal.compressor == "webp"
+
+
+def test_fixed_knobs_stay_fixed() -> None:
+    space = Space("jpeg", "JPEG", (replace(SCALE, low=1.0), JPEG.knobs[1]))
+    search = Frontier(problem(space))
+    trials = play(search, photo)
+    assert {trial.proposal.settings["scale"] for trial in trials} == {1.0}
+    assert search.best is not None
+    assert search.best.bytes <= 1.05 * optimum(search.problem, photo)
+
+
+@pytest.mark.parametrize("space", [JPEG, STRANGE], ids=str)
+def test_a_problem_without_a_solution_ends_early(space: Space) -> None:
+    search = Frontier(problem(space))
+    trials = play(search, lambda proposal: (photo(proposal)[0], 0.9))
+    assert search.best is None
+    assert len(trials) <= 8
+
+
+@pytest.mark.parametrize("space", [JPEG, STRANGE], ids=str)
+def test_a_problem_where_nothing_is_small_enough_ends_early(space: Space) -> None:
+    search = Frontier(problem(space, ceiling=150.0))
+    trials = play(search, photo)
+    assert len(trials) <= 6
+
+
+@pytest.mark.parametrize("looks", [3, 4, 16])
+def test_a_budget_never_ends_without_a_safe_candidate(looks: int) -> None:
+    """Only the most generous settings hold: they are tried before the budget is spent."""
+
+    def hard(proposal: Proposal) -> tuple[int, float]:
+        size, _ = photo(proposal)
+        generous = proposal.settings["scale"] > 0.9 and proposal.settings["quality"] >= 60
+        return size // 4, 0.012 if generous else 0.05
+
+    search = Frontier(problem(WEBP, looks=looks))
+    play(search, hard)
+    assert search.best is not None
+
+
+def test_the_budget_is_used_up_exactly_when_gains_never_end() -> None:
+    search = Frontier(problem(JPEG, WEBP, looks=11), gain=0.0)
+    assert len(play(search, bumpy)) == 11
+    assert search.ask(1) == []
+
+
+def test_a_greater_gain_takes_fewer_looks() -> None:
+    counts = [len(play(Frontier(problem(JPEG, WEBP), gain=gain), bumpy)) for gain in (0.0, 0.01, 0.2)]
+    assert counts[0] >= counts[1] > counts[2]
+
+
+def test_the_prior_saves_looks() -> None:
+    """After four looks, on photographs such as it was made from, the prior is ahead of knowing nothing."""
+    with_prior, without = (Frontier(problem(JPEG, looks=4), prior=prior) for prior in (True, False))
+    play(with_prior, photo)
+    play(without, photo)
+    assert with_prior.best is not None
+    assert without.best is None or with_prior.best.bytes < without.best.bytes
+
+
+def test_a_batch_is_diverse_and_the_same_as_asking_one_by_one() -> None:
+    together, singly = Frontier(problem(JPEG, WEBP)), Frontier(problem(JPEG, WEBP))
+    batch = together.ask(4)
+    assert batch == [proposal for _ in range(4) for proposal in singly.ask(1)]
+    assert len({(p.compressor, *p.settings.values()) for p in batch}) == 4
+
+
+def test_batches_find_about_as_much_as_single_looks() -> None:
+    search = Frontier(problem(JPEG, WEBP, looks=20))
+    play(search, photo, n=4)
+    assert search.best is not None
+    assert search.best.bytes <= 1.2 * optimum(search.problem, photo)
+
+
+def test_trials_may_come_late_in_any_order_and_not_at_all() -> None:
+    search = Frontier(problem(JPEG))
+    first, second, third = search.ask(3)
+    search.tell([Trial(third, *_scored(third)), Trial(first, *_scored(first))])
+    more = search.ask(2)
+    assert not {tuple(p.settings.values()) for p in more} & {tuple(p.settings.values()) for p in (first, second, third)}
+    search.tell([Trial(second, *_scored(second))])
+    search.tell([Trial(second, *_scored(second))])  # told twice
+    search.tell([Trial(Proposal("jpeg", "JPEG", {"scale": 1.0, "quality": 3}), 5, {}, True)])  # never proposed
+    assert search.best is None or search.best.bytes > 5
+
+
+def _scored(proposal: Proposal) -> tuple[int, dict[str, dict[str, float]], bool]:
+    size, value = photo(proposal)
+    return size, {"c": {"js_divergence": value}}, value <= 0.0144
+
+
+@given(st.lists(st.tuples(st.integers(1, 80_000), st.floats(0, 1), st.booleans()), min_size=1, max_size=12))
+@settings(deadline=None, max_examples=30)
+def test_the_best_that_holds_is_never_lost(answers: list[tuple[int, float, bool]]) -> None:
+    """Whatever absurd answers come, ``best`` is the smallest trial that held, and there is always a way on."""
+    search = Frontier(problem(JPEG, STRANGE, looks=len(answers)), gain=0.0)
+    held = []
+    for size, value, looked in answers:
+        proposals = search.ask(1)
+        if not proposals:
+            break
+        holds = looked and value <= 0.0144
+        scores = {"c": {"js_divergence": value}} if looked else {}
+        search.tell([Trial(proposals[0], size, scores, holds, looked)])
+        held += [size] if holds else []
+    assert (search.best.bytes if search.best else None) == min(held, default=None)
+
+
+def test_a_compressor_that_cannot_write_the_picture_is_given_up_for_the_others() -> None:
+    search = Frontier(problem(JPEG, WEBP))
+    failed = 0
+    while proposals := search.ask(1):
+        (proposal,) = proposals
+        if proposal.compressor == "webp":
+            failed += 1
+            search.tell([Trial(proposal, 0, {}, holds=False, looked=False)])
+        else:
+            search.tell([Trial(proposal, *_scored(proposal))])
+    assert failed <= 3
+    assert search.best is not None
+
+
+def test_scores_may_lack_evaluators_that_were_skipped() -> None:
+    dear = Constraint("dear", SIMILARITY, min=0.95)
+    at = problem(JPEG)
+    search = Frontier(replace(at, constraints=(*at.constraints, dear)))
+    best = math.inf
+    while proposals := search.ask(1):
+        size, value = photo(proposals[0])
+        if size >= best:
+            search.tell([Trial(proposals[0], size, {}, holds=False, looked=False)])
+            continue
+        scores = {"c": {"js_divergence": value}}
+        if value <= 0.0144:
+            scores["dear"] = {"likeness": 1 - 2.5 * value}
+        holds = value <= 0.0144 and 1 - 2.5 * value >= 0.95
+        best = min(best, size) if holds else best
+        search.tell([Trial(proposals[0], size, scores, holds)])
+    assert search.best is not None
+    assert search.best.bytes <= 1.25 * optimum(at, photo)
+
+
+@pytest.mark.parametrize("value", [math.nan, math.inf, -math.inf, 1e300])
+def test_absurd_values_do_no_harm(value: float) -> None:
+    ratio = Metric("ratio", "", higher_is_better=True, maximum=math.inf)
+    search = Frontier(problem(JPEG, STRANGE, constraints=(Constraint("c", ratio, min=0.9),)))
+    (odd,) = search.ask(1)
+    search.tell([Trial(odd, 5000, {"c": {"ratio": value}}, holds=False)])
+    trials = play(search, lambda proposal: (photo(proposal)[0], 1 - photo(proposal)[1]))
+    assert any(trial.holds for trial in trials)
+
+
+def test_a_yes_or_no_metric_is_searched_too() -> None:
+    at = problem(WEBP, constraints=(Constraint("c", AGREEMENT, min=1.0),))
+    search = Frontier(at)
+    play(search, lambda proposal: (photo(proposal)[0], float(photo(proposal)[1] < 0.05)))
+    assert search.best is not None
+    assert search.best.bytes <= 1.5 * optimum(problem(WEBP, bound=0.05), photo)
+
+
+def test_an_interval_of_a_metric_is_met_from_both_sides() -> None:
+    at = problem(STRANGE, constraints=(Constraint("c", JS, min=0.01, max=0.02),))
+    search = Frontier(at)
+    play(search, photo)
+    assert search.best is not None
+    assert 0.01 <= search.best.scores["c"]["js_divergence"] <= 0.02
+
+
+@pytest.mark.parametrize("size", [(1, 1), (40, 30), (12_000, 9_000)], ids=str)
+def test_pictures_of_any_size_and_unknown_source_are_searched(size: tuple[int, int]) -> None:
+    pixels = size[0] * size[1]
+    at = problem(JPEG, WEBP, STRANGE, size=size, source_bytes=None, ceiling=math.inf)
+    search = Frontier(at)
+    play(search, lambda proposal: (int(photo(proposal)[0] * pixels / 187_500) + 20, photo(proposal)[1]))
+    assert search.best is not None
