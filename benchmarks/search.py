@@ -59,7 +59,9 @@ class Replay:
     seconds: float
 
 
-def replay(photo: Photo, constraint: Constraint, space: Sequence[Space], looks: int, grid: list[Proposal], make: Any) -> Replay:
+def replay(
+    photo: Photo, constraint: Constraint, space: Sequence[Space], looks: int, grid: list[Proposal], make: Any
+) -> Replay:
     """Run a strategy against the recording, as the engine would."""
     ceiling = int(photo.source * (1 - MIN_SAVING))
     formats = {s.format for s in space}
@@ -81,7 +83,9 @@ def replay(photo: Photo, constraint: Constraint, space: Sequence[Space], looks: 
             trial = Trial(proposal, size, {}, holds=False, looked=False)
         else:
             looked += 1
-            trial = Trial(proposal, size, {constraint.evaluator: {constraint.metric.name: value}}, constraint.holds(value))
+            trial = Trial(
+                proposal, size, {constraint.evaluator: {constraint.metric.name: value}}, constraint.holds(value)
+            )
         if trial.holds:
             smallest = size
         search.tell([trial])
@@ -95,7 +99,7 @@ def key(proposal: Proposal) -> tuple[str, tuple[float, ...]]:
 
 def regret(replays: Sequence[Replay], proposals: int) -> dict[str, float]:
     """Geometric mean of bytes over the optimum's after so many proposals, in per cent above, with its interval."""
-    logs = np.array([np.log((r.best[: proposals][-1] if r.best else r.optimum) / r.optimum) for r in replays])
+    logs = np.array([np.log((r.best[:proposals][-1] if r.best else r.optimum) / r.optimum) for r in replays])
     samples = np.random.default_rng(0).choice(logs, (2000, len(logs))).mean(axis=1)
     low, high = np.quantile(samples, [0.025, 0.975]).tolist()
     return {"mean": percent(float(logs.mean())), "low": percent(low), "high": percent(high)}
@@ -112,7 +116,9 @@ def read(path: Path, metric: Metric, views: Sequence[str] | None) -> tuple[list[
     grid = [Proposal(name, formats[name], settings) for name, settings in header["settings"]]
     photos = []
     for row in rows:
-        values = np.array([v[metric.name] for view, v in row["scores"].items() if views is None or view in views], float)
+        values = np.array(
+            [v[metric.name] for view, v in row["scores"].items() if views is None or view in views], float
+        )
         worst = values.min(axis=0) if metric.higher_is_better else values.max(axis=0)
         photos.append(Photo((row["width"], row["height"]), row["source_bytes"], np.array(row["bytes"]), worst))
     return grid, photos
@@ -134,7 +140,11 @@ def main(argv: list[str] | None = None) -> None:
     grid, photos = read(arguments.recording, metric, arguments.views)
     results: list[dict[str, Any]] = []
     print(f"{len(photos)} photographs, {len(grid)} settings, {metric.name}; % above the optimum after n proposals")
-    print(f"{'formats':<16}{'bound':>7}  {'strategy':<30}" + "".join(f"{n:>8}" for n in arguments.looks) + "   proposals  looks  ms each")
+    print(
+        f"{'formats':<16}{'bound':>7}  {'strategy':<30}"
+        + "".join(f"{n:>8}" for n in arguments.looks)
+        + "   proposals  looks  ms each"
+    )
     for formats in arguments.formats:
         spaces = [Space(name, specs[name].formats[0], specs[name].knobs) for name in formats.split("+")]
         for bound in arguments.bounds:
@@ -158,7 +168,8 @@ def main(argv: list[str] | None = None) -> None:
                 }
                 results.append(row)
                 cells = "".join(f"{regrets[n]['mean']:>8.1f}" for n in arguments.looks)
-                print(f"{formats:<16}{bound:>7g}  {name:<30}{cells}{row['proposals']:>12}{row['looks']:>7}{row['ms_per_proposal']:>9}")
+                tail = f"{row['proposals']:>12}{row['looks']:>7}{row['ms_per_proposal']:>9}"
+                print(f"{formats:<16}{bound:>7g}  {name:<30}{cells}{tail}")
     if arguments.json:
         report = {"photographs": len(photos), "settings": len(grid), "metric": metric.name, "results": results}
         arguments.json.write_text(json.dumps(report, indent=2) + "\n", encoding="utf-8")

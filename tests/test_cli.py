@@ -234,7 +234,7 @@ def test_beside_writes_another_file_and_leaves_the_first(folder, capsys, looks):
         POLICY.replace("compress: [jpeg]", "compress: [webp]\n    outputs: {formats: [webp], place: beside}")
     )
     before = contents(folder)
-    code, report = as_json(capsys, "compress")
+    code, _ = as_json(capsys, "compress")
     assert code == 1
     for name in ("0", "1", "2"):
         assert (folder / f"{name}.jpg").read_bytes() == before[f"{name}.jpg"]

@@ -103,6 +103,35 @@ def test_the_parser_and_the_json_schema_agree_on_structure(document):
     )
 
 
+OPTIONS = [
+    {"enum": [1, "a", [0], {"x": 1}]},
+    {"const": 1},
+    {"type": "integer", "minimum": 0, "exclusiveMaximum": 1.5},
+    {"type": ["number", "null"], "exclusiveMinimum": 0, "maximum": 1},
+    {"type": "string", "minLength": 1, "maxLength": 3, "pattern": "^[a-z]"},
+    {"minLength": 2, "minimum": 1, "minItems": 2, "minProperties": 2},
+    {"type": "array", "items": {"type": "integer"}, "uniqueItems": True, "maxItems": 2},
+    {"uniqueItems": True},
+    {"anyOf": [{"type": "number", "maximum": 0}, {"type": "integer", "minimum": 1}, {"enum": ["a"]}]},
+    {"allOf": [{"type": "number"}, {"minimum": 1}]},
+    {"properties": {"x": {"type": "integer"}}, "required": ["x"], "additionalProperties": {"type": "string"}},
+    {"properties": {"x": False}, "additionalProperties": False},
+    {"type": "object", "maxProperties": 1, "propertyNames": {"maxLength": 1}},
+    {"if": {"type": "string"}, "then": {"maxLength": 1}},
+]
+VALUES = [None, True, False, 0, 1, 1.0, 1.5, 2, -1, "", "a", "abc", "abcd", "A", [], [0], [1, 1], [1, True], [1.0, 1]]
+VALUES += [[False], [0, 1, 2], [[1], [1.0]], [{"a": 1}, {"a": True}], {}, {"x": 1}, {"x": 1, "y": "s"}, {"x": "1"}]
+VALUES += [{"x": True}, {"y": 2}, {"long": 1}, {"x": 1.0}]
+
+
+@pytest.mark.parametrize("option", OPTIONS, ids=map(str, range(len(OPTIONS))))
+def test_options_of_plugins_are_judged_as_json_schema_judges_them(option):
+    judge = jsonschema.Draft202012Validator(option)
+    for value in VALUES:
+        node, _ = read(yaml.safe_dump({"option": value}).encode())
+        assert Checker().valid(node["option"], option) == judge.is_valid(value), value
+
+
 def test_the_document_that_is_changed_is_valid_itself():
     JUDGE.validate(DOCUMENT)
     assert len(parse_policy(yaml.safe_dump(DOCUMENT), Stand(), Path()).rules) == 3

@@ -167,7 +167,7 @@ class Body:
                 self._checker.fault(child, f"{path}outputs.formats", said)
 
     def _good(self, node: Node | None) -> Node | None:
-        return None if node is None or id(node) in self._checker.bad else node
+        return None if node is None or node in self._checker.bad else node
 
 
 def _search(node: Node) -> SearchUse:

@@ -32,13 +32,13 @@ class Checker:
     """Collects what is wrong with nodes.
 
     A schema's ``title`` names in an error what was expected. ``unknown(noun, name)`` may word the error for a name
-    that is not in an ``enum`` with the title ``noun``. ``bad`` holds the ``id`` of every node that is itself wrong
-    (not merely something within it), so that nobody judges it twice.
+    that is not in an ``enum`` with the title ``noun``. ``bad`` holds every node that is itself wrong (not merely
+    something within it), so that nobody judges it twice.
     """
 
     def __init__(self, unknown: Unknown = lambda noun, name: None) -> None:
         self.findings: list[Finding] = []
-        self.bad: set[int] = set()
+        self.bad: set[Node] = set()
         self._unknown = unknown
 
     def check(self, node: Node, schema: Schema | bool, path: str = "") -> None:
@@ -67,7 +67,7 @@ class Checker:
     def fault(self, node: Node, path: str, text: str) -> None:
         """Record that ``node`` is wrong."""
         self.findings.append(node.finding(f"{path}: {text}" if path else text))
-        self.bad.add(id(node))
+        self.bad.add(node)
 
     def _enum(self, node: Node, values: list[Any], schema: Schema, path: str) -> None:
         if any(_same(node.plain(), value) for value in values):
@@ -93,11 +93,11 @@ class Checker:
             and ("exclusiveMaximum" not in schema or number < schema["exclusiveMaximum"])
         )
         # the first keyword speaks for all, lest one number give two findings
-        if not inside and id(node) not in self.bad:
+        if not inside and node not in self.bad:
             self.fault(node, path, f"expected {describe(schema)}, got {node.value:g}")
 
     def _text(self, node: Node, _: Any, schema: Schema, path: str) -> None:
-        if not isinstance(node.value, str) or id(node) in self.bad:
+        if not isinstance(node.value, str) or node in self.bad:
             return
         fits = schema.get("minLength", 0) <= len(node.value) <= schema.get("maxLength", len(node.value))
         if not fits or not re.search(schema.get("pattern", ""), node.value):
@@ -109,7 +109,7 @@ class Checker:
                 self.check(child, items, f"{path}[{index}]")
 
     def _length(self, node: Node, _: Any, schema: Schema, path: str) -> None:
-        if not isinstance(node.value, (list, dict)) or id(node) in self.bad:
+        if not isinstance(node.value, (list, dict)) or node in self.bad:
             return
         ends = ("minItems", "maxItems") if isinstance(node.value, list) else ("minProperties", "maxProperties")
         count = len(node.value)
@@ -150,18 +150,13 @@ class Checker:
             if others is False:
                 key = node.keys[name]
                 self.fault(key, path, f"unknown key {name!r}{known(key, names)}")
-                self.bad.add(id(child))
             else:
                 self.check(child, others, f"{path}.{name}" if path else name)
 
     def _names(self, node: Node, names: Schema, schema: Schema, path: str) -> None:
         if isinstance(node.value, dict):
             for name, key in node.keys.items():
-                spelt = Node(name, key.line, key.column)
-                self.check(spelt, names, path)
-                if id(spelt) in self.bad:
-                    self.bad.discard(id(spelt))
-                    self.bad.add(id(node.value[name]))
+                self.check(Node(name, key.line, key.column), names, path)
 
     def _any_of(self, node: Node, branches: list[Schema], schema: Schema, path: str) -> None:
         possible = [branch for branch in branches if "type" not in branch or _is_one_of(node, branch["type"])]

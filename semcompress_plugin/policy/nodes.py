@@ -43,7 +43,8 @@ class Node:
     """A value: a scalar, a list of nodes, or a mapping of text to nodes.
 
     ``keys`` holds a mapping's keys as nodes, for their places. ``source`` is a bare scalar as it was written.
-    ``nodes`` and ``depth`` count what hangs below, this node included, with aliases written out.
+    ``nodes`` and ``depth`` count what hangs below, this node included, with aliases written out. Nodes are equal only
+    to themselves.
     """
 
     value: Any

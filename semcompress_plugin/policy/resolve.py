@@ -142,7 +142,7 @@ class _Policy:
         return self._presets[name]
 
     def _good(self, node: Node | None) -> Node | None:
-        return None if node is None or id(node) in self._checker.bad else node
+        return None if node is None or node in self._checker.bad else node
 
 
 def _error(source: str, findings: list[Finding]) -> PolicyError:

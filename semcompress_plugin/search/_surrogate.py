@@ -22,7 +22,7 @@ Array = NDArray[np.float64]
 # the smallest and the largest file; they are wide on purpose, two or three looks narrow them.
 _SPAN = {"log": 7.0, "log1m": 5.0, "step": 3.0}
 _EDGE = 0.55  # where on the way from the smallest to the largest file the bound is crossed, before anything is known
-_OFFSET, _SLOPE, _LOCAL, _ROUGH = 0.3, 0.5, 0.12, 0.04
+_OFFSET, _SLOPE, _LOCAL, _ROUGH = 0.3, 0.5, 0.08, 0.015
 _LENGTH = 0.3
 _BYTES_SLOPE = 2.5  # log bytes over the range of one knob
 _BYTES_OFFSET, _BYTES_OWN, _BYTES_LOCAL, _BYTES_ROUGH = 1.0, 0.5, 0.25, 0.03
@@ -80,8 +80,8 @@ class Target:
             return 1.0 if self.constraint.holds(value) else -1.0
         low, high = self.interval
         number = smooth(self.constraint.metric, value)
-        # nothing is learned from how absurd an answer is: beyond a few spans (infinities included) it is only bad
-        limit = 3.0 * self.span
+        # nothing is learned from how absurd an answer is: beyond a whole span (infinities included) it is only bad
+        limit = self.span
         near = [edge for edge in (low, high) if math.isfinite(edge)]
         bad = near[0] + (-limit if self.constraint.metric.higher_is_better else limit)
         if number != number:

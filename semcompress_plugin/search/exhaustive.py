@@ -26,10 +26,10 @@ class Exhaustive:
             for space in problem.spaces
             for point in product(*(ladder(knob, steps).tolist() for knob in space.knobs))
         )
-        self._rest = (proposal for proposal, _ in zip(proposals, range(problem.looks), strict=False))
+        self._rest = (proposal for _, proposal in zip(range(problem.looks), proposals, strict=False))
 
     def ask(self, n: int) -> list[Proposal]:
-        return [proposal for proposal, _ in zip(self._rest, range(n), strict=False)]
+        return [proposal for _, proposal in zip(range(n), self._rest, strict=False)]
 
     def tell(self, trials: Sequence[Trial]) -> None:
         """Nothing can be learned that would change what comes next."""

@@ -30,6 +30,10 @@ SECURE = 2
 HOPELESS = 0.02
 """With a smaller chance than this that any candidate holds, nothing is to be found."""
 
+DOUBT = 3
+"""But so many looks are taken before the prior is believed that far."""
+
+_NEVER = 1e-6
 _FAILURES = 3
 _FAILURE_REACH = 0.15
 
@@ -135,9 +139,9 @@ class Frontier:
         found = math.isfinite(best)
         if not found:
             safety = chance * cdf((limit - log_bytes) / np.maximum(deviation, 1e-9))
-            if safety.max() < HOPELESS:
+            if safety.max() < (HOPELESS if self.asked >= DOUBT else _NEVER):
                 return None
-            if self.problem.looks - self.asked <= SECURE:
+            if self.problem.looks - self.asked <= SECURE or safety.max() < HOPELESS:
                 return int(safety.argmax())
         elif gains.max() < self.gain:
             return None
