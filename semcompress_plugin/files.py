@@ -196,8 +196,8 @@ def check(snapshot: Snapshot) -> None:
     now = read(snapshot.path)
     if now.sha256 != snapshot.sha256:
         raise ImageError("has changed while it was looked at, so it was left alone: run again")
-    # the bit too, not only what we may do: root may write to everything, and means it no more than others do
-    if not now.mode & stat.S_IWUSR or not os.access(snapshot.path, os.W_OK):
+    # what this process may do, as any editor would judge; for root the bits alone say nothing
+    if not os.access(snapshot.path, os.W_OK):
         raise ImageError("is read-only: make it writable (chmod u+w) to have it replaced")
     if not os.access(snapshot.path.parent, os.W_OK):
         raise ImageError("lies in a folder that cannot be written to")

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -17,6 +19,23 @@ def _isolated(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.Monk
     for name, value in {"NAME": "you", "EMAIL": "you@example.org"}.items():
         monkeypatch.setenv(f"GIT_AUTHOR_{name}", value)
         monkeypatch.setenv(f"GIT_COMMITTER_{name}", value)
+
+
+@pytest.fixture
+def make_read_only(monkeypatch: pytest.MonkeyPatch) -> Callable[[Path], None]:
+    """Takes the right to write a file away, from root too (which the system lets write everything)."""
+    refused: set[Path] = set()
+    really = os.access
+
+    def access(path: os.PathLike[str], mode: int, **keywords: bool) -> bool:
+        return not (mode == os.W_OK and Path(path) in refused) and really(path, mode, **keywords)
+
+    def make(path: Path) -> None:
+        path.chmod(0o444)
+        refused.add(path)
+
+    monkeypatch.setattr(os, "access", access)
+    return make
 
 
 @pytest.fixture

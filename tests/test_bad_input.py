@@ -138,13 +138,10 @@ def test_an_unreadable_file(folder, capsys, monkeypatch):
     assert results["good.jpg"]["status"] == "compressed"
 
 
-def test_a_read_only_file(folder, capsys, monkeypatch):
+def test_a_read_only_file(folder, capsys, make_read_only):
     path = folder / "precious.jpg"
     path.write_bytes(GOOD + b"\0")
-    path.chmod(0o444)
-    if os.geteuid() == 0:  # root writes everything
-        really = os.access
-        monkeypatch.setattr(files.os, "access", lambda name, mode: Path(name) != path and really(name, mode))
+    make_read_only(path)
     code, results = compress(capsys=capsys)
     assert code == 1
     assert "is read-only: make it writable (chmod u+w)" in results["precious.jpg"]["reason"]

@@ -101,8 +101,8 @@ def test_a_file_that_vanished_is_not_brought_back(picture):
     assert not picture.exists()
 
 
-def test_a_read_only_file_is_refused(picture):
-    picture.chmod(0o444)
+def test_a_read_only_file_is_refused(picture, make_read_only):
+    make_read_only(picture)
     with pytest.raises(ImageError, match="read-only"):
         files.replace(picture, b"new", files.read(picture))
     assert picture.read_bytes() == b"old"

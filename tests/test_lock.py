@@ -383,12 +383,12 @@ def test_killed_between_any_two_disk_operations_nothing_is_lost_or_shrunk_twice(
     assert event > 30
 
 
-def test_one_that_changed_meanwhile_does_not_keep_the_others_from_being_settled(tmp_path):
+def test_one_that_changed_meanwhile_does_not_keep_the_others_from_being_settled(tmp_path, make_read_only):
     pictures(tmp_path)
     lock, originals = workplace(tmp_path)
     group = [shrunk(tmp_path / name, lock, NEW[name]) for name in OLD]
     (tmp_path / "1.jpg").write_bytes(b"edited")
-    (tmp_path / "2.jpg").chmod(0o444)
+    make_read_only(tmp_path / "2.jpg")
     reasons = settle.settle(group, lock, originals)
     assert reasons[0] is None
     assert "has changed" in reasons[1]
