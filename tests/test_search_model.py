@@ -10,9 +10,9 @@ import numpy as np
 import pytest
 
 from semcompress_plugin.search import _normal, _table
-from semcompress_plugin.search._gp import Kriging, Patch
+from semcompress_plugin.search._gp import Kriging, Piece
 from semcompress_plugin.search._grid import grid, ladder, to_unit
-from semcompress_plugin.search._surrogate import smooth
+from semcompress_plugin.search._targets import smooth
 from semcompress_plugin.types import Knob, Metric, Space
 
 SCALE = Knob("scale", "", 0.05, 1.0, log=True)
@@ -59,14 +59,21 @@ def test_logarithmic_knobs_have_logarithmic_steps() -> None:
 def test_kriging_agrees_with_the_textbook_formula() -> None:
     """Posterior mean and variance by explicit inversion of the covariance matrix."""
     rng = np.random.default_rng(3)
-    mean, features, rough = rng.normal(size=9), rng.normal(size=(9, 2)), rng.uniform(0.1, 0.2, 9)
-    patches = [Patch(0, rng.normal(size=(5, 2)), rng.uniform(0.5, 1, 5)), Patch(5, rng.normal(size=(4, 1)), np.ones(4))]
-    covariance = features @ features.T + np.diag(rough)
-    for patch in patches:
-        distance = ((patch.coordinates[:, None] - patch.coordinates[None]) ** 2).sum(axis=-1)
-        here = slice(patch.start, patch.stop)
-        covariance[here, here] += np.outer(patch.deviation, patch.deviation) * np.exp(-0.5 * distance)
-    process = Kriging(mean, features, patches, rough)
+    pieces = [
+        Piece(
+            rng.normal(size=n), rng.normal(size=(n, 2)), rng.normal(size=(n, d)), rng.uniform(0.5, 1, n), np.ones(n), c
+        )
+        for n, d, c in ((5, 2, 0), (4, 1, 1))
+    ]
+    covariance = np.eye(9)
+    loadings = np.zeros((9, 3))
+    for piece, here in zip(pieces, (slice(0, 5), slice(5, 9)), strict=True):
+        distance = ((piece.coordinates[:, None] - piece.coordinates[None]) ** 2).sum(axis=-1)
+        covariance[here, here] += np.outer(piece.deviation, piece.deviation) * np.exp(-0.5 * distance)
+        loadings[here, piece.column : piece.column + 2] = piece.loadings
+    covariance += loadings @ loadings.T
+    mean = np.concatenate([piece.mean for piece in pieces])
+    process = Kriging(pieces)
     told, values = [1, 7, 4], np.array([0.3, -1.0, 2.0])
     for index, value in zip(told, values.tolist(), strict=True):
         process.tell(index, value)
@@ -76,11 +83,11 @@ def test_kriging_agrees_with_the_textbook_formula() -> None:
 
 
 def test_what_is_only_supposed_leaves_the_process_alone() -> None:
-    process = Kriging(np.zeros(3), np.ones((3, 1)), [], np.full(3, 0.1))
+    piece = Piece(np.zeros(3), np.ones((3, 1)), np.zeros((3, 0)), np.zeros(3), np.full(3, 0.1))
+    process, alone = Kriging([piece]), Kriging([piece])
     twin = process.copy()
     twin.tell(0, 5.0)
     process.tell(1, 1.0)
-    alone = Kriging(np.zeros(3), np.ones((3, 1)), [], np.full(3, 0.1))
     alone.tell(1, 1.0)
     assert process.mean.tolist() == alone.mean.tolist()
     assert process.variance.tolist() == alone.variance.tolist()
@@ -106,8 +113,8 @@ def test_the_table_believes_that_more_quality_is_more_bytes_and_less_divergence(
     table = _table.load()
     points = grid(space(Knob("scale", "", 0.5, 0.5), QUALITY, name=name), 100)
     middle = slice(9, 90)
-    size = table.curve(points, _table.BYTES, (500, 375)).mean[middle]
-    divergence = table.curve(points, _table.quantity(JS), (500, 375)).mean[middle]
+    size = table.piece(points, _table.BYTES, (500, 375)).mean[middle]
+    divergence = table.piece(points, _table.quantity(JS), (500, 375)).mean[middle]
     assert (np.diff(size) > 0).all()
     assert divergence[-1] < divergence[len(divergence) // 2] < divergence[0]
 
@@ -115,8 +122,8 @@ def test_the_table_believes_that_more_quality_is_more_bytes_and_less_divergence(
 def test_a_tenth_of_a_large_picture_is_as_good_as_the_whole_of_a_small_one() -> None:
     table = _table.load()
     tenth, whole = (grid(space(Knob("scale", "", s, s), QUALITY), 100) for s in (0.1, 1.0))
-    large = table.curve(tenth, _table.quantity(JS), (5000, 3750)).mean
-    small = table.curve(whole, _table.quantity(JS), (500, 375)).mean
+    large = table.piece(tenth, _table.quantity(JS), (5000, 3750)).mean
+    small = table.piece(whole, _table.quantity(JS), (500, 375)).mean
     assert large == pytest.approx(small)
 
 
@@ -133,10 +140,10 @@ def test_beyond_the_grid_the_table_stays_within_reason() -> None:
     points = grid(space(SCALE, QUALITY), 400)
     for size in ((1, 1), (500, 375), (30_000, 20_000)):
         for name in (_table.BYTES, _table.quantity(JS)):
-            curve = table.curve(points, name, size)
-            assert np.isfinite(curve.mean).all()
-            assert np.abs(curve.mean).max() < 25
-            assert (curve.deviation > 0).all()
+            piece = table.piece(points, name, size)
+            assert np.isfinite(piece.mean).all()
+            assert np.abs(piece.mean).max() < 25
+            assert (piece.deviation > 0).all()
 
 
 def test_a_divergence_is_straightened_near_its_maximum_and_logarithmic_near_zero() -> None:

@@ -21,8 +21,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from semcompress_plugin.evaluators import _classifier_metrics, _msssim_metrics
-from semcompress_plugin.search._surrogate import smooth
 from semcompress_plugin.search._table import BYTES, PATH, quantity, reader_scale
+from semcompress_plugin.search._targets import smooth
 from semcompress_plugin.types import Metric
 
 Array = NDArray[np.float64]

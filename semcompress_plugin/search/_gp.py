@@ -10,55 +10,59 @@ from numpy.typing import NDArray
 
 Array = NDArray[np.float64]
 
-_JITTER = 1e-9
+_KNOWN = 1e-9
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Patch:
-    """A run of values that vary together locally: one quantity over the candidates of one space.
+class Piece:
+    """What is believed of one quantity over the n candidates of one space, before anything is told.
 
-    ``coordinates`` is (values, dimensions) in units of the correlation length; ``deviation`` (values,) is the
-    standard deviation of the smooth local part.
+    A value is ``mean + loadings @ z[column : column + factors] + local + rough``. The factors ``z`` are standard
+    normal and shared by all pieces. The local part varies smoothly within the piece (squared exponential; standard
+    deviation ``deviation``, and ``coordinates`` in correlation lengths). The rough part is every value's own, of
+    variance ``rough``. Shapes: ``mean``, ``deviation``, ``rough`` (n,), ``loadings`` (n, factors), ``coordinates``
+    (n, dimensions).
     """
 
-    start: int
+    mean: Array
+    loadings: Array
     coordinates: Array
     deviation: Array
-
-    @property
-    def stop(self) -> int:
-        return self.start + len(self.coordinates)
+    rough: Array
+    column: int = 0
 
 
 class Kriging:
-    """Values ``mean + features @ z + local + rough``: ``z`` standard normal, shared by all; local smooth within a
-    patch (squared exponential); rough independent for each value (variance ``rough``).
+    """The pieces' values, one after the other. ``mean`` and ``variance`` are those of all values, given what was told.
 
-    Conditioning is exact and costs O(values x (features + values told so far)): each value told adds one row to a
+    Conditioning is exact and costs O(values x (factors + values told so far)): each value told adds one row to a
     pivoted Cholesky factor of the covariance matrix, which itself is never formed.
     """
 
-    def __init__(self, mean: Array, features: Array, patches: Sequence[Patch], rough: Array) -> None:
-        self.mean = mean.copy()
-        self.variance = np.einsum("ij,ij->i", features, features) + rough
-        self._features = features
-        self._patches = patches
-        for patch in patches:
-            self.variance[patch.start : patch.stop] += patch.deviation**2
+    def __init__(self, pieces: Sequence[Piece]) -> None:
+        self._pieces = pieces
+        self._ends = np.cumsum([len(piece.mean) for piece in pieces])
+        self._loadings = np.zeros((int(self._ends[-1]), max(p.column + p.loadings.shape[1] for p in pieces)))
+        for piece, end in zip(pieces, self._ends.tolist(), strict=True):
+            columns = slice(piece.column, piece.column + piece.loadings.shape[1])
+            self._loadings[end - len(piece.mean) : end, columns] = piece.loadings
+        self.mean = np.concatenate([piece.mean for piece in pieces])
+        own = np.concatenate([piece.deviation**2 + piece.rough for piece in pieces])
+        self.variance = np.einsum("ij,ij->i", self._loadings, self._loadings) + own
         self._rows: list[Array] = []
 
     def tell(self, index: int, value: float) -> None:
         """Condition on the value at ``index``."""
         pivot = float(self.variance[index])
-        if pivot <= _JITTER:  # known already
+        if pivot <= _KNOWN:
             return
-        row = self._features @ self._features[index]
-        for patch in self._patches:
-            if patch.start <= index < patch.stop:
-                here = index - patch.start
-                distance = patch.coordinates - patch.coordinates[here]
-                kernel = np.exp(-0.5 * np.einsum("ij,ij->i", distance, distance))
-                row[patch.start : patch.stop] += kernel * patch.deviation * patch.deviation[here]
+        row = self._loadings @ self._loadings[index]
+        number = int(np.searchsorted(self._ends, index, side="right"))
+        piece, end = self._pieces[number], int(self._ends[number])
+        begin = end - len(piece.mean)
+        distance = piece.coordinates - piece.coordinates[index - begin]
+        kernel = np.exp(-0.5 * np.einsum("ij,ij->i", distance, distance))
+        row[begin:end] += kernel * piece.deviation * piece.deviation[index - begin]
         for told in self._rows:
             row -= told * told[index]
         row /= np.sqrt(pivot)
@@ -70,6 +74,6 @@ class Kriging:
     def copy(self) -> Kriging:
         """An independent copy, to try values that are only supposed."""
         twin = object.__new__(Kriging)
-        twin.mean, twin.variance = self.mean.copy(), self.variance
-        twin._features, twin._patches, twin._rows = self._features, self._patches, self._rows.copy()
+        twin.__dict__.update(self.__dict__)
+        twin.mean, twin._rows = self.mean.copy(), self._rows.copy()
         return twin

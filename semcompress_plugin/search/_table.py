@@ -17,6 +17,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from semcompress_plugin.search._gp import Piece
 from semcompress_plugin.search._grid import Grid
 from semcompress_plugin.types import Metric
 
@@ -36,15 +37,6 @@ _REACH = 1.4
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Curve:
-    """One quantity over the candidates of a grid: ``mean`` and ``deviation`` (n,), ``features`` (n, factors)."""
-
-    mean: Array
-    features: Array
-    deviation: Array
-
-
-@dataclass(frozen=True, slots=True, eq=False)
 class Surface:
     """One quantity of one compressor over a grid of scales (logarithms) x qualities.
 
@@ -57,8 +49,10 @@ class Surface:
     relative: bool
     layers: NDArray[np.float32]
 
-    def at(self, scale: Array, quality: Array) -> Curve:
-        """Bilinear; beyond the grid's edge the mean goes on as straight as it came, the rest stays as it is."""
+    def at(self, scale: Array, quality: Array) -> tuple[Array, Array, Array]:
+        """Mean (n,), deviation (n,) and loadings (n, factors) at n points: bilinear; beyond the grid's edge the mean
+        goes on as straight as it came, the deviation grows, the loadings stay as they are.
+        """
         s, ds = _place(self.scale, scale, _REACH)
         q, dq = _place(self.quality, quality, math.inf)
         ds_in, dq_in = np.clip(ds, 0.0, 1.0), np.clip(dq, 0.0, 1.0)
@@ -69,7 +63,7 @@ class Surface:
         mean = inside[:, 0] + (ds - ds_in) * ((1 - dq_in) * (high_left - low_left) + dq_in * (high_right - low_right))
         mean += (dq - dq_in) * ((1 - ds_in) * (low_right - low_left) + ds_in * (high_right - high_left))
         outside = 1.0 + np.abs(ds - ds_in) + np.abs(dq - dq_in)
-        return Curve(mean, np.asarray(inside[:, 2:]), inside[:, 1] * outside)
+        return mean, inside[:, 1] * outside, inside[:, 2:]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -91,22 +85,19 @@ class Table:
         """Whether there is a surface for this quantity, and the candidates have the knobs it depends on."""
         return (grid.space.compressor, name) in self.surfaces and grid.column("quality") is not None
 
-    def curve(self, grid: Grid, name: str, size: tuple[int, int]) -> Curve:
+    def piece(self, grid: Grid, name: str, size: tuple[int, int]) -> Piece:
         """A quantity, which must be known, over the grid's candidates for a picture of ``size`` pixels."""
         surface = self.surfaces[grid.space.compressor, name]
         scale, quality = _knobs(grid)
         shown = 0.0 if surface.relative else math.log(reader_scale(size))
-        return surface.at(np.log(scale) + shown, quality)
+        mean, deviation, loadings = surface.at(np.log(scale) + shown, quality)
+        places = np.stack([np.log(scale) / self.lengths[0], quality / self.lengths[1]], axis=-1)
+        share = self.rough[name]
+        return Piece(mean, loadings, places, math.sqrt(1 - share) * deviation, share * deviation**2)
 
-    def coordinates(self, grid: Grid) -> Array:
-        """(candidates, 2): where they lie, in correlation lengths."""
-        scale, quality = _knobs(grid)
-        return np.stack([np.log(scale) / self.lengths[0], quality / self.lengths[1]], axis=-1)
-
-    def bytes_scale(self, grid: Grid, size: tuple[int, int]) -> tuple[float, Array]:
-        """Header bytes, and each candidate's pixels: files are ``header + pixels * exp(quantity "bytes")``."""
-        scale, _ = _knobs(grid)
-        return self.overhead[grid.space.compressor], np.maximum(scale**2 * size[0] * size[1], 1.0)
+    def pixels(self, grid: Grid, size: tuple[int, int]) -> Array:
+        """Each candidate's pixels: the quantity "bytes" is the log of bytes per pixel, without the overhead."""
+        return np.maximum(_knobs(grid)[0] ** 2 * size[0] * size[1], 1.0)
 
 
 def quantity(metric: Metric) -> str:

@@ -102,8 +102,7 @@ class Frontier:
 
     def _learn(self, index: int, trial: Trial) -> None:
         number = self._space_of(index)
-        values = [target.value(trial) for target in self.surrogate.targets]
-        self.surrogate.learn(index, trial.bytes, values)
+        self.surrogate.learn(index, trial)
         if trial.holds and trial.bytes <= self.problem.ceiling and (self.best is None or trial.bytes < self.best.bytes):
             self.best = trial
         if trial.looked or trial.bytes > min(self.problem.ceiling, self._limit() - 1):
