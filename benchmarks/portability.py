@@ -59,8 +59,9 @@ def centers(folder: Path) -> Pixels:
 
 def make_forms(folder: Path, calibrate: Pixels) -> list[Path]:
     """The forms to compare: float32, float16 storage, and int8 with 7- and 8-bit weights."""
-    import make_classifier
     from onnxruntime.quantization import CalibrationDataReader, QuantFormat, QuantType, quantize_static
+
+    import make_classifier
 
     class Photos(CalibrationDataReader):  # type: ignore[misc]  # onnxruntime has no types
         def __init__(self) -> None:
@@ -91,8 +92,9 @@ def make_forms(folder: Path, calibrate: Pixels) -> list[Path]:
 
 def original(pixels: Pixels) -> NDArray[np.float32]:
     """Logits of the network in PyTorch."""
-    import make_classifier
     import torch
+
+    import make_classifier
 
     torch.set_num_threads(1)
     net = make_classifier.network()

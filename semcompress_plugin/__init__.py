@@ -3,6 +3,7 @@
 These are the names that plugin authors need. Importing them loads neither numpy nor Pillow nor a model runtime.
 """
 
+from semcompress_plugin.compressors.iterative import IterativeCompressor, iterative_spec
 from semcompress_plugin.hookspecs import hookimpl
 from semcompress_plugin.types import (
     Compressor,
@@ -25,6 +26,7 @@ __all__ = [
     "Constraint",
     "Evaluator",
     "EvaluatorSpec",
+    "IterativeCompressor",
     "Knob",
     "Metadata",
     "Metric",
@@ -33,4 +35,5 @@ __all__ = [
     "Result",
     "Rule",
     "hookimpl",
+    "iterative_spec",
 ]

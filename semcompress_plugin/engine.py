@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol, TypeVar, cast
 
 from semcompress_plugin.images import has_transparency
-from semcompress_plugin.search import Problem
+from semcompress_plugin.search import DEFAULT, Problem, SearchSpec
 from semcompress_plugin.types import (
     CompressorSpec,
     CompressorUse,
@@ -43,12 +43,15 @@ class Specs(Protocol):
 
     def evaluator(self, name: str) -> EvaluatorSpec: ...
 
+    @property
+    def searches(self) -> Mapping[str, SearchSpec]: ...
+
     def make_search(self, name: str, problem: Problem, **options: object) -> Search: ...
 
 
 @dataclass(frozen=True, slots=True)
 class Candidate:
-    """An encoded file and the upright image decoded back from it."""
+    """An encoded file and the upright image decoded back from it; for a preview no bytes, and the pixels themselves."""
 
     proposal: Proposal
     data: bytes
@@ -100,7 +103,10 @@ Rounds = Generator[Sequence[Task], Sequence[object], Answer]
 
 @dataclass(frozen=True, slots=True)
 class Decision:
-    """What was found for one output: the smallest candidate that holds, or None and the reason."""
+    """What was found for one output: the smallest candidate that holds, or None and the reason.
+
+    With a candidate, ``reason`` says why a loop over previews ended, where it did not end at a constraint.
+    """
 
     output: str
     candidate: Candidate | None
@@ -171,12 +177,14 @@ def _decide_output(
         yield from hunt.try_out(familiar[:1])
     if hunt.best is None:
         size = (reference.image.width, reference.image.height)
-        problem = Problem(spaces, rule.keep, hunt.limit, reference.bytes, size, rule.search.looks, 0)
-        search = specs.make_search(rule.search.name, problem, **rule.search.options)
-        while proposals := search.ask(1):
-            search.tell((yield from hunt.try_out(proposals)))
+        for name, group in _by_search(spaces, rule, specs).items():
+            looks = rule.search.looks or specs.searches[name].looks
+            problem = Problem(group, rule.keep, hunt.limit, reference.bytes, size, looks, 0)
+            search = specs.make_search(name, problem, **rule.search.options)
+            while proposals := search.ask(1):
+                search.tell((yield from hunt.try_out(proposals)))
     looks = sum(trial.looked for trial in hunt.trials)
-    reason = None if hunt.best else _why_nothing(hunt.trials, rule, hunt.obstacle)
+    reason = hunt.end if hunt.best else _why_nothing(hunt.trials, rule, hunt.obstacle)
     return Decision(output, hunt.best, hunt.scores, looks, tuple(hunt.trials), reason)
 
 
@@ -192,6 +200,19 @@ class _Hunt:
         self.trials: list[Trial] = []
         self.obstacle: str | None = None
 
+    @property
+    def end(self) -> str | None:
+        """Why the walk over previews that led to the best ended, where nothing failed a constraint."""
+        assert self.best is not None
+        name = self.best.proposal.compressor
+        walk = [trial for trial in self.trials if trial.proposal.preview and trial.proposal.compressor == name]
+        if not walk or any(trial.looked and not trial.holds for trial in walk):
+            return None
+        if not walk[-1].looked:
+            return self.obstacle
+        settings = " ".join(f"{knob} {value:g}" for knob, value in walk[-1].proposal.settings.items())
+        return f"{name}: everything still holds at {settings}, where the search ends"
+
     def try_out(self, proposals: Sequence[Proposal]) -> Rounds[list[Trial]]:
         """Encode the proposals, and look at those that would be an improvement."""
         tasks = [Encode(self.uses[proposal.compressor], self.reference, proposal) for proposal in proposals]
@@ -203,6 +224,8 @@ class _Hunt:
             if isinstance(result, EncodingFailed):
                 self.obstacle = result.reason
                 trials.append(Trial(result.proposal, 0, {}, holds=False, looked=False))
+            elif result.proposal.preview:
+                worthy.append(result)
             elif len(result.data) > enough:
                 trials.append(Trial(result.proposal, len(result.data), {}, holds=False, looked=False))
             elif lost := self.reader.lost(result.image):
@@ -214,7 +237,8 @@ class _Hunt:
         for candidate, scores in zip(worthy, seen, strict=True):
             holds = not self.reader.missed(scores)
             trials.append(Trial(candidate.proposal, len(candidate.data), scores, holds))
-            if holds and (self.best is None or len(candidate.data) < len(self.best.data)):
+            wanted = holds and not candidate.proposal.preview
+            if wanted and (self.best is None or len(candidate.data) < len(self.best.data)):
                 self.best, self.scores = candidate, scores
         self.trials += trials
         return trials
@@ -232,11 +256,22 @@ def _spaces(
         for format in spec.formats
         if output == "smallest" or format == wanted
     ]
-    spaces = tuple(Space(use.name, format, use.knobs) for use, spec, format in able if spec.alpha or not transparent)
+    spaces = tuple(
+        Space(use.name, format, use.knobs, spec.previews) for use, spec, format in able if spec.alpha or not transparent
+    )
     if not able:
         names = ", ".join(use.name for use in rule.compress)
         return (), f"no compressor of the rule writes {wanted} (it has {names})"
     return spaces, f"is transparent, which {wanted} cannot be"
+
+
+def _by_search(spaces: Iterable[Space], rule: Rule, specs: Specs) -> dict[str, tuple[Space, ...]]:
+    """The spaces by the search that goes through them: the rule's, or else what suits each compressor."""
+    groups: dict[str, tuple[Space, ...]] = {}
+    for space in spaces:
+        name = rule.search.name or specs.compressor(space.compressor).search or DEFAULT
+        groups[name] = (*groups.get(name, ()), space)
+    return groups
 
 
 class _Reader:
@@ -304,7 +339,7 @@ def _worst(renditions: Iterable[dict[str, float]], spec: EvaluatorSpec) -> dict[
 
 
 def _why_nothing(trials: Sequence[Trial], rule: Rule, failure: str | None) -> str:
-    looked = [trial for trial in trials if trial.looked]
+    looked = [trial for trial in trials if trial.looked and not trial.holds]  # a preview may hold, and its file not
     if not looked:
         if failure and all(trial.bytes == 0 for trial in trials):
             return failure
@@ -316,9 +351,10 @@ def _why_nothing(trials: Sequence[Trial], rule: Rule, failure: str | None) -> st
         key=lambda constraint: constraint.slack(nearest.scores[constraint.evaluator][constraint.metric.name]),
     )
     value = nearest.scores[missed.evaluator][missed.metric.name]
+    size = "before encoding" if nearest.proposal.preview else f"{nearest.bytes:,} bytes"
     return (
         f"nothing at least {rule.min_saving:.0%} smaller holds; nearest of {len(looked)} looks: "
-        f"{nearest.proposal.compressor} {settings}, {nearest.bytes:,} bytes, {missed} but got {value:.4g}"
+        f"{nearest.proposal.compressor} {settings}, {size}, {missed} but got {value:.4g}"
     )
 
 

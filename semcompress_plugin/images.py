@@ -88,7 +88,9 @@ def renditions(image: Image.Image) -> tuple[Image.Image, ...]:
     On one ground alone, white letters on nothing would be invisible and could be damaged freely.
     """
     if not has_transparency(image):
-        return (image if image.mode == "RGB" else image.convert("RGB"),)
+        # by way of RGBA, for a palette may come with an alpha channel that is opaque throughout
+        plain = image.convert("RGBA") if image.has_transparency_data else image
+        return (plain if plain.mode == "RGB" else plain.convert("RGB"),)
     rgba = image.convert("RGBA")
     return tuple(
         Image.alpha_composite(Image.new("RGBA", image.size, ground), rgba).convert("RGB")

@@ -100,7 +100,8 @@ class Work:
         )
         removed = self._replace and self.pending.asset.path not in writes
         after = min(output.bytes for output in outputs)
-        result = self._result("compressed", after=after, outputs=outputs, looks=looks)
+        reason = "; ".join(dict.fromkeys(decision.reason for decision, _, _ in made if decision.reason)) or None
+        result = self._result("compressed", after=after, outputs=outputs, looks=looks, reason=reason)
         return result, Settlement(self.snapshot, entries, writes, removed)
 
     @property

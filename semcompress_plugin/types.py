@@ -108,7 +108,8 @@ class CompressorSpec:
     ``"package.module:attribute"``, called with the rule's options as keyword arguments only when a policy uses the
     compressor. ``options`` is a JSON schema of those options (an object schema's ``properties``). ``extra`` names
     the extra that installs what it needs. ``cost`` is a rough number of milliseconds per megapixel. ``alpha`` says
-    whether what it writes can be transparent.
+    whether what it writes can be transparent. ``search`` names the search that suits its knobs, for rules that name
+    none (default: the one for everybody). ``previews``: it is a :class:`Previewer` as well.
     """
 
     name: str
@@ -121,6 +122,8 @@ class CompressorSpec:
     cost: float = 100.0
     alpha: bool = True
     extra: str | None = None
+    search: str | None = None
+    previews: bool = False
 
     def knob(self, name: str) -> Knob | None:
         return next((knob for knob in self.knobs if knob.name == name), None)
@@ -189,6 +192,14 @@ class Compressor(Protocol):
         ...
 
 
+class Previewer(Compressor, Protocol):
+    """A compressor whose pixels can be judged before they are encoded for keeping."""
+
+    def preview(self, reference: Reference, settings: Settings) -> Image.Image:
+        """The pixels that ``compress`` would encode. Raises ValueError where these settings give none."""
+        ...
+
+
 @runtime_checkable
 class Evaluator(Protocol):
     """A reader. Evaluators measure; policies judge."""
@@ -209,15 +220,17 @@ class Space:
     compressor: str
     format: str
     knobs: tuple[Knob, ...]
+    previews: bool = False
 
 
 @dataclass(frozen=True, slots=True)
 class Proposal:
-    """Settings that a search wants looked at."""
+    """Settings that a search wants looked at; with ``preview`` not the file but the pixels that it would be made of."""
 
     compressor: str
     format: str
     settings: Settings
+    preview: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -225,7 +238,8 @@ class Trial:
     """One look: a proposal, the size of its file, and what the evaluators measured.
 
     ``scores`` lacks evaluators that were skipped because a cheaper one had failed, and is empty when the file was
-    already too large to be worth a look (``looked`` is then false).
+    already too large to be worth a look (``looked`` is then false). ``bytes`` is 0 where there is no file: it could not
+    be encoded, or a preview was asked for.
     """
 
     proposal: Proposal
@@ -291,10 +305,13 @@ class EvaluatorUse:
 
 @dataclass(frozen=True, slots=True)
 class SearchUse:
-    """A search strategy by name, with its options and the most looks it may take at one picture."""
+    """A search strategy by name, with its options and the most looks it may take at one picture.
 
-    name: str = "frontier"
-    looks: int = 16
+    Without a ``name`` every compressor is searched as suits it; without ``looks`` the search's own budget holds.
+    """
+
+    name: str | None = None
+    looks: int | None = None
     options: Mapping[str, Any] = field(default_factory=dict)
 
 

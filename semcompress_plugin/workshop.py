@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import threading
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, cast
 
 from PIL import Image
 
@@ -14,7 +14,7 @@ from semcompress_plugin.errors import ImageError, PluginError, SemcompressError
 from semcompress_plugin.images import decode_candidate, renditions
 from semcompress_plugin.plugins import DISTRIBUTION, Provider
 from semcompress_plugin.registry import Registry
-from semcompress_plugin.types import Compressor, CompressorUse, Evaluator, EvaluatorUse, Observation
+from semcompress_plugin.types import Compressor, CompressorUse, Evaluator, EvaluatorUse, Observation, Previewer
 
 
 class Workshop:
@@ -37,11 +37,16 @@ class Workshop:
     def encode(self, task: Encode) -> Candidate | EncodingFailed:
         proposal = task.proposal
         spec = self.registry.compressor(task.use.name)
+        compressor = self._compressor(task.use)
         try:
-            data = self._compressor(task.use).compress(task.reference, proposal.settings, proposal.format)
+            if proposal.preview:
+                pixels = cast(Previewer, compressor).preview(task.reference, proposal.settings)
+                return Candidate(proposal, b"", pixels)
+            data = compressor.compress(task.reference, proposal.settings, proposal.format)
             return Candidate(proposal, data, decode_candidate(data))
         except (OSError, ValueError) as error:  # what Pillow raises for sizes and modes that a format cannot hold
-            return EncodingFailed(proposal, f"{task.use.name} cannot write it: {error}")
+            doing = "cannot go on" if proposal.preview else "cannot write it"
+            return EncodingFailed(proposal, f"{task.use.name} {doing}: {error}")
         except ImageError as error:
             return EncodingFailed(proposal, f"{task.use.name} wrote a file that cannot be read: {error}")
         except (SemcompressError, MemoryError):

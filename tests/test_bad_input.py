@@ -10,9 +10,9 @@ import zlib
 from pathlib import Path
 
 import pytest
-from pictures import encoded, photo
 from PIL import Image
 
+from pictures import encoded, photo
 from semcompress_plugin import files, shrink
 from semcompress_plugin.cli import main
 

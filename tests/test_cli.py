@@ -13,9 +13,9 @@ from pathlib import Path
 
 import jsonschema
 import pytest
-from pictures import encoded, photo
 from PIL import Image
 
+from pictures import encoded, photo
 from semcompress_plugin import runner, shrink
 from semcompress_plugin.cli import main, parser
 from semcompress_plugin.evaluators.classifier import ClassifierEvaluator

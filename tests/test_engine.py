@@ -5,9 +5,9 @@ from __future__ import annotations
 import math
 
 import pytest
-from pictures import Thumbnails, photo, reader, reference, registry, rule
 from PIL import Image, ImageCms
 
+from pictures import Thumbnails, photo, reader, reference, registry, rule
 from semcompress_plugin import CompressorSpec, Knob
 from semcompress_plugin.engine import Encode, Observe, decide, drive, measure
 from semcompress_plugin.images import decode_candidate

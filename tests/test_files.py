@@ -9,8 +9,8 @@ import time
 from pathlib import Path
 
 import pytest
-from disk import commit, dies_at, git, names, repository
 
+from disk import commit, dies_at, git, names, repository
 from semcompress_plugin import files
 from semcompress_plugin.errors import ImageError
 

@@ -7,8 +7,8 @@ from pathlib import Path, PurePosixPath
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from policy_registry import Stand
 
+from policy_registry import Stand
 from semcompress_plugin import init
 from semcompress_plugin.init import draft
 from semcompress_plugin.policy import parse_policy

@@ -12,10 +12,10 @@ import subprocess
 import sys
 
 import pytest
-from disk import POLICY, commit, content, dies_at, entry, git, names, repository, sha, shrunk, workplace
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from disk import POLICY, commit, content, dies_at, entry, git, names, repository, sha, shrunk, workplace
 from semcompress_plugin import files, settle
 from semcompress_plugin.entries import HEADER
 from semcompress_plugin.errors import LockError

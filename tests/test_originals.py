@@ -9,8 +9,8 @@ import stat
 import subprocess
 
 import pytest
-from disk import commit, content, entry, git, repository, sha, shrunk, workplace
 
+from disk import commit, content, entry, git, repository, sha, shrunk, workplace
 from semcompress_plugin import files, originals
 from semcompress_plugin.errors import OriginalsError, UsageError
 from semcompress_plugin.files import Snapshot

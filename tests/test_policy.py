@@ -8,8 +8,8 @@ from pathlib import Path, PurePosixPath
 
 import pytest
 from PIL import Image
-from policy_registry import SCALE, Stand, compressor
 
+from policy_registry import SCALE, Stand, compressor
 from semcompress_plugin.errors import PolicyError
 from semcompress_plugin.policy import MAX_PIXELS, default_policy, load_policy, parse_policy, presets, schema
 from semcompress_plugin.policy.nodes import read

@@ -11,8 +11,8 @@ import pytest
 import yaml
 from hypothesis import given
 from hypothesis import strategies as st
-from policy_registry import Stand
 
+from policy_registry import Stand
 from semcompress_plugin.policy import parse_policy
 from semcompress_plugin.policy.digest import fraction
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from policy_registry import Knob, Stand, compressor
 
+from policy_registry import Knob, Stand, compressor
 from semcompress_plugin.errors import PluginError, PolicyError
 from semcompress_plugin.policy import load_policy, parse_policy
 

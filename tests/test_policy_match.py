@@ -6,8 +6,8 @@ import time
 from pathlib import Path
 
 import pytest
-from policy_registry import Stand
 
+from policy_registry import Stand
 from semcompress_plugin.policy import parse_policy
 from semcompress_plugin.policy.match import matcher, problem
 

@@ -10,8 +10,8 @@ import pytest
 import yaml
 from hypothesis import event, given
 from hypothesis import strategies as st
-from policy_registry import Stand
 
+from policy_registry import Stand
 from semcompress_plugin.policy import parse_policy, presets, schema
 from semcompress_plugin.policy.check import Checker
 from semcompress_plugin.policy.nodes import read

@@ -5,8 +5,8 @@ from __future__ import annotations
 import threading
 
 import pytest
-from pictures import Thumbnails, photo, reader, reference, registry, rule
 
+from pictures import Thumbnails, photo, reader, reference, registry, rule
 from semcompress_plugin import runner as runner_module
 from semcompress_plugin.engine import decide, drive
 from semcompress_plugin.errors import ImageError, PluginError

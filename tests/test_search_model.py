@@ -12,8 +12,8 @@ import pytest
 from semcompress_plugin.search import _normal, _table
 from semcompress_plugin.search._gp import Kriging, Piece
 from semcompress_plugin.search._grid import grid, ladder, to_unit
-from semcompress_plugin.search._targets import smooth
-from semcompress_plugin.types import Knob, Metric, Space
+from semcompress_plugin.search._targets import Target, smooth
+from semcompress_plugin.types import Constraint, Knob, Metric, Proposal, Space, Trial
 
 SCALE = Knob("scale", "", 0.05, 1.0, log=True)
 QUALITY = Knob("quality", "", 1, 100, integer=True)
@@ -125,6 +125,23 @@ def test_a_tenth_of_a_large_picture_is_as_good_as_the_whole_of_a_small_one() -> 
     large = table.piece(tenth, _table.quantity(JS), (5000, 3750)).mean
     small = table.piece(whole, _table.quantity(JS), (500, 375)).mean
     assert large == pytest.approx(small)
+
+
+def test_for_a_metric_at_full_size_the_size_of_the_picture_does_not_matter() -> None:
+    score = Metric("score", "", higher_is_better=True, transform="log1m")
+    points = grid(space(SCALE, QUALITY), 100)
+    small, large = (
+        _table.load().piece(points, _table.quantity(score), size).mean for size in ((500, 375), (5000, 3750))
+    )
+    assert small.tolist() == large.tolist()
+
+
+def test_a_yes_or_no_metric_is_a_number_on_either_side_of_zero() -> None:
+    agreement = Metric("top1_agreement", "", higher_is_better=True, transform="step")
+    target = Target(Constraint("c", agreement, min=1.0))
+    numbers = [target.number(Trial(Proposal("", "", {}), 1, {"c": {"top1_agreement": v}}, bool(v))) for v in (0.0, 1.0)]
+    assert numbers == [-1.0, 1.0]
+    assert target.interval == (0.0, math.inf)
 
 
 def test_the_table_knows_only_what_it_was_made_from() -> None:

@@ -6,7 +6,6 @@ import os
 from pathlib import Path
 
 from disk import commit, git, repository
-
 from semcompress_plugin.walk import Found, find_images, repository_root
 
 

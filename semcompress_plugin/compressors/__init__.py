@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
+from semcompress_plugin.compressors.iterative import SEED, THEN, iterative_spec
 from semcompress_plugin.hookspecs import hookimpl
 from semcompress_plugin.types import CompressorSpec, Knob
 
@@ -60,5 +61,24 @@ def semcompress_compressors() -> Iterable[CompressorSpec]:
             knobs=(SCALE, COLORS),
             factory=f"{_HERE}.png:PngCompressor",
             cost=300,
+        ),
+        iterative_spec(
+            "seed-resize",
+            "1",
+            "the blog post's first loop: 10 pixels smaller at every step, until a reader sees something else",
+            f"{_HERE}.seed_resize:SeedResizeCompressor",
+            formats=("JPEG", "PNG", "WEBP", "AVIF"),
+            steps=2000,
+            options=THEN,
+        ),
+        iterative_spec(
+            "seed-jpeg",
+            "1",
+            "the blog post's second loop: a JPEG of a JPEG at random qualities, until a reader sees something else",
+            f"{_HERE}.seed_jpeg:SeedJpegCompressor",
+            formats=("JPEG",),
+            steps=500,
+            options=SEED,
+            alpha=False,
         ),
     )

@@ -173,7 +173,8 @@ class Body:
 def _search(node: Node) -> SearchUse:
     for key, settings in _named(node):
         options = dict(settings.plain() or {}) if settings is not None else {}
-        return SearchUse(key.value, int(options.pop("looks", SearchUse().looks)), options)
+        looks = options.pop("looks", None)
+        return SearchUse(key.value, None if looks is None else int(looks), options)
     return SearchUse()
 
 

@@ -129,8 +129,8 @@ def body(registry: Known) -> dict[str, Any]:
         },
         "search": {
             "anyOf": [_name("search", registry.searches), _one_of("search", _searches(registry))],
-            "default": "frontier",
-            "description": "How settings are looked for: a name, or a name with options.",
+            "description": "How settings are looked for: a name, or a name with options. Without it each compressor is "
+            "searched as suits it: `frontier`, unless it says otherwise.",
         },
     }
 
@@ -285,7 +285,7 @@ def _outputs(registry: Known) -> dict[str, Any]:
 
 
 def _searches(registry: Known) -> dict[str, Any]:
-    looks = {"type": "integer", "minimum": 1, "default": 16, "description": "The most looks at one picture."}
+    looks = {"type": "integer", "minimum": 1, "description": "The most looks at one picture."}
     return {
         name: {
             "type": ["object", "null"],

@@ -27,7 +27,7 @@ def report(results: Sequence[Result], seconds: float, bounds: Bounds, verb: str 
     lines += [
         f"{result.status}: {printable(result.path)}: {result.reason}"
         for result in ordered
-        if result.status in ("skipped", "failed") and result.reason
+        if result.status in ("compressed", "skipped", "failed") and result.reason
     ]
     sums = totals(ordered, seconds)
     saved = f", {size(sums.before)} -> {size(sums.after)} ({percent(sums.before, sums.after)})" if rows else ""

@@ -34,14 +34,19 @@ class Problem:
 class SearchSpec:
     """A strategy as data. ``factory`` is ``"module:attribute"``, called with the problem and the rule's options.
 
-    ``options`` is a JSON schema of those options (an object schema's ``properties``).
+    ``options`` is a JSON schema of those options (an object schema's ``properties``). ``looks`` is its budget where a
+    rule gives none.
     """
 
     name: str
     summary: str
     factory: str
     options: Mapping[str, Any] = field(default_factory=dict)
+    looks: int = 16
 
+
+DEFAULT = "frontier"
+"""The search of compressors that name none."""
 
 _STEPS = {"type": "integer", "minimum": 2, "maximum": 1000}
 
@@ -54,7 +59,7 @@ STRATEGIES: Mapping[str, SearchSpec] = MappingProxyType(
                 "looks where the chance that all constraints hold times the bytes saved is largest",
                 f"{__name__}.frontier:Frontier",
                 options={
-                    "gain": {"type": "number", "minimum": 0, "maximum": 1, "default": 0.01},
+                    "gain": {"type": "number", "minimum": 0, "maximum": 1, "default": 0.005},
                     "prior": {"type": "boolean", "default": True},
                 },
             ),
@@ -74,6 +79,7 @@ STRATEGIES: Mapping[str, SearchSpec] = MappingProxyType(
                 "one knob, step by step, until a constraint fails",
                 f"{__name__}.linear:Linear",
                 options={"knob": {"type": "string"}, "steps": _STEPS | {"default": 100}},
+                looks=10_000,  # it ends by itself
             ),
         )
     }

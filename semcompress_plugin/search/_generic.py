@@ -19,6 +19,7 @@ from semcompress_plugin.search._targets import Target
 
 _LENGTH = 0.3  # of correlation, in unit coordinates
 _EDGE = 0.55  # where on the way from the smallest to the largest file a bound is crossed
+_ROUGH, _ROUGH_LOG = 0.02, 0.045  # in spans: divergences of classifiers jump about more than similarities do
 _BYTES_PER_KNOB = 2.5  # log bytes over the range of one knob
 _RAW_BYTES_PER_PIXEL = 1.0  # of the largest file, where the source's bytes are not known
 
@@ -52,7 +53,8 @@ def metric_piece(target: Target, grids: Sequence[Grid], number: int, column: int
     """A constraint's number over the candidates of grid ``number``: crosses the bound on the way."""
     span = target.span
     own = 0.5 * span / max(len(_free(grids[number])), 1)
-    widths = _Widths(0.3 * span, 0.5 * span, 0.15 * span, own, 0.08 * span, 0.015 * span)
+    rough = _ROUGH_LOG if target.constraint.metric.transform == "log" else _ROUGH
+    widths = _Widths(0.3 * span, 0.5 * span, 0.15 * span, own, 0.12 * span, rough * span)
     return _piece(grids, number, column, target.bound - target.sign * span * _EDGE, target.sign * span, widths)
 
 

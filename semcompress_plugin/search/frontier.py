@@ -34,8 +34,12 @@ DOUBT = 3
 """But so many looks are taken before the prior is believed that far."""
 
 _NEVER = 1e-6
-_FAILURES = 3
-_FAILURE_REACH = 0.15
+
+FAILURES = 4
+"""A compressor that has failed so often and never worked is given up for this picture."""
+
+_SMALLER = 0.75
+_NEAR = 0.25  # in unit coordinates
 
 
 class Frontier:
@@ -49,7 +53,7 @@ class Frontier:
         self,
         problem: Problem,
         *,
-        gain: float = 0.01,
+        gain: float = 0.005,
         prior: bool = True,
         candidates: Iterable[Proposal] | None = None,
         table: _table.Table | None = None,
@@ -65,7 +69,7 @@ class Frontier:
         self._supposed_best = math.inf
         count = self.surrogate.count
         self._open = np.ones(count, bool)
-        self._usable = np.ones(count)
+        self._usable = np.ones(count, bool)
         self._bounds = np.cumsum([0, *(len(grid) for grid in self.grids)])
         self._failures = [0] * len(self.grids)
         self._worked = [False] * len(self.grids)
@@ -108,16 +112,13 @@ class Frontier:
         if trial.looked or trial.bytes > min(self.problem.ceiling, self._limit() - 1):
             self._worked[number] = True
             return
-        # Small enough, and yet not looked at: it could not be encoded, or lost something. Neighbours will, too.
+        # Small enough, and yet not looked at: it could not be encoded, or lost something.
         self._failures[number] += 1
         here = slice(int(self._bounds[number]), int(self._bounds[number + 1]))
-        if self._failures[number] >= _FAILURES and not self._worked[number]:
-            self._usable[here] = 0.0
-            return
-        unit = self.grids[number].unit
-        distance = unit - unit[index - int(self._bounds[number])]
-        near = np.exp(-0.5 * np.einsum("ij,ij->i", distance, distance) / _FAILURE_REACH**2)
-        self._usable[here] *= 1.0 - near
+        if self._failures[number] >= FAILURES and not self._worked[number]:
+            self._usable[here] = False
+        else:
+            self._usable[here] &= ~_like(self.grids[number], index - here.start)
 
     def _limit(self) -> float:
         """Only files of fewer bytes than this are of use."""
@@ -156,6 +157,14 @@ class Frontier:
 
     def _space_of(self, index: int) -> int:
         return int(np.searchsorted(self._bounds, index, side="right")) - 1
+
+
+def _like(grid: Grid, index: int) -> NDArray[np.bool_]:
+    """Which candidates will probably fail as ``index`` did: too many pixels is the usual reason, else near ones."""
+    scale = grid.column("scale")
+    if scale is not None and np.ptp(scale) > 0:
+        return np.asarray(scale > _SMALLER * scale[index])
+    return np.asarray(np.abs(grid.unit - grid.unit[index]).max(axis=1, initial=0.0) <= _NEAR)
 
 
 def _grids(problem: Problem, candidates: list[Proposal] | None) -> list[Grid]:

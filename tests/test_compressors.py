@@ -1,0 +1,137 @@
+"""What every built-in compressor must do, and what only one of them does."""
+
+from __future__ import annotations
+
+import io
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from PIL import Image, ImageChops, ImageCms
+
+from pictures import photo, reference, registry
+from semcompress_plugin.images import decode_candidate
+from semcompress_plugin.types import Knob
+
+KNOWN = registry()
+NAMES = ["jpeg", "webp", "avif", "png"]
+PROFILE = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()
+
+
+def settings_of(name: str, where: float = 0.5, **fixed: float) -> dict[str, float]:
+    """Settings at ``where`` (0 small files, 1 large ones) of every knob's range."""
+
+    def value(knob: Knob) -> float:
+        number = knob.low * (knob.high / knob.low) ** where if knob.log else knob.low + where * (knob.high - knob.low)
+        return round(number) if knob.integer else number
+
+    return {knob.name: value(knob) for knob in KNOWN.compressor(name).knobs} | fixed
+
+
+def compressed(name: str, picture, **fixed: float) -> bytes:
+    spec = KNOWN.compressor(name)
+    return KNOWN.make_compressor(name).compress(picture, settings_of(name, **fixed), spec.formats[0])
+
+
+@pytest.mark.parametrize("name", NAMES)
+class TestEveryCompressor:
+    def test_writes_its_format_at_the_wanted_size(self, name):
+        image = Image.open(io.BytesIO(compressed(name, reference(photo((160, 120))), scale=0.5)))
+        assert image.format == KNOWN.compressor(name).formats[0]
+        assert image.size == (80, 60)
+
+    def test_is_deterministic_and_leaves_the_image_alone(self, name):
+        picture = reference(photo())
+        before = picture.image.tobytes()
+        assert compressed(name, picture) == compressed(name, picture)
+        assert picture.image.tobytes() == before
+
+    def test_keeps_profile_and_exif(self, name):
+        exif = Image.Exif()
+        exif[0x013B] = "Ann"
+        picture = reference(photo(), icc_profile=PROFILE, exif=exif)
+        image = Image.open(io.BytesIO(compressed(name, picture)))
+        assert image.info["icc_profile"] == PROFILE
+        assert image.getexif()[0x013B] == "Ann"
+
+    def test_adds_no_metadata_that_was_not_there(self, name):
+        picture = reference(photo(), "PNG")
+        image = Image.open(io.BytesIO(compressed(name, picture)))
+        assert not image.getexif()
+        assert "icc_profile" not in image.info or not image.info["icc_profile"]
+
+    @pytest.mark.parametrize("mode", ["1", "L", "P", "RGB"])
+    def test_takes_every_opaque_mode(self, name, mode):
+        picture = reference(photo().convert(mode), "PNG")
+        assert decode_candidate(compressed(name, picture, scale=1.0)).size == picture.image.size
+
+    @pytest.mark.parametrize("size", [(1, 1), (2, 3), (1000, 1)])
+    def test_takes_any_size_at_any_scale(self, name, size):
+        data = compressed(name, reference(Image.new("RGB", size), "PNG"), scale=0.05)
+        assert min(decode_candidate(data).size) >= 1
+
+    def test_more_of_everything_is_a_larger_file(self, name):
+        sizes = [len(compressed(name, reference(photo()), **settings_of(name, where))) for where in (0.1, 0.5, 0.9)]
+        assert sizes == sorted(sizes)
+        assert sizes[0] < sizes[2]
+
+
+@pytest.mark.parametrize("name", ["webp", "avif", "png"])
+def test_transparency_is_kept(name):
+    image = photo().convert("RGBA")
+    alpha = Image.linear_gradient("L").resize(image.size)
+    image.putalpha(alpha)
+    most = {"colors": 256.0} if name == "png" else {}
+    after = decode_candidate(compressed(name, reference(image, "PNG"), scale=1.0, **most))
+    after = after.convert("RGBA").getchannel("A")
+    difference = max(ImageChops.difference(alpha, after).getextrema())
+    # the palette of png is allowed to merge alpha levels; the others are exact, or off by one
+    assert difference <= {"webp": 0, "avif": 2, "png": 64}[name]
+
+
+@pytest.mark.parametrize("mode", ["1", "L", "LA", "P", "RGB", "RGBA"])
+def test_png_with_every_colour_is_lossless(mode):
+    image = photo().convert("RGBA")
+    image.putalpha(Image.linear_gradient("L").resize(image.size))
+    picture = reference(image.convert(mode), "PNG")
+    after = decode_candidate(compressed("png", picture, scale=1.0, colors=257))
+    assert after.convert("RGBA").tobytes() == picture.image.convert("RGBA").tobytes()
+
+
+def test_png_recompression_beats_a_careless_encoder():
+    picture = reference(photo(), "PNG", compress_level=1)
+    assert len(compressed("png", picture, scale=1.0, colors=257)) < picture.bytes
+
+
+@settings(max_examples=20, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@given(colors=st.integers(2, 256))
+def test_png_has_at_most_the_wanted_colours(colors):
+    data = compressed("png", reference(photo((48, 36)), "PNG"), scale=1.0, colors=colors)
+    assert len(decode_candidate(data).convert("RGB").getcolors(100_000)) <= colors
+
+
+def test_a_grey_jpeg_stays_grey():
+    picture = reference(photo().convert("L"))
+    assert Image.open(io.BytesIO(compressed("jpeg", picture))).mode == "L"
+
+
+def test_jpeg_is_progressive_and_subsampling_is_an_option():
+    from PIL import JpegImagePlugin
+
+    picture = reference(photo())
+    image = Image.open(io.BytesIO(compressed("jpeg", picture)))
+    assert image.info["progressive"]
+    assert JpegImagePlugin.get_sampling(image) == 2
+    full = KNOWN.make_compressor("jpeg", {"subsampling": "4:4:4"})
+    image = Image.open(io.BytesIO(full.compress(picture, settings_of("jpeg"), "JPEG")))
+    assert JpegImagePlugin.get_sampling(image) == 0
+
+
+@pytest.mark.parametrize(("name", "option", "cheap", "dear"), [("webp", "method", 0, 6), ("avif", "speed", 10, 2)])
+def test_effort_is_an_option(name, option, cheap, dear):
+    picture, format = reference(photo((320, 240))), name.upper()
+    quick, slow = (
+        KNOWN.make_compressor(name, {option: effort}).compress(picture, settings_of(name, scale=1.0), format)
+        for effort in (cheap, dear)
+    )
+    assert len(slow) < len(quick)
