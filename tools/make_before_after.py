@@ -1,7 +1,7 @@
 """Draw a picture before and after a real build: ``docs/before-after.png``.
 
     semcompress build --format json examples/site build/site > build/report.json
-    python tools/make_before_after.py examples/site build/site build/report.json img/fig.webp
+    python tools/make_before_after.py examples/site build/site build/report.json img/coffee.jpg
 
 Bytes come from the report; what the reader sees is asked of the classifier again, of both files. The drawing itself has
 256 colours, for its own size; the two halves share them, so what differs between them is what the build did.
@@ -49,7 +49,7 @@ def main() -> None:
     parser.add_argument("built", type=Path, help="the tree that was written")
     parser.add_argument("report", type=Path, help="what `semcompress build --format json` printed")
     parser.add_argument("picture", help="a picture in both trees, as the report calls it")
-    parser.add_argument("--zoom", type=int, nargs=4, default=(700, 420, 900, 700), metavar="PIXEL",
+    parser.add_argument("--zoom", type=int, nargs=4, default=(210, 60, 350, 250), metavar="PIXEL",
                         help="left, top, right and bottom of what is shown enlarged")  # fmt: skip
     parser.add_argument("--out", type=Path, default=Path("docs/before-after.png"))
     options = parser.parse_args()
