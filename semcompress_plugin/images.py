@@ -66,12 +66,29 @@ def decode(
     _refuse_unsupported(image, data)
     pixels = _load(image)
     upright = _upright(pixels)
-    return Reference(upright, source=data, format=image.format, metadata=_metadata(pixels, metadata))
+    return Reference(upright, source=data, format=image.format, metadata=metadata_of(pixels, metadata))
 
 
 def decode_candidate(data: bytes) -> Image.Image:
     """The upright pixels of a file that one of our compressors wrote."""
     return _upright(_load(_open(data, None)))
+
+
+def metadata_of(image: Image.Image, policy: MetadataPolicy) -> Metadata:
+    """What ``policy`` wants written back of an image's metadata. Orientation is left out of EXIF, in the image too."""
+    icc = image.info.get("icc_profile") or None
+    chunks = _colour_chunks(image) if image.format == "PNG" else ()
+    if policy == "strip-all":
+        return Metadata(icc_profile=icc, png_chunks=chunks)
+    dpi = image.info.get("dpi")
+    return Metadata(
+        icc_profile=icc,
+        exif=_exif(image, private=policy == "keep"),
+        # XMP may repeat places and serial numbers under any name
+        xmp=_xmp(image) if policy == "keep" else None,
+        dpi=(float(dpi[0]), float(dpi[1])) if dpi else None,
+        png_chunks=chunks,
+    )
 
 
 def has_transparency(image: Image.Image) -> bool:
@@ -182,22 +199,6 @@ def _upright(image: Image.Image) -> Image.Image:
     except Exception:  # an unreadable EXIF block says nothing about the pixels
         return image
     return upright
-
-
-def _metadata(image: Image.Image, policy: MetadataPolicy) -> Metadata:
-    icc = image.info.get("icc_profile") or None
-    chunks = _colour_chunks(image) if image.format == "PNG" else ()
-    if policy == "strip-all":
-        return Metadata(icc_profile=icc, png_chunks=chunks)
-    dpi = image.info.get("dpi")
-    return Metadata(
-        icc_profile=icc,
-        exif=_exif(image, private=policy == "keep"),
-        # XMP may repeat places and serial numbers under any name
-        xmp=_xmp(image) if policy == "keep" else None,
-        dpi=(float(dpi[0]), float(dpi[1])) if dpi else None,
-        png_chunks=chunks,
-    )
 
 
 def _exif(image: Image.Image, *, private: bool) -> bytes | None:

@@ -124,8 +124,8 @@ def body(registry: Known) -> dict[str, Any]:
             "type": "string",
             "enum": ["keep", "strip-private", "strip-all"],
             "default": "strip-private",
-            "description": "What is written back beside the pixels: everything; all but what tells of people, places "
-            "and devices; or only what the picture looks wrong without (colour profile, orientation).",
+            "description": "What is written back beside the pixels: everything; only who made it, when and how (no "
+            "place, serial numbers, owner, thumbnail, XMP); or nothing but the colour profile.",
         },
         "search": {
             "anyOf": [_name("search", registry.searches), _one_of("search", _searches(registry))],
