@@ -140,11 +140,14 @@ def assets(found: Iterable[Found], domains: Domains, base: Path) -> Iterator[Ass
                 f"{shown}: no policy governs it: write one (`semcompress init`), or name pictures one by one "
                 "to use preset web"
             )
-        rule = _rule(path, domain.policy)
+        if not path.is_relative_to(domain.policy.root):
+            rule, reason = None, f"lies outside {domain.policy.root}, to which the policy's patterns are relative"
+        else:
+            rule = domain.policy.rule_for(path.relative_to(domain.policy.root).as_posix())
+            reason = "no rule matches"
         if rule is None or rule.skip:
             size = path.stat().st_size
-            reason = "no rule matches" if rule is None else None
-            yield Result(shown, "skipped", size, size, rule=rule.name if rule else None, reason=reason)
+            yield Result(shown, "skipped", size, size, rule.name if rule else None, reason=None if rule else reason)
             continue
         yield Asset(path, shown, domain, rule)
 
@@ -170,12 +173,6 @@ def pending(asset: Asset, refresh: dict[str, str] | None = None) -> Pending | Re
 
 def _is_current(entry: Entry, versions: dict[str, str]) -> bool:
     return all(versions.get(name) == version for name, version in entry.made_with.items())
-
-
-def _rule(path: Path, policy: Policy) -> Rule | None:
-    if not path.is_relative_to(policy.root):
-        return None
-    return policy.rule_for(path.relative_to(policy.root).as_posix())
 
 
 def shown_path(path: Path, base: Path) -> str:

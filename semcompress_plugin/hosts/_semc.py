@@ -1,6 +1,6 @@
 """The container ``.semc``, version 1, as bytes; docs/semc.md describes it byte by byte.
 
-As Pillow's own plugins do, it raises SyntaxError for what is not a ``.semc`` at all and OSError for one that is damaged.
+As in Pillow's own plugins, SyntaxError means that something is no ``.semc`` at all, OSError that one is damaged.
 """
 
 from __future__ import annotations
@@ -60,7 +60,7 @@ def pack(
         raise ValueError(f"a .semc holds {', '.join(_CODES)}, not {format}")
     if len(text) > MOST_JUDGEMENT:
         raise ValueError(f"expected a judgement of at most {MOST_JUDGEMENT:,} bytes, got {len(text):,}")
-    if not (0 < min(size) and max(size) < 2**32 and 1 <= orientation <= 8 and 0 < len(payload) < 2**32):
+    if not (min(size) > 0 and max(size) < 2**32 and 1 <= orientation <= 8 and 0 < len(payload) < 2**32):
         raise ValueError(f"a .semc cannot hold {len(payload):,} bytes for {size}, orientation {orientation}")
     sha256 = hashlib.sha256(payload).digest()
     start = _START.pack(MAGIC, VERSION, 0, orientation, _CODES[format], *size, len(text), len(payload), sha256)

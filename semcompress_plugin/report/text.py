@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 
 from semcompress_plugin.report import totals
 from semcompress_plugin.types import Constraint, OutputFile, Result, Scores
 
+_ALIKE = 3
 _HEAD = ("file", "before", "after", "saved", "how", "readers")
 
 
@@ -24,16 +26,25 @@ def report(results: Sequence[Result], seconds: float, bounds: Bounds, verb: str 
         for row in (_row(result, output, bounds) for output in result.outputs)
     ]
     lines = _table([_HEAD, *rows]) if rows else []
-    lines += [
-        f"{result.status}: {printable(result.path)}: {result.reason}"
-        for result in ordered
-        if result.status in ("compressed", "skipped", "failed") and result.reason
-    ]
+    lines += _reasons(ordered)
     sums = totals(ordered, seconds)
     saved = f", {size(sums.before)} -> {size(sums.after)} ({percent(sums.before, sums.after)})" if rows else ""
     counts = f"{sums.compressed} {verb}, {sums.unchanged} unchanged, {sums.skipped} skipped, {sums.failed} failed"
     lines.append(f"{counts}{saved}; {sums.looks} looks in {sums.seconds:.1f} s")
     return "\n".join(lines)
+
+
+def _reasons(results: Sequence[Result]) -> list[str]:
+    """Why files were skipped or failed, a line each; a line for all where many were skipped for one reason."""
+    told = [result for result in results if result.status in ("skipped", "failed") and result.reason]
+    alike = Counter(result.reason for result in told if result.status == "skipped")
+    lines = {}
+    for result in told:
+        if result.status == "skipped" and alike[result.reason] > _ALIKE:
+            lines[result.reason] = f"skipped: {alike[result.reason]} files: {result.reason}"
+        else:
+            lines[result.path] = f"{result.status}: {printable(result.path)}: {result.reason}"
+    return list(lines.values())
 
 
 def size(count: int) -> str:

@@ -1,0 +1,107 @@
+"""What ``--hook`` adds to ``compress`` and ``check``: the manners of a git hook.
+
+A commit passes when the lock *in it* knows every output of ours in it. Whatever hides the lock from the work tree
+(pre-commit stashes what is not staged), the journal still knows our outputs, and none of them is shrunk again. The
+lock itself is not mended here: a hook that writes into a file whose changes pre-commit has stashed makes the two
+conflict, and pre-commit then drops what its hooks did.
+"""
+
+from __future__ import annotations
+
+import argparse
+import shlex
+import sys
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+
+from semcompress_plugin import files
+from semcompress_plugin.entries import Index
+from semcompress_plugin.errors import ImageError
+from semcompress_plugin.hosts.git import Commit
+from semcompress_plugin.plan import Asset, Domain, shown_path
+from semcompress_plugin.report.text import printable
+from semcompress_plugin.types import Result
+
+_NAMES_IN_A_LINE = 8
+
+
+class Hook:
+    """One run as a hook: over the paths that were named, or over what is staged."""
+
+    def __init__(self, base: Path, paths: list[Path]) -> None:
+        self.base = base
+        self.commit = Commit.of(base)
+        self.staged_only = not paths
+        self.paths = paths or self.commit.pictures()
+        self._locks: dict[Domain, Index] = {}
+
+    def review(self, governed: Iterable[Asset | Result]) -> tuple[list[Asset | Result], list[str]]:
+        """What this run is to handle, and what keeps it from even starting (a line each)."""
+        admitted: list[Asset | Result] = []
+        unstaged: list[Path] = []
+        forgotten: dict[Domain, list[Path]] = {}
+        for asset in governed:
+            if isinstance(asset, Result):
+                admitted.append(asset)
+            elif self.staged_only and asset.path in self.commit.unstaged:
+                if _is_output(asset):
+                    unstaged.append(asset.path)
+                else:
+                    self._say(f"{self._shown(asset.path)}: has changes that are not staged, so it was left alone")
+            else:
+                admitted.append(asset)
+                if self._is_forgotten(asset):
+                    forgotten.setdefault(asset.domain, []).append(asset.path)
+        objections = [self._forgotten(domain, paths) for domain, paths in forgotten.items()]
+        if unstaged:
+            objections.append(f"what is staged is not yet what was shrunk: {self._add(unstaged)}")
+        return admitted, objections
+
+    def object(self, objections: Iterable[str]) -> int:
+        """Say why the commit is stopped; the exit code."""
+        for line in objections:
+            self._say(line)
+        return 1
+
+    def conclude(self, code: int, results: Iterable[Result], written: Iterable[Path]) -> int:
+        """Say what to stage now; the exit code, which is never 0 when files (locks among them) were ``written``."""
+        locks = list(written)
+        if not locks:
+            return code
+        changed = [
+            self.base / name
+            for result in results
+            if result.status == "compressed"
+            for name in (result.path, *(output.path for output in result.outputs))
+        ]
+        self._say(f"stage what changed, and commit again: {self._add([*dict.fromkeys(changed), *locks])}")
+        return code or 1
+
+    def _is_forgotten(self, asset: Asset) -> bool:
+        if asset.domain not in self._locks:
+            self._locks[asset.domain] = self.commit.lock(asset.domain.lock.path)
+        return _is_output(asset, unless=self._locks[asset.domain]) and self.commit.holds(asset.path)
+
+    def _forgotten(self, domain: Domain, paths: list[Path]) -> str:
+        """One line. Whether the lock has the lines cannot be seen when they may be stashed away."""
+        first, more = self._shown(paths[0]), len(paths) - 1
+        which = f"{first} and {more} more" if more else first
+        lock = self._shown(domain.lock.path)
+        again = " ".join(shlex.quote(self._shown(path)) for path in paths[:1]) if not more else "--"
+        del again
+        return (
+            f"{lock} is not staged, and only it says what {which} was made from: git add {shlex.quote(lock)} "
+            "(if that adds nothing: semcompress compress writes the lines back)"
+        )
+
+    def _add(self, paths: list[Path]) -> str:
+        names = [shlex.quote(self._shown(path)) for path in paths]
+        if len(names) > _NAMES_IN_A_LINE:
+            return f"git add {' '.join(names[: _NAMES_IN_A_LINE])} and {len(names) - _NAMES_IN_A_LINE} more"
+        return f"git add {' '.join(names)}"
+
+    def _shown(self, path: Path) -> str:
+        return printable(shown_path(path, self.base))
+
+    def _say(self, line: str) -> None:
+        print(f"semcompress: {line}", file=sys.stderr)

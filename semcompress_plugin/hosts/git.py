@@ -1,0 +1,98 @@
+"""git as a host: what the commit under way holds, as its hook sees it, and where hooks live."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+
+from semcompress_plugin import git
+from semcompress_plugin.entries import Index
+from semcompress_plugin.errors import OriginalsError, UsageError
+from semcompress_plugin.walk import SUFFIXES
+
+
+@dataclass(frozen=True)
+class Commit:
+    """What the next commit of the working tree ``root`` would hold: git's index.
+
+    git tells its hooks by environment variables which index it commits (``git commit -a`` and ``git commit PATH`` have
+    one of their own), so these are obeyed here. Paths are absolute.
+    """
+
+    root: Path
+
+    @classmethod
+    def of(cls, folder: Path) -> Commit:
+        """The one of the repository that ``folder`` lies in. Raises UsageError where there is none."""
+        return cls(_repository(folder).root)
+
+    def pictures(self) -> list[Path]:
+        """Pictures that the commit adds, changes or renames, and that the work tree has as regular files."""
+        # no content is compared: a rename with a change is a new name
+        changed = self._names("diff", "--cached", "--name-only", "--no-renames", "--diff-filter=ACMR", *_PLAIN)
+        return [path for path in changed if path.suffix.lower() in SUFFIXES and path.is_file() and not path.is_symlink()]
+
+    def holds(self, path: Path) -> bool:
+        """Whether the commit has the file ``path`` just as the work tree has it."""
+        return path in self._tracked and path not in self.unstaged
+
+    @cached_property
+    def unstaged(self) -> frozenset[Path]:
+        """Files of the index that the work tree has otherwise, or not at all."""
+        # files that were merely touched do not count
+        return frozenset(self._names("-c", "diff.autoRefreshIndex=true", "diff", "--name-only", *_PLAIN))
+
+    def lock(self, path: Path) -> Index:
+        """The lock ``path`` as the commit has it, empty where it has none. Raises LockError if it is damaged."""
+        name = os.path.relpath(path, self.root).replace(os.sep, "/")
+        try:
+            data = git.run(self.root, "cat-file", "blob", f":0:{name}", inherit=True)
+        except OriginalsError:  # git's words for "not there" change; the answer does not
+            return Index()
+        return Index.load(data.decode("utf-8", "surrogateescape"), f"{path} (as it is staged)")
+
+    @cached_property
+    def _tracked(self) -> frozenset[Path]:
+        return frozenset(self._names("ls-files", "--cached", "-z"))
+
+    def _names(self, *arguments: str) -> list[Path]:
+        listed = git.run(self.root, *arguments, inherit=True).split(b"\0")
+        return [self.root / os.fsdecode(name) for name in listed if name]
+
+
+def hooks_folder(folder: Path) -> Path:
+    """Where git looks for hooks of the repository that ``folder`` lies in: ``core.hooksPath``, if it is set for it.
+
+    Raises UsageError when ``core.hooksPath`` is set for all repositories: what lies there serves others, too.
+    """
+    repository = _repository(folder)
+    # every value with its scope; the last one counts, but for the one that git.run itself gives
+    listed = git.run(folder, "config", "--show-scope", "--type=path", "-z", "--get-all", "core.hooksPath")
+    fields = [os.fsdecode(field) for field in listed.split(b"\0")]
+    settings = [(scope, path) for scope, path in _pairs(fields) if scope != "command"]
+    if not settings:
+        return repository.common / "hooks"
+    scope, path = settings[-1]
+    if scope not in ("local", "worktree"):
+        raise UsageError(
+            f"{path}: core.hooksPath is set for all repositories ({scope}), so semcompress installs nothing there; "
+            "set it for this one with `git config core.hooksPath DIR`, or call `semcompress compress --hook` there"
+        )
+    return repository.root / path
+
+
+_PLAIN = ("-z", "--no-ext-diff", "--no-relative", "--ignore-submodules=all")
+
+
+def _repository(folder: Path) -> git.Repository:
+    repository = git.find(folder)
+    if repository is None:
+        raise UsageError(f"{folder}: not in a git repository")
+    return repository
+
+
+def _pairs(fields: list[str]) -> Iterable[tuple[str, str]]:
+    return zip(fields[::2], fields[1::2], strict=False)

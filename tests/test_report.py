@@ -1,0 +1,76 @@
+"""What people and programs read."""
+
+from __future__ import annotations
+
+import json
+
+import jsonschema
+import pytest
+
+from semcompress_plugin.report import json as json_report
+from semcompress_plugin.report import text as text_report
+from semcompress_plugin.report import totals
+from semcompress_plugin.types import Constraint, Metric, OutputFile, Result
+
+JS = Metric("js_divergence", "", higher_is_better=False)
+OUT = OutputFile("a.jpg", "jpeg", {"scale": 0.5, "quality": 40}, 400, {"reader": {"js_divergence": 0.01, "other": 3.0}})
+RESULTS = [
+    Result("b.png", "skipped", 50, 50, reason="is animated: left alone"),
+    Result("a.jpg", "compressed", 1000, 400, "photos", (OUT,), looks=9),
+    Result("c.jpg", "failed", 10, 10, "photos", reason="is empty"),
+    Result("d.jpg", "unchanged", 200, 200, "photos"),
+]
+
+
+def test_totals_count_what_was_left_alone_at_its_own_size():
+    sums = totals(RESULTS, 1.23456)
+    assert (sums.before, sums.after) == (1260, 660)
+    assert (sums.files, sums.compressed, sums.unchanged, sums.skipped, sums.failed) == (4, 1, 1, 1, 1)
+    assert (sums.looks, sums.seconds) == (9, 1.235)
+
+
+def test_the_json_report_is_one_object_of_the_documented_shape_sorted_by_path():
+    report = json.loads(json_report.report(RESULTS, 1.0))
+    jsonschema.validate(report, json_report.SCHEMA)
+    assert [result["path"] for result in report["results"]] == ["a.jpg", "b.png", "c.jpg", "d.jpg"]
+    assert report["results"][0]["outputs"] == [
+        {"path": "a.jpg", "compressor": "jpeg", "settings": {"scale": 0.5, "quality": 40}, "bytes": 400,
+         "scores": {"reader": {"js_divergence": 0.01, "other": 3.0}}}
+    ]  # fmt: skip
+
+
+def test_a_name_that_is_not_utf8_is_reported_all_the_same():
+    report = json_report.report([Result("\udcff.jpg", "unchanged", 1, 1)], 0)
+    assert json.loads(report)["results"][0]["path"] == "\udcff.jpg"
+    text = text_report.report([Result("\udcff\n.jpg", "failed", 1, 1, reason="is empty")], 0, {})
+    assert "\n" in text
+    assert text.splitlines()[0] == r"failed: \udcff\n.jpg: is empty"
+    text.encode()
+
+
+def test_the_table_shows_the_metrics_that_the_rule_bounds():
+    text = text_report.report(RESULTS, 1.0, {"photos": (Constraint("reader", JS, max=0.02),)})
+    assert [" ".join(line.split()) for line in text.splitlines()[:2]] == [
+        "file before after saved how readers",
+        "a.jpg 1 kB 400 B -60 % jpeg scale 0.5 quality 40 reader: js_divergence 0.01",
+    ]
+    assert text.splitlines()[2:] == [
+        "skipped: b.png: is animated: left alone",
+        "failed: c.jpg: is empty",
+        "1 compressed, 1 unchanged, 1 skipped, 1 failed, 1.26 kB -> 660 B (-48 %); 9 looks in 1.0 s",
+    ]
+
+
+def test_many_that_were_skipped_for_one_reason_share_a_line():
+    many = [Result(f"{n}.png", "skipped", 1, 1, reason="no rule matches") for n in range(9)]
+    text = text_report.report([*many, RESULTS[0]], 0, {})
+    assert text.splitlines()[:2] == ["skipped: 9 files: no rule matches", "skipped: b.png: is animated: left alone"]
+
+
+@pytest.mark.parametrize(
+    ("count", "words"),
+    [(0, "0 B"), (999, "999 B"), (1000, "1 kB"), (12_345, "12.3 kB"), (999_499, "999 kB"), (1_500_000, "1.5 MB"),
+     (2_500_000_000, "2.5 GB")],
+)  # fmt: skip
+def test_sizes_in_words(count, words):
+    assert text_report.size(count) == words
