@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import inspect
 import subprocess
 import sys
+import textwrap
 import types
 from importlib.metadata import EntryPoint, entry_points
 from pathlib import Path
@@ -142,8 +144,7 @@ def test_the_example_of_every_hookspec_runs():
     hooks = [name for name in vars(hookspecs) if name.startswith("semcompress_")]
     assert len(hooks) == 3
     for name in hooks:
-        doc = getattr(hookspecs, name).__doc__
-        code = "\n".join(line.removeprefix("        ") for line in doc.split("Example::")[1].splitlines())
+        code = textwrap.dedent(inspect.cleandoc(getattr(hookspecs, name).__doc__).split("Example::")[1])
         module = types.ModuleType(f"example_of_{name}")
         exec(code, vars(module))
         plugins = Plugins(found=[])
