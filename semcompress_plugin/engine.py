@@ -10,6 +10,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Generator, Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING, Protocol, TypeVar, cast
 
 from semcompress_plugin.images import has_transparency
@@ -20,6 +21,7 @@ from semcompress_plugin.types import (
     Constraint,
     EvaluatorSpec,
     EvaluatorUse,
+    Metric,
     Observation,
     Proposal,
     Reference,
@@ -184,7 +186,7 @@ def _decide_output(
             while proposals := search.ask(1):
                 search.tell((yield from hunt.try_out(proposals)))
     looks = sum(trial.looked for trial in hunt.trials)
-    reason = hunt.end if hunt.best else _why_nothing(hunt.trials, rule, hunt.obstacle)
+    reason = hunt.end if hunt.best else _why_nothing(hunt, rule)
     return Decision(output, hunt.best, hunt.scores, looks, tuple(hunt.trials), reason)
 
 
@@ -331,19 +333,25 @@ class _Reader:
 
 
 def _worst(renditions: Iterable[dict[str, float]], spec: EvaluatorSpec) -> dict[str, float]:
+    """Of each metric the worst value over all renditions; not a number is worse than any number."""
+
+    def badness(metric: Metric, value: float) -> tuple[bool, float]:
+        return math.isnan(value), -value if metric.higher_is_better else value
+
     rows = list(renditions)
     return {
-        metric.name: (min if metric.higher_is_better else max)(float(row[metric.name]) for row in rows)
+        metric.name: max((float(row[metric.name]) for row in rows), key=partial(badness, metric))
         for metric in spec.metrics
     }
 
 
-def _why_nothing(trials: Sequence[Trial], rule: Rule, failure: str | None) -> str:
-    looked = [trial for trial in trials if trial.looked and not trial.holds]  # a preview may hold, and its file not
+def _why_nothing(hunt: _Hunt, rule: Rule) -> str:
+    # pixels that came without a file have nothing to be smaller than
+    nothing = "nothing" if math.isinf(hunt.limit) else f"nothing at least {rule.min_saving:.0%} smaller"
+    # a preview may hold, and its file not
+    looked = [trial for trial in hunt.trials if trial.looked and not trial.holds]
     if not looked:
-        if failure and all(trial.bytes == 0 for trial in trials):
-            return failure
-        return failure or f"nothing at least {rule.min_saving:.0%} smaller was found to look at"
+        return hunt.obstacle or f"{nothing} was found to look at"
     nearest = max(looked, key=lambda trial: _slack(trial, rule.keep))
     settings = " ".join(f"{name} {value:g}" for name, value in nearest.proposal.settings.items())
     missed = min(
@@ -353,7 +361,7 @@ def _why_nothing(trials: Sequence[Trial], rule: Rule, failure: str | None) -> st
     value = nearest.scores[missed.evaluator][missed.metric.name]
     size = "before encoding" if nearest.proposal.preview else f"{nearest.bytes:,} bytes"
     return (
-        f"nothing at least {rule.min_saving:.0%} smaller holds; nearest of {len(looked)} looks: "
+        f"{nothing} holds; nearest of {len(looked)} looks: "
         f"{nearest.proposal.compressor} {settings}, {size}, {missed} but got {value:.4g}"
     )
 

@@ -206,3 +206,17 @@ def test_measure_asks_every_evaluator_and_says_what_was_missed():
     assert "cheap.difference max 0.01 not held" in found.reason
     same = drive(measure(picture, picture.image, strict, known), Workshop(known).perform)
     assert same.holds
+
+
+class Undecided(Thumbnails):
+    """Cannot say anything about what it sees on black."""
+
+    def compare(self, reference, candidates):
+        return [{"difference": math.nan if reference.mean() < 0.5 else 0.0} for _ in candidates]
+
+
+def test_a_reader_that_cannot_judge_one_rendition_holds_nothing():
+    known = registry(reader(factory=Undecided))
+    image = Image.new("RGBA", (64, 64), (128, 128, 128, 0))
+    found = drive(measure(reference(image, "PNG"), image, rule(known, "png"), known), Workshop(known).perform)
+    assert not found.holds

@@ -7,9 +7,9 @@ The graphs hold no trained weights, only the Gaussian window and constants of th
 version of onnx writes the same bytes.
 
 A plane comes cut into blocks that overlap by the window's reach, and a blur is two matrix products with the window
-as a band matrix: one down the columns of a block, one along its rows. On processors this is three to four times as
-fast as the same window as two grouped convolutions (``benchmarks/msssim.py`` compares them), because matrix products
-are what every model runtime does best, and a block stays in the cache while it is worked on.
+as a band matrix: one down the columns of a block, one along its rows. As grouped convolutions the blurs alone take
+longer than everything does this way (``benchmarks/msssim.py`` compares them), because matrix products are what every
+model runtime does best, and a block stays in the cache while it is worked on.
 
 With x the reference, y the candidate and d = y - x, everything is said in terms of d: the structure term is
 

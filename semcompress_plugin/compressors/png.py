@@ -50,7 +50,7 @@ def _quantised(image: Image.Image, colors: int) -> Image.Image:
 
 
 def _sample(image: Image.Image) -> Image.Image:
-    """Every n-th pixel of a large picture: refining a palette takes 4 s a megapixel, and a sample gives the same one."""
+    """Every n-th pixel of a large picture: refining a palette takes 4 s a megapixel, and a sample does as well."""
     ratio = (_SAMPLE / (image.width * image.height)) ** 0.5
     if ratio >= 1:
         return image

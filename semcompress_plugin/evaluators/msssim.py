@@ -1,7 +1,7 @@
 """Multi-scale structural similarity (MS-SSIM) on luma and chroma: what people see, as far as a formula can say.
 
 The formula is that of Wang, Simoncelli and Bovik (2003), with the window, constants and pooling of pytorch-msssim;
-on one plane the two agree to 1e-5. Added here: chroma, tiles, and a guard against shifts of colour.
+on one plane the two agree to 2e-5. Added here: chroma, tiles, and a guard against shifts of colour.
 
 =============  =====================================================================================================
 planes         full-range BT.601 as Pillow's ``YCbCr``; Cb and Cr at half resolution, as JPEG mostly stores them and
@@ -62,9 +62,9 @@ Array = NDArray[np.float64]
 class _Grid:
     """How one scale of a plane is cut into blocks for the graphs, and its map pooled over tiles.
 
-    The map is what a window leaves of a plane: ``WINDOW - 1`` shorter on each axis. ``rows`` (tile rows + 1, bands x
-    BLOCK) and ``columns`` (blocks x BLOCK, tile columns + 1) are averaging weights, the last for the whole plane.
-    They are 0 where the blocks overhang the map.
+    The map has a value for the window around every pixel. ``rows`` (tile rows + 1, bands x BLOCK) and ``columns``
+    (blocks x BLOCK, tile columns + 1) are averaging weights, the last for the whole plane. They are 0 where the
+    blocks overhang the plane.
     """
 
     bands: int
@@ -211,8 +211,13 @@ def _pool(session: onnxruntime.InferenceSession, scale: _Scale, difference: Floa
 
 
 def _laid_out(grid: _Grid, plane: Bytes | Floats, centre: float = 0) -> Floats:
+    """The plane minus ``centre`` for :meth:`_Grid.cut`, mirrored at its edges as far as a window reaches."""
+    (height, width), r = plane.shape, _RADIUS
     whole = grid.blank()
-    np.subtract(plane, centre, out=whole[: plane.shape[0], : plane.shape[1]], dtype=np.float32)
+    np.subtract(plane, centre, out=whole[r : r + height, r : r + width], dtype=np.float32)
+    for view, length in ((whole, height), (whole.T, width)):
+        view[:r] = view[2 * r - 1 : r - 1 : -1]
+        view[r + length : 2 * r + length] = view[r + length - 1 : length - 1 : -1]
     return whole
 
 
@@ -234,7 +239,7 @@ def _halve(plane: Floats) -> Floats:
 def _pairs(plane: Floats) -> Floats:
     """Sums of neighbouring rows; the first of an odd number stays alone."""
     odd = len(plane) % 2
-    sums = np.empty_like(plane[odd::2] if not odd else plane[::2])
+    sums = np.empty_like(plane[::2])
     np.add(plane[odd::2], plane[odd + 1 :: 2], out=sums[odd:])
     if odd:
         sums[0] = plane[0]
@@ -244,8 +249,7 @@ def _pairs(plane: Floats) -> Floats:
 def _grid(picture: tuple[int, ...], before: tuple[int, int], plane: tuple[int, ...], scale: int, tile: int) -> _Grid:
     """The grid of a plane that was ``picture`` before mirroring, at one scale (0 is the finest)."""
     rows, columns = (
-        _weights(length, start, shown - WINDOW + 1, scale, tile)
-        for length, start, shown in zip(picture, before, plane, strict=True)
+        _weights(length, start, shown, scale, tile) for length, start, shown in zip(picture, before, plane, strict=True)
     )
     return _Grid(rows.shape[1] // BLOCK, columns.shape[1] // BLOCK, rows, np.ascontiguousarray(columns.T))
 
@@ -253,16 +257,18 @@ def _grid(picture: tuple[int, ...], before: tuple[int, int], plane: tuple[int, .
 def _weights(length: int, before: int, cells: int, scale: int, tile: int) -> Floats:
     """Averaging weights over one axis of a map of ``cells``: shape (tiles + 1, cells rounded up to whole blocks).
 
-    Tiles are laid evenly over the ``length`` pixels of the picture. A tile owns the cells whose window is centred in
-    it; where the window leaves no such cells at the picture's edge, the nearest ones.
+    Tiles are laid evenly over the ``length`` pixels of the picture, and own the cells whose window is centred in
+    them. The published mean, the last row, counts only windows that lie wholly in the plane; tiles count those at the
+    edges too (mirrored), or damage in a corner would hardly show in any of them.
     """
     size = min(tile, length)
     starts = before + np.linspace(0, length - size, -(-length // tile))
     span = min(max(1, round(size / 2**scale)), cells)
-    first = np.clip(np.rint(starts / 2**scale).astype(int) - _RADIUS, 0, cells - span)
+    first = np.clip(np.rint(starts / 2**scale).astype(int), 0, cells - span)
     at = np.arange(-(-cells // BLOCK) * BLOCK)
     within = (at >= first[:, None]) & (at < first[:, None] + span)
-    return np.concatenate([within / span, [(at < cells) / cells]]).astype(np.float32)
+    inside = (at >= _RADIUS) & (at < cells - _RADIUS)
+    return np.concatenate([within / span, [inside / inside.sum()]]).astype(np.float32)
 
 
 _opening = Lock()

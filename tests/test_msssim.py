@@ -1,0 +1,258 @@
+"""The perceptual reader: that it is the published formula, at any size, and that it sees what an average would hide."""
+
+from __future__ import annotations
+
+import io
+import sys
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from PIL import Image, ImageDraw, ImageFilter
+
+from pictures import photo
+from semcompress_plugin.evaluators import _model, msssim
+from semcompress_plugin.evaluators._msssim_metrics import METRICS
+from semcompress_plugin.evaluators.msssim import MODELS_USED, PADDED, SMALLEST, MsssimEvaluator
+
+ROOT = Path(__file__).parents[1]
+PHOTOS = ("chelsea", "coffee", "rocket", "astronaut")
+SAME = {"score": 1.0, "luma": 1.0, "chroma": 1.0, "worst_tile": 1.0, "colour_shift": 0.0}
+AT_WORST = {**dict.fromkeys(SAME, 0.0), "colour_shift": 1.0}
+
+
+def shipped(name: str) -> Image.Image:
+    with Image.open(ROOT / "examples" / "site" / "img" / f"{name}.jpg") as image:
+        return image.convert("RGB")
+
+
+def as_jpeg(image: Image.Image, quality: int) -> Image.Image:
+    out = io.BytesIO()
+    image.save(out, "JPEG", quality=quality, subsampling=2)
+    return Image.open(out).convert("RGB")
+
+
+def measure(reference: Image.Image, *candidates: Image.Image) -> list[dict[str, float]]:
+    reader = MsssimEvaluator()
+    first, *others = reader.observe([reference, *candidates])
+    return reader.compare(first, others)
+
+
+class Counting:
+    """A session that counts its runs."""
+
+    def __init__(self, session: Any) -> None:
+        self.session, self.runs = session, 0
+
+    def run(self, *arguments: Any) -> Any:
+        self.runs += 1
+        return self.session.run(*arguments)
+
+
+@pytest.fixture
+def sessions(monkeypatch: pytest.MonkeyPatch) -> tuple[Counting, ...]:
+    counting = tuple(Counting(session) for session in msssim._sessions())
+    monkeypatch.setattr(msssim, "_sessions", lambda: counting)
+    return counting
+
+
+@pytest.mark.parametrize(
+    ("name", "size"),
+    [
+        *((name, None) for name in PHOTOS),
+        *(("rocket", size) for size in [(161, 322), (175, 177), (333, 251), (640, 187)]),
+        ("coffee", (320, 352)),
+    ],
+)
+def test_each_plane_is_the_published_ms_ssim(name: str, size: tuple[int, int] | None) -> None:
+    torch = pytest.importorskip("torch")
+    published = pytest.importorskip("pytorch_msssim").ms_ssim
+    image = shipped(name) if size is None else shipped(name).resize(size)
+    reader = MsssimEvaluator()
+    reference, *candidates = reader.observe([image, *(as_jpeg(image, quality) for quality in (10, 50, 90))])
+    for candidate, got in zip(candidates, reader.compare(reference, candidates), strict=True):
+        planes = []
+        for pair in zip(reference.planes, candidate.planes, strict=True):
+            # What pytorch-msssim refuses, it gets mirrored, as the module says.
+            lacking = [PADDED - n if n < SMALLEST else 0 for n in pair[0].shape]
+            widths = [(lack // 2, lack - lack // 2) for lack in lacking]
+            x, y = (torch.from_numpy(np.pad(p, widths, mode="symmetric").astype(np.float32))[None, None] for p in pair)
+            planes.append(float(published(x, y, data_range=255)))
+        luma, *chroma = planes
+        assert got["luma"] == pytest.approx(luma, abs=2e-5)
+        assert got["chroma"] == pytest.approx(min(chroma), abs=2e-5)
+        assert got["score"] == pytest.approx((6 * luma + sum(chroma)) / 8, abs=2e-5)
+
+
+@pytest.mark.parametrize(
+    "size", [(1, 1), (2, 3), (1, 300), (63, 65), (160, 161), (175, 177), (321, 200), (20000, 10), (10, 20000)]
+)
+def test_any_size_can_be_measured_and_equal_pictures_are_equal(size: tuple[int, int]) -> None:
+    image = shipped("coffee").resize(size)
+    inverse = image.point(lambda value: 255 - value)
+    assert measure(image, image.copy()) == [SAME]
+    (other,) = measure(image, inverse)
+    assert other["score"] < 0.7 or other["colour_shift"] > 0.05
+    assert all(0 <= value <= 1 for value in other.values())
+
+
+def test_extremes_stay_within_the_declared_ranges() -> None:
+    black, white = Image.new("RGB", (200, 190)), Image.new("RGB", (200, 190), "white")
+    board = Image.fromarray((np.indices((190, 200)).sum(axis=0) % 2 * 255).astype(np.uint8)).convert("RGB")
+    pictures = [black, white, board, board.point(lambda value: 255 - value), Image.new("RGB", (200, 190), "blue")]
+    for reference in pictures:
+        for scores in measure(reference, *pictures):
+            assert list(scores) == [metric.name for metric in METRICS]
+            assert all(metric.minimum <= scores[metric.name] <= metric.maximum for metric in METRICS)
+    (scores,) = measure(black, white)
+    assert scores["colour_shift"] == pytest.approx(1)
+    assert scores["luma"] < 0.5
+
+
+def test_more_damage_scores_lower() -> None:
+    image = shipped("coffee")
+    found = measure(image, *(as_jpeg(image, quality) for quality in (95, 80, 60, 40, 20, 5)))
+    for name in ("score", "luma", "chroma", "worst_tile"):
+        values = [scores[name] for scores in found]
+        assert values == sorted(values, reverse=True), name
+    assert found[-1]["colour_shift"] > found[0]["colour_shift"]
+
+
+def test_a_blurred_subject_on_a_flat_background_shows_in_the_worst_tile() -> None:
+    image = Image.new("RGB", (1200, 900), (210, 214, 220))
+    image.paste(shipped("chelsea").crop((100, 60, 180, 140)), (700, 400))
+    blurred = image.copy()
+    blurred.paste(image.crop((700, 400, 780, 480)).filter(ImageFilter.GaussianBlur(3)), (700, 400))
+    (scores,) = measure(image, blurred)
+    assert scores["score"] > 0.995
+    assert scores["worst_tile"] < 0.95
+
+
+@pytest.mark.parametrize("corner", [(0, 0), (437, 0), (0, 289), (437, 289)])
+def test_tiles_reach_into_every_corner(corner: tuple[int, int]) -> None:
+    image = shipped("rocket").crop((0, 0, 449, 301))
+    spoilt = image.copy()
+    ImageDraw.Draw(spoilt).rectangle((*corner, corner[0] + 11, corner[1] + 11), fill="white")
+    (scores,) = measure(image, spoilt)
+    assert scores["worst_tile"] < scores["score"] - 0.02
+    assert scores["colour_shift"] > 0.01
+
+
+def test_every_edge_counts_alike() -> None:
+    image = shipped("rocket").crop((0, 0, 512, 384))
+    spoilt = image.copy()
+    ImageDraw.Draw(spoilt).rectangle((0, 0, 11, 11), fill="white")
+    (expected,) = measure(image, spoilt)
+    for turn in (Image.Transpose.FLIP_LEFT_RIGHT, Image.Transpose.FLIP_TOP_BOTTOM, Image.Transpose.ROTATE_90):
+        assert measure(image.transpose(turn), spoilt.transpose(turn))[0] == pytest.approx(expected, abs=2e-5), turn
+
+
+def test_the_worst_tile_of_even_damage_is_no_worse_than_its_score() -> None:
+    image = Image.new("RGB", (512, 384))
+    for x in range(0, 512, 64):
+        for y in range(0, 384, 64):
+            image.paste(shipped("coffee").crop((300, 200, 364, 264)), (x, y))
+    (scores,) = measure(image, as_jpeg(image, 50))
+    assert scores["worst_tile"] == pytest.approx(scores["score"], abs=0.01)
+
+
+@pytest.mark.parametrize(("shift", "planes"), [((5, 5, 5), "luma"), ((-12, 6, 0), "chroma")])
+def test_a_flat_shift_that_structure_hardly_shows_is_a_colour_shift(shift: tuple[int, int, int], planes: str) -> None:
+    pixels = np.asarray(photo((300, 260))).clip(20, 230).astype(int)
+    moved = (pixels + shift).astype(np.uint8)
+    (scores,) = measure(Image.fromarray(pixels.astype(np.uint8)), Image.fromarray(moved))
+    assert scores["score"] > 0.995, planes
+    assert scores["colour_shift"] > 4 / 255, planes
+
+
+def test_colour_shift_is_the_difference_of_means_in_levels() -> None:
+    grey, lighter = (Image.new("RGB", (300, 200), (level,) * 3) for level in (100, 107))
+    assert measure(grey, lighter)[0]["colour_shift"] == pytest.approx(7 / 255, abs=1e-4)
+
+
+def test_lost_colour_lowers_chroma_and_not_luma() -> None:
+    image = shipped("coffee")
+    luma, blue, red = image.convert("YCbCr").split()
+    faded = [plane.point(lambda value: round(128 + (value - 128) * 0.5)) for plane in (blue, red)]
+    (scores,) = measure(image, Image.merge("YCbCr", (luma, *faded)).convert("RGB"))
+    assert scores["chroma"] < 0.9
+    assert scores["luma"] > 0.99
+    assert scores["chroma"] < scores["score"] < scores["luma"]
+
+
+def test_candidates_together_are_as_one_by_one() -> None:
+    image = shipped("chelsea")
+    candidates = [as_jpeg(image, quality) for quality in (30, 60, 90)]
+    assert measure(image, *candidates) == [measure(image, candidate)[0] for candidate in candidates]
+    assert measure(image) == []
+
+
+def test_the_reference_is_worked_on_once_and_only_when_compared(sessions: tuple[Counting, ...]) -> None:
+    image = shipped("chelsea")
+    reader = MsssimEvaluator()
+    reference, *candidates = reader.observe([image, as_jpeg(image, 30), as_jpeg(image, 60)])
+    assert [session.runs for session in sessions] == [0, 0, 0]
+    reader.compare(reference, candidates[:1])
+    once, contrast, similarity = (session.runs for session in sessions)
+    assert once == contrast + similarity
+    reader.compare(reference, candidates)
+    assert [session.runs for session in sessions] == [once, 3 * contrast, 3 * similarity]
+
+
+def test_a_candidate_does_not_pay_for_a_reference_it_is_not(sessions: tuple[Counting, ...]) -> None:
+    image = shipped("chelsea")
+    reader = MsssimEvaluator()
+    reference, candidate = reader.observe([image, as_jpeg(image, 30)])
+    reader.compare(reference, [candidate])
+    assert candidate._scales is None
+    held = sum(plane.nbytes for plane in candidate.planes)
+    assert held == pytest.approx(1.5 * image.width * image.height, rel=0.01)
+
+
+def test_threads_may_share_a_reader_and_a_reference(sessions: tuple[Counting, ...]) -> None:
+    image = shipped("chelsea")
+    reader = MsssimEvaluator()
+    reference, *candidates = reader.observe([image, *(as_jpeg(image, quality) for quality in range(10, 90, 10))])
+    expected = measure(image, *(as_jpeg(image, quality) for quality in range(10, 90, 10)))
+    before = sessions[0].runs
+    with ThreadPoolExecutor(4) as pool:
+        found = list(pool.map(lambda candidate: reader.compare(reference, [candidate])[0], candidates))
+    assert found == expected
+    assert sessions[0].runs == 2 * before
+
+
+def test_bands_leave_no_seams(monkeypatch: pytest.MonkeyPatch) -> None:
+    image = shipped("astronaut")
+    candidate = as_jpeg(image, 40)
+    at_once = measure(image, candidate)
+    monkeypatch.setattr(msssim, "_PIXELS_PER_RUN", 1)
+    (band_by_band,) = measure(image, candidate)
+    assert band_by_band == pytest.approx(at_once[0], abs=1e-6)
+
+
+def test_another_size_is_refused_with_both_sizes() -> None:
+    with pytest.raises(ValueError, match=r"expected a candidate of the reference's size, 30x20, got 20x30"):
+        measure(Image.new("RGB", (30, 20)), Image.new("RGB", (30, 20)), Image.new("RGB", (20, 30)))
+
+
+def test_the_metrics_are_what_the_reader_yields() -> None:
+    (scores,) = measure(Image.new("RGB", (5, 5)), Image.new("RGB", (5, 5), "red"))
+    assert list(scores) == [metric.name for metric in METRICS]
+    better = {metric.name: metric.maximum if metric.higher_is_better else metric.minimum for metric in METRICS}
+    assert better == SAME
+    assert {m.name: m.minimum if m.higher_is_better else m.maximum for m in METRICS} == AT_WORST
+
+
+@pytest.mark.parametrize("name", MODELS_USED)
+def test_the_graphs_are_those_the_script_makes(name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    onnx = pytest.importorskip("onnx")
+    monkeypatch.syspath_prepend(str(ROOT / "tools"))
+    import make_msssim
+
+    monkeypatch.setattr(sys, "argv", ["make_msssim.py", "--out", str(tmp_path)])
+    make_msssim.main()
+    assert onnx.load(tmp_path / f"{name}.onnx") == onnx.load(_model.MODELS / f"{name}.onnx")
+    known = _model.provenance(name)
+    assert known["bytes"] == (_model.MODELS / f"{name}.onnx").stat().st_size
