@@ -25,7 +25,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Run the command line ``argv`` (default: this process's) and return the exit code."""
     arguments = parser().parse_args(argv)
     try:
-        code: int = import_module(f"semcompress_plugin.commands.{arguments.command}").run(arguments)
+        code: int = import_module(f"semcompress_plugin.commands.{arguments.command.replace('-', '_')}").run(arguments)
         sys.stdout.flush()
         return code
     except SemcompressError as error:
@@ -82,8 +82,15 @@ def parser() -> argparse.ArgumentParser:
         help="shrink again from our own lossy output where the original cannot be had",
     )
 
-    command("compress", "shrink pictures in place", paths, policy, form, work, redo)
-    command("check", "say what `compress` would change, and write nothing", paths, policy, form, work, redo)
+    hook = argparse.ArgumentParser(add_help=False)
+    hook.add_argument(
+        "--hook",
+        action="store_true",
+        help="as a git hook: without PATH the staged pictures; also stops where the lock was not staged",
+    )
+
+    command("compress", "shrink pictures in place", paths, policy, form, work, redo, hook)
+    command("check", "say what `compress` would change, and write nothing", paths, policy, form, work, redo, hook)
     build = command("build", "derive a tree with shrunk pictures; sources stay as they are", policy, form, work)
     build.add_argument("source", type=Path, nargs="?", metavar="SRC", help="the tree to read")
     build.add_argument("out", type=Path, nargs="?", metavar="OUT", help="the tree to write")
@@ -104,9 +111,16 @@ def parser() -> argparse.ArgumentParser:
     )
     command("schema", "print the JSON schema of policies")
     command("plugins", "list compressors and evaluators", form)
+    weights = command("weights", "get what evaluators look with, where it does not come with them")
+    fetch = weights.add_subparsers(dest="action", metavar="ACTION", required=True).add_parser(
+        "fetch", help="download the weights of an evaluator", description="Download the weights of an evaluator."
+    )
+    fetch.add_argument("evaluator", metavar="EVALUATOR", help="such as torchvision:resnet152")
+    fetch.add_argument("--weights", metavar="NAME", help="which of several, such as IMAGENET1K_V1")
     init = command("init", "write a commented policy fitted to the pictures in this folder")
     init.add_argument("folder", nargs="?", type=Path, default=Path(), metavar="FOLDER")
     init.add_argument("--force", action="store_true", help="overwrite a policy that is there")
+    command("install-hook", "install a git hook that shrinks what is staged before it is committed")
     return top
 
 

@@ -52,9 +52,12 @@ def find(folder: Path) -> Repository | None:
     return None
 
 
-def run(folder: Path, *arguments: str, input: bytes = b"") -> bytes:
-    """git's output, run in ``folder``. Raises OriginalsError with git's last line when it fails."""
-    environment = {name: value for name, value in os.environ.items() if name not in _INHERITED}
+def run(folder: Path, *arguments: str, input: bytes = b"", inherit: bool = False) -> bytes:
+    """git's output, run in ``folder``. Raises OriginalsError with git's last line when it fails.
+
+    ``inherit`` obeys what git tells its hooks about the commit under way; ``folder`` must be that repository's.
+    """
+    environment = {name: value for name, value in os.environ.items() if inherit or name not in _INHERITED}
     environment.update(LC_ALL="C", GIT_OPTIONAL_LOCKS="0", GIT_TERMINAL_PROMPT="0", GIT_NO_LAZY_FETCH="1")
     options = [part for option in _OPTIONS for part in ("-c", option)]
     command = ["git", "-C", str(folder), "--no-replace-objects", *options, *arguments]

@@ -6,6 +6,7 @@ Whatever we could damage is refused here: animations, CMYK, more than 8 bits a c
 from __future__ import annotations
 
 import io
+import re
 from pathlib import PurePath
 from typing import Any, Literal
 
@@ -34,6 +35,7 @@ MetadataPolicy = Literal["keep", "strip-private", "strip-all"]
 
 _LFS = b"version https://git-lfs.github.com/spec/"
 _ORIENTATION, _EXIF_IFD, _GPS_IFD = 0x0112, 0x8769, 0x8825
+_XMP_ORIENTATION = re.compile(rb'tiff:Orientation="[0-9]"|<tiff:Orientation>[0-9]</tiff:Orientation>')
 # What says how a picture was made and whose it is, and nothing about where, by which body, or by whom else: an
 # allowlist, because makers invent new tags for serial numbers and places.
 _PUBLIC_TAGS = {
@@ -220,8 +222,10 @@ def _exif(image: Image.Image, *, private: bool) -> bytes | None:
 
 
 def _xmp(image: Image.Image) -> bytes | None:
+    """XMP without orientation, which readers take from here where EXIF has none."""
     xmp = image.info.get("xmp") or image.info.get("XML:com.adobe.xmp")
-    return xmp.encode() if isinstance(xmp, str) else xmp
+    xmp = xmp.encode() if isinstance(xmp, str) else xmp
+    return _XMP_ORIENTATION.sub(b"", xmp) if xmp else None
 
 
 def _colour_chunks(image: Image.Image) -> tuple[tuple[bytes, bytes], ...]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import difflib
 from collections.abc import Callable, Mapping
+from functools import partial
 from importlib import import_module
 from types import MappingProxyType
 from typing import Any, TypeVar, cast
@@ -38,13 +39,24 @@ class Registry:
         return self._find("compressor", name, self.compressors)
 
     def evaluator(self, name: str) -> EvaluatorSpec:
+        """The spec of an evaluator or, for a name such as ``torchvision:resnet152``, of its family."""
+        family, colon, argument = name.partition(":")
+        if colon and argument and family in self.evaluators and self.evaluators[family].argument:
+            name = family
         return self._find("evaluator", name, self.evaluators)
 
     def make_compressor(self, name: str, options: Mapping[str, Any] = MappingProxyType({})) -> Compressor:
         return cast(Compressor, self._make("compressor", self.compressor(name), options))
 
     def make_evaluator(self, name: str, options: Mapping[str, Any] = MappingProxyType({})) -> Evaluator:
-        return cast(Evaluator, self._make("evaluator", self.evaluator(name), options))
+        spec = self.evaluator(name)
+        return cast(Evaluator, self._make("evaluator", spec, {**options, **_argument(spec, name)}))
+
+    def fetcher(self, name: str) -> Callable[..., object] | None:
+        """What downloads an evaluator's weights, ``fetch(weights=…)`` of its factory, or None where it has none."""
+        spec = self.evaluator(name)
+        fetch = getattr(self._factory("evaluator", spec), "fetch", None)
+        return None if fetch is None else partial(fetch, **_argument(spec, name))
 
     def make_search(self, name: str, problem: Problem, **options: object) -> Search:
         if name not in self.searches:
@@ -78,11 +90,26 @@ class Registry:
 
     def _make(self, kind: str, spec: CompressorSpec | EvaluatorSpec, options: Mapping[str, Any]) -> object:
         try:
-            return resolve(spec.factory)(**options)
+            return self._factory(kind, spec)(**options)
+        except ImportError as error:  # also what a factory imports only when it is called
+            raise self._unusable(kind, spec, error) from error
+
+    def _factory(self, kind: str, spec: CompressorSpec | EvaluatorSpec) -> Callable[..., Any]:
+        try:
+            return resolve(spec.factory)
         except ImportError as error:
-            extra = f"; install it with: pip install 'semcompress-plugin[{spec.extra}]'" if spec.extra else ""
-            provider = self._providers[kind, spec.name]
-            raise PluginError(f"{kind} {spec.name!r} of {provider} cannot be used: {error}{extra}") from error
+            raise self._unusable(kind, spec, error) from error
+
+    def _unusable(self, kind: str, spec: CompressorSpec | EvaluatorSpec, error: ImportError) -> PluginError:
+        extra = f"; install it with: pip install 'semcompress-plugin[{spec.extra}]'" if spec.extra else ""
+        provider = self._providers[kind, spec.name]
+        return PluginError(f"{kind} {spec.name!r} of {provider} cannot be used: {error}{extra}")
+
+
+def _argument(spec: EvaluatorSpec, name: str) -> dict[str, str]:
+    """The option that a name such as ``torchvision:resnet152`` gives."""
+    _, colon, value = name.partition(":")
+    return {spec.argument: value} if colon and spec.argument else {}
 
 
 def resolve(factory: str | Callable[..., Any]) -> Callable[..., Any]:

@@ -136,6 +136,8 @@ class EvaluatorSpec:
     ``equal_sizes``: candidates are resized to the reference's size (Lanczos) before they are observed.
     ``concurrent``: ``observe`` and ``compare`` may be called from several threads at once.
     ``batch``: how many pictures one ``observe`` should receive at most.
+    ``argument``: the evaluator is a family, and names of it go on with a colon and a value of this option:
+    ``torchvision:resnet152``.
     """
 
     name: str
@@ -149,6 +151,7 @@ class EvaluatorSpec:
     equal_sizes: bool = False
     concurrent: bool = False
     batch: int = 8
+    argument: str | None = None
 
     def metric(self, name: str) -> Metric | None:
         return next((metric for metric in self.metrics if metric.name == name), None)

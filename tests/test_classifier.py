@@ -176,6 +176,9 @@ def test_any_size_can_be_looked_at(size: tuple[int, int]) -> None:
             "confidence_ratio": 1,
             "js_divergence": 0,
             "feature_cosine": 1,
+            "lca_height": 0,
+            "wup_similarity": 1,
+            "hierarchical_js": 0,
         }
     ]
 
@@ -246,6 +249,9 @@ def test_compare_gives_every_declared_metric_of_each_candidate_in_order() -> Non
         "confidence_ratio": 1,
         "js_divergence": 0,
         "feature_cosine": 1,
+        "lca_height": 0,
+        "wup_similarity": 1,
+        "hierarchical_js": 0,
     }
     assert second["top1_agreement"] == second["topk_overlap"] == second["feature_cosine"] == 0
     assert second["confidence_ratio"] == 0.5
@@ -256,7 +262,9 @@ def test_describe_says_label_and_confidence_of_each_view() -> None:
     probabilities = np.zeros((2, 1000))
     probabilities[0, 281], probabilities[0, 282], probabilities[1, 285], probabilities[1, 0] = 0.618, 0.382, 0.9, 0.1
     both = Seen(("center", "full"), probabilities, np.zeros((2, 1280), np.float32))
-    assert ClassifierEvaluator().describe(both) == "tabby 62 % (centre), Egyptian cat 90 % (whole frame)"
+    described = ClassifierEvaluator().describe(both)
+    assert described.startswith("tabby 62 % (centre), Egyptian cat 90 % (whole frame); tabby < domestic cat (1) < cat")
+    assert described.endswith("< entity (18); Egyptian cat < domestic cat (1)")
 
 
 def test_top1_agreement_by_hand() -> None:

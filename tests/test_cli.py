@@ -537,7 +537,7 @@ def test_every_command_of_the_parser_has_a_module_and_help():
     (commands,) = (a for a in parser()._actions if a.dest == "command")
     assert set(commands.choices) == {
         "compress", "check", "build", "evaluate", "explain", "restore", "validate", "schema", "plugins", "init",
-        "install-hook",
+        "install-hook", "weights",
     }  # fmt: skip
     for name in commands.choices:
         assert callable(import_module(f"semcompress_plugin.commands.{name.replace('-', '_')}").run)

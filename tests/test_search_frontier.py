@@ -13,17 +13,20 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from semcompress_plugin.search import Problem
-from semcompress_plugin.search._grid import grid, with_values
+from semcompress_plugin.search._grid import grid, to_unit, with_values
 from semcompress_plugin.search._table import BYTES, load, quantity
 from semcompress_plugin.search.frontier import HOPELESS, Frontier
 from semcompress_plugin.types import Constraint, Knob, Metric, Proposal, Space, Trial
 
 JS = Metric("js_divergence", "", higher_is_better=False, transform="log")
 SIMILARITY = Metric("likeness", "", higher_is_better=True, transform="log1m")
+SCORE = Metric("score", "", higher_is_better=True, transform="log1m")
 AGREEMENT = Metric("top1_agreement", "", higher_is_better=True, transform="step")
 SCALE = Knob("scale", "", 0.05, 1.0, log=True)
 JPEG = Space("jpeg", "JPEG", (SCALE, Knob("quality", "", 1, 95, integer=True)))
 WEBP = Space("webp", "WEBP", (SCALE, Knob("quality", "", 1, 100, integer=True)))
+AVIF = Space("avif", "AVIF", WEBP.knobs)
+PNG = Space("png", "PNG", (SCALE, Knob("colors", "", 2, 257, integer=True, log=True)))  # no table knows its knob
 STRANGE = Space(
     "acme", "ACME", (Knob("loss", "", 0.0, 9.0, smaller="high"), Knob("bits", "", 2, 12, integer=True))
 )  # a third party's: no table knows it
@@ -112,6 +115,44 @@ def test_fixed_knobs_stay_fixed() -> None:
     assert {trial.proposal.settings["scale"] for trial in trials} == {1.0}
     assert search.best is not None
     assert search.best.bytes <= 1.05 * optimum(search.problem, photo)
+
+
+@pytest.mark.parametrize("noise", [0.0, 0.01])
+@pytest.mark.parametrize("difficulty", [0.6, 1.0, 1.5])
+@pytest.mark.parametrize("space", [JPEG, WEBP, AVIF, PNG], ids=lambda space: space.compressor)
+def test_one_free_knob_takes_as_many_proposals_as_a_bisection(space: Space, difficulty: float, noise: float) -> None:
+    """A metric that moves evenly at full size: the edge is found, and nothing below it tried again and again."""
+    (knob,) = (knob for knob in space.knobs if knob.name != "scale")
+    alone = replace(space, knobs=(replace(SCALE, low=1.0), knob))
+    at = problem(alone, constraints=(Constraint("c", SCORE, min=0.992),))
+
+    def even(proposal: Proposal) -> tuple[int, float]:
+        fineness = to_unit(knob, np.array([proposal.settings[knob.name]]))[0]
+        wobble = noise * math.sin(1e4 * fineness)
+        return round(4000 * math.exp(3 * fineness)), 1 - difficulty * math.exp(-2.5 - 3.2 * fineness + wobble)
+
+    search = Frontier(at)
+    trials = play(search, even)
+    assert search.best is not None
+    assert search.best.bytes <= 1.01 * optimum(at, even)
+    assert len(trials) <= math.log2(knob.high - knob.low) + 2
+
+
+@pytest.mark.parametrize("landscape", [photo, bumpy])
+@pytest.mark.parametrize("scale", [0.05, 1.0])
+def test_what_is_certainly_larger_is_not_proposed(landscape: Landscape, scale: float) -> None:
+    """Neither what has more of everything than the best, nor than a file that was too large already."""
+    search = Frontier(problem(replace(JPEG, knobs=(replace(SCALE, low=scale), JPEG.knobs[1])), ceiling=20_000), gain=0)
+    seen: list[Trial] = []
+    while proposals := search.ask(1):
+        (proposal,) = proposals
+        most = min([search.problem.ceiling, *(trial.bytes - 1 for trial in seen if trial.holds)])
+        for trial in seen:
+            more = all(proposal.settings[name] >= value for name, value in trial.proposal.settings.items())
+            assert not (more and trial.bytes > most)
+        size, value = landscape(proposal)
+        seen.append(Trial(proposal, size, {"c": {"js_divergence": value}}, value <= 0.0144 and size <= most))
+        search.tell(seen[-1:])
 
 
 @pytest.mark.parametrize("space", [JPEG, STRANGE], ids=str)

@@ -5,19 +5,22 @@ from __future__ import annotations
 import hashlib
 import json
 import math
+from dataclasses import replace
 
 import numpy as np
 import pytest
 
-from semcompress_plugin.search import _normal, _table
-from semcompress_plugin.search._gp import Kriging, Piece
-from semcompress_plugin.search._grid import grid, ladder, to_unit
+from semcompress_plugin.search import Problem, _normal, _table
+from semcompress_plugin.search._gp import Kriging, Local, Piece
+from semcompress_plugin.search._grid import grid, ladder, to_unit, with_values
+from semcompress_plugin.search._surrogate import Surrogate
 from semcompress_plugin.search._targets import Target, smooth
 from semcompress_plugin.types import Constraint, Knob, Metric, Proposal, Space, Trial
 
 SCALE = Knob("scale", "", 0.05, 1.0, log=True)
 QUALITY = Knob("quality", "", 1, 100, integer=True)
 JS = Metric("js_divergence", "", higher_is_better=False, transform="log")
+SCORE = Metric("score", "", higher_is_better=True, transform="log1m")
 
 
 def space(*knobs: Knob, name: str = "webp") -> Space:
@@ -61,15 +64,20 @@ def test_kriging_agrees_with_the_textbook_formula() -> None:
     rng = np.random.default_rng(3)
     pieces = [
         Piece(
-            rng.normal(size=n), rng.normal(size=(n, 2)), rng.normal(size=(n, d)), rng.uniform(0.5, 1, n), np.ones(n), c
+            rng.normal(size=n),
+            rng.normal(size=(n, 2)),
+            [Local(rng.uniform(0.5, 1, n), rng.normal(size=(n, d))) for d in dimensions],
+            np.ones(n),
+            c,
         )
-        for n, d, c in ((5, 2, 0), (4, 1, 1))
+        for n, dimensions, c in ((5, (2, 1), 0), (4, (1,), 1))
     ]
     covariance = np.eye(9)
     loadings = np.zeros((9, 3))
     for piece, here in zip(pieces, (slice(0, 5), slice(5, 9)), strict=True):
-        distance = ((piece.coordinates[:, None] - piece.coordinates[None]) ** 2).sum(axis=-1)
-        covariance[here, here] += np.outer(piece.deviation, piece.deviation) * np.exp(-0.5 * distance)
+        for part in piece.local:
+            distance = ((part.coordinates[:, None] - part.coordinates[None]) ** 2).sum(axis=-1)
+            covariance[here, here] += np.outer(part.deviation, part.deviation) * np.exp(-0.5 * distance)
         loadings[here, piece.column : piece.column + 2] = piece.loadings
     covariance += loadings @ loadings.T
     mean = np.concatenate([piece.mean for piece in pieces])
@@ -83,7 +91,7 @@ def test_kriging_agrees_with_the_textbook_formula() -> None:
 
 
 def test_what_is_only_supposed_leaves_the_process_alone() -> None:
-    piece = Piece(np.zeros(3), np.ones((3, 1)), np.zeros((3, 0)), np.zeros(3), np.full(3, 0.1))
+    piece = Piece(np.zeros(3), np.ones((3, 1)), [], np.full(3, 0.1))
     process, alone = Kriging([piece]), Kriging([piece])
     twin = process.copy()
     twin.tell(0, 5.0)
@@ -128,12 +136,45 @@ def test_a_tenth_of_a_large_picture_is_as_good_as_the_whole_of_a_small_one() -> 
 
 
 def test_for_a_metric_at_full_size_the_size_of_the_picture_does_not_matter() -> None:
-    score = Metric("score", "", higher_is_better=True, transform="log1m")
     points = grid(space(SCALE, QUALITY), 100)
     small, large = (
-        _table.load().piece(points, _table.quantity(score), size).mean for size in ((500, 375), (5000, 3750))
+        _table.load().piece(points, _table.quantity(SCORE), size).mean for size in ((500, 375), (5000, 3750))
     )
     assert small.tolist() == large.tolist()
+
+
+@pytest.mark.parametrize("name", ["jpeg", "webp", "avif"])
+def test_the_table_knows_which_metrics_jump_from_one_quality_to_the_next(name: str) -> None:
+    """A classifier's divergence does; a similarity over the whole picture, at one scale, does not."""
+    surfaces = _table.load().surfaces
+    leaps, glides = surfaces[name, _table.quantity(JS)], surfaces[name, _table.quantity(SCORE)]
+    assert glides.rough < 0.1 * 0.4 < leaps.rough < 0.4
+    assert 0 < surfaces[name, _table.BYTES].rough < 0.4
+
+
+def test_what_one_quality_shows_holds_for_the_next_at_the_same_scale_only() -> None:
+    table = _table.load()
+    alone = replace(table, surfaces={key: replace(s, layers=s.layers[..., :2]) for key, s in table.surfaces.items()})
+    points = with_values(space(SCALE, QUALITY), np.array([[1.0, 75], [1.0, 76], [0.9, 75]]))
+    for name, same in ((_table.quantity(SCORE), 0.05), (_table.quantity(JS), 0.7)):
+        process = Kriging([alone.piece(points, name, (500, 375))])
+        before = process.variance.copy()
+        process.tell(0, 0.0)
+        left = process.variance / before
+        assert left[1] < same
+        assert left[2] > left[1]
+
+
+def test_a_metric_is_as_rough_with_an_unknown_compressor_as_with_known_ones() -> None:
+    points = grid(space(Knob("loss", "", 1, 100, integer=True), name="acme"), 100)
+    at = Problem((points.space,), (Constraint("c", SCORE, min=0.99),), 1e6, 10_000, (500, 375))
+    left = []
+    for table in (_table.load(), None):
+        surrogate = Surrogate(at, [points], table)
+        surrogate.learn(50, Trial(points.proposal(50), 5000, {"c": {"score": 0.99}}, True))
+        left.append(float(surrogate.process.variance[len(points) + 51]))
+    assert left[0] < 0.3 * left[1]
+    assert _table.load().roughness("never:seen") is None
 
 
 def test_a_yes_or_no_metric_is_a_number_on_either_side_of_zero() -> None:
@@ -160,7 +201,8 @@ def test_beyond_the_grid_the_table_stays_within_reason() -> None:
             piece = table.piece(points, name, size)
             assert np.isfinite(piece.mean).all()
             assert np.abs(piece.mean).max() < 25
-            assert (piece.deviation > 0).all()
+            assert all((part.deviation > 0).all() for part in piece.local)
+            assert (piece.rough > 0).all()
 
 
 def test_a_divergence_is_straightened_near_its_maximum_and_logarithmic_near_zero() -> None:

@@ -1,16 +1,21 @@
 """Make the prior that the search ``frontier`` ships, from what ``tools/record_grids.py`` recorded.
 
-    python tools/make_prior.py RECORDING.jsonl [RECORDING.jsonl ...]
+    python tools/make_prior.py RECORDING.jsonl [RECORDING.jsonl ...] --fine FINE.jsonl
 
 Over the photographs that are in all recordings, log bytes per pixel (of the first) and each metric on its smooth scale
 form one long vector per photograph: every compressor, quantity, scale and quality. The table holds its mean, the
 leading principal components (loadings), and at every point the standard deviation that those leave over.
+
+What is left over differs between any two scales, but how much it jumps from one quality to the next depends on the
+compressor and the metric. That is fitted to FINE, a recording of some of those photographs at every quality of a range
+and a few scales: ``--compressor jpeg:scale=.6,1:quality=40,41,42,...``.
 """
 
 from __future__ import annotations
 
 import argparse
 import hashlib
+import itertools
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -21,7 +26,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from semcompress_plugin.evaluators import _classifier_metrics, _msssim_metrics
-from semcompress_plugin.search._table import BYTES, PATH, quantity, reader_scale
+from semcompress_plugin.search._table import BYTES, PATH, Surface, quantity, reader_scale
 from semcompress_plugin.search._targets import smooth
 from semcompress_plugin.types import Metric
 
@@ -30,7 +35,11 @@ Array = NDArray[np.float64]
 FACTORS = 24
 LENGTHS = (0.5, 20.0)  # correlation lengths of what the factors leave over: log scale, quality
 INFLATION = 0.8  # of the left-over standard deviation, which is largest where no search looks; cross-validated
-ROUGH, ROUGH_BYTES = 0.4, 0.1
+ROUGH, ROUGH_BYTES = 0.4, 0.1  # share of the left-over variance that differs between any two scales
+JITTER = 0.02  # what is another scale: correlation length of that share, in log scale
+JUMPS = 0.15  # of that share: where more than this is every quality's own, ...
+SHORT = 3.0  # ... the rest is believed this far only, in quality; cross-validated on the grids, whose steps are larger
+GAPS = range(1, 7)  # between qualities: where FINE's variogram is fitted
 FLOOR, FLOOR_BYTES = 0.15, 0.01  # of the left-over standard deviation: no prior is surer than this
 OVERHEAD = {"jpeg": 300.0, "webp": 40.0, "avif": 300.0}
 METRICS: Mapping[str, tuple[Metric, ...]] = {
@@ -99,8 +108,8 @@ def read(path: Path) -> Recording:
 
 
 def worst(metric: Metric, scores: Mapping[str, Mapping[str, Sequence[float]]]) -> Array:
-    """A metric's worst value over the readers (views) at every setting."""
-    rows = np.array([values[metric.name] for values in scores.values()], float)
+    """A metric's worst value over the readers (views) that have it, at every setting."""
+    rows = np.array([values[metric.name] for values in scores.values() if metric.name in values], float)
     return np.asarray(rows.min(axis=0) if metric.higher_is_better else rows.max(axis=0))
 
 
@@ -111,12 +120,13 @@ def smoothed(metric: Metric, values: Array) -> Array:
     return np.array([smooth(metric, value) for value in values.tolist()])
 
 
-def make(recordings: Sequence[Recording], factors: int = FACTORS) -> dict[str, NDArray[Any]]:
+def make(recordings: Sequence[Recording], fine: Recording, factors: int = FACTORS) -> dict[str, NDArray[Any]]:
     """The arrays of the table's file.
 
-    ``compressors``, ``overhead`` (compressors,), ``quantities``, ``relative`` and ``rough`` (quantities,), ``lengths``
-    (2,); and for each compressor and quantity ``COMPRESSOR/QUANTITY/scale`` (logarithms), ``.../quality``, and
-    ``.../layers``, float16 of shape (scales, qualities, 2 + factors): mean, left-over deviation, loadings.
+    ``compressors``, ``overhead`` (compressors,), ``quantities``, ``relative`` (quantities,); and for each compressor
+    and quantity ``COMPRESSOR/QUANTITY/scale`` (logarithms), ``.../quality``, ``.../layers``, float16 of shape (scales,
+    qualities, 2 + factors): mean, left-over deviation, loadings; and ``.../local``, (parts, 3): shares of the left-over
+    variance and their correlation lengths in log scale and quality.
     """
     names = [name for name in recordings[0].photos if all(name in recording.photos for recording in recordings)]
     stretches = [
@@ -152,18 +162,70 @@ def make(recordings: Sequence[Recording], factors: int = FACTORS) -> dict[str, N
         "overhead": np.array([OVERHEAD[name] for name in compressors]),
         "quantities": np.array(list(kinds)),
         "relative": np.array([stretch.relative for stretch in kinds.values()]),
-        "rough": np.array([ROUGH_BYTES if name == BYTES else ROUGH for name in kinds]),
-        "lengths": np.array(LENGTHS),
     }
     for stretch, here in zip(stretches, bounds, strict=True):
         key = f"{stretch.compressor}/{stretch.name}"
         arrays[f"{key}/scale"], arrays[f"{key}/quality"] = stretch.scale, stretch.quality
-        arrays[f"{key}/layers"] = layers[here].reshape(*stretch.shape, -1).astype(np.float16)
+        table = layers[here].reshape(*stretch.shape, -1)
+        arrays[f"{key}/layers"] = table.astype(np.float16)
+        arrays[f"{key}/local"] = _local(fine, stretch, Surface(stretch.scale, stretch.quality, True, table, []))
     return arrays
+
+
+def _local(fine: Recording, stretch: Stretch, surface: Surface) -> Array:
+    """The smooth parts of what is left over, as (share, correlation lengths): one over scales and qualities together,
+    and one that differs between any two scales but varies smoothly over the qualities of one.
+    """
+    different = ROUGH_BYTES if stretch.metric is None else ROUGH
+    whole = (1 - different, *LENGTHS)
+    if stretch.metric is not None and stretch.metric.transform == "step":
+        return np.array([whole])
+    gaps, seen = np.array(GAPS), variogram(fine, stretch, surface)
+
+    def error(rough: float, length: float) -> float:
+        parts = ((1 - different, LENGTHS[1]), (different - rough, length))
+        believed = rough + sum(share * (1 - np.exp(-0.5 * (gaps / reach) ** 2)) for share, reach in parts)
+        return float(((believed - seen) ** 2).sum())
+
+    rough, _ = min(
+        itertools.product(different * np.linspace(0.02, 1, 50), np.geomspace(SHORT, LENGTHS[1], 20)),
+        key=lambda pair: error(*pair),
+    )
+    length = SHORT if rough > JUMPS * different else LENGTHS[1]
+    return np.array([whole, *([(different - rough, JITTER, length)] if rough < different else [])])
+
+
+def variogram(fine: Recording, stretch: Stretch, surface: Surface) -> Array:
+    """Half the mean square difference of what is left over, between qualities that lie ``GAPS`` apart at one scale.
+
+    In units of the left-over variance; the median over photographs and scales, for a source that is a JPEG itself makes
+    needles in a few. What is left over is taken to be what no cubic in quality follows.
+    """
+    settings = fine.header["settings"]
+    scales = {point["scale"] for name, point in settings if name == stretch.compressor}
+    curves = []
+    for scale, photo in itertools.product(sorted(scales), fine.photos.values()):
+        here = (stretch.compressor, scale)
+        rows = [row for row, (name, point) in enumerate(settings) if (name, point["scale"]) == here]
+        quality = np.array([settings[row][1]["quality"] for row in rows])
+        if (np.diff(quality) != 1).any() or len(quality) <= 2 * max(GAPS):
+            raise SystemExit(f"{stretch.compressor}: expected every quality, ascending, in the fine recording")
+        size = (photo["width"], photo["height"])
+        if stretch.metric is None:
+            column = np.log(np.maximum(np.array(photo["bytes"], float)[rows] - OVERHEAD[stretch.compressor], 1.0))
+        else:
+            column = smoothed(stretch.metric, worst(stretch.metric, photo["scores"])[rows])
+        shift = 0.0 if stretch.relative else float(np.log(reader_scale(size)))
+        mean, deviation, _ = surface.at(np.full(len(rows), np.log(scale) + shift), quality)
+        left = (column - mean) / deviation
+        left -= np.polyval(np.polyfit(quality - quality.mean(), left, 3), quality - quality.mean())
+        curves.append([0.5 * float(np.mean((left[gap:] - left[:-gap]) ** 2)) for gap in GAPS])
+    return np.median(curves, axis=0)
 
 
 def _stretches(recording: Recording, with_bytes: bool) -> list[Stretch]:
     settings = recording.header["settings"]
+    recorded = next(iter(next(iter(recording.photos.values()))["scores"].values()))
     found = []
     for compressor in dict.fromkeys(name for name, _ in settings):
         rows = [row for row, (name, _) in enumerate(settings) if name == compressor]
@@ -174,7 +236,7 @@ def _stretches(recording: Recording, with_bytes: bool) -> list[Stretch]:
             raise SystemExit(f"{compressor}: expected a full grid, scales slowest, both ascending")
         here = slice(rows[0], rows[-1] + 1)
         kinds: list[tuple[str, Metric | None]] = [(BYTES, None)] if with_bytes else []
-        kinds += [(quantity(metric), metric) for metric in METRICS[recording.plugin]]
+        kinds += [(quantity(metric), metric) for metric in METRICS[recording.plugin] if metric.name in recorded]
         found += [Stretch(recording, compressor, name, m, here, np.log(scale), quality) for name, m in kinds]
     return found
 
@@ -182,11 +244,12 @@ def _stretches(recording: Recording, with_bytes: bool) -> list[Stretch]:
 def main(argv: list[str] | None = None) -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("recordings", type=Path, nargs="+")
+    parser.add_argument("--fine", type=Path, required=True)
     parser.add_argument("--out", type=Path, default=PATH)
     arguments = parser.parse_args(argv)
-    recordings = [read(path) for path in arguments.recordings]
+    recordings, fine = [read(path) for path in arguments.recordings], read(arguments.fine)
     with arguments.out.open("wb") as out:
-        np.savez_compressed(out, **make(recordings))  # type: ignore[arg-type]  # numpy's stub: any keyword may be a flag
+        np.savez_compressed(out, **make(recordings, fine))  # type: ignore[arg-type]  # numpy's stub: any keyword may be a flag
     shared = set.intersection(*(set(recording.photos) for recording in recordings))
     provenance = {
         "made_by": "tools/make_prior.py",
@@ -202,7 +265,7 @@ def main(argv: list[str] | None = None) -> None:
                 "versions": recording.header["versions"],
                 "settings": len(recording.header["settings"]),
             }
-            for path, recording in zip(arguments.recordings, recordings, strict=True)
+            for path, recording in zip([*arguments.recordings, arguments.fine], [*recordings, fine], strict=True)
         ],
     }
     arguments.out.with_suffix(".json").write_text(json.dumps(provenance, indent=2) + "\n", encoding="utf-8")

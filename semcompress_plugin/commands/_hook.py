@@ -8,10 +8,9 @@ conflict, and pre-commit then drops what its hooks did.
 
 from __future__ import annotations
 
-import argparse
 import shlex
 import sys
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from pathlib import Path
 
 from semcompress_plugin import files
@@ -65,16 +64,20 @@ class Hook:
 
     def conclude(self, code: int, results: Iterable[Result], written: Iterable[Path]) -> int:
         """Say what to stage now; the exit code, which is never 0 when files (locks among them) were ``written``."""
-        locks = list(written)
+        locks = sorted(written)
         if not locks:
             return code
-        changed = [
+        names = {
             self.base / name
             for result in results
             if result.status == "compressed"
             for name in (result.path, *(output.path for output in result.outputs))
-        ]
-        self._say(f"stage what changed, and commit again: {self._add([*dict.fromkeys(changed), *locks])}")
+        }
+        if len(names) > _NAMES_IN_A_LINE:
+            command = f"{self._add(locks)} and the {len(names)} files above"
+        else:
+            command = self._add([*sorted(names), *locks])
+        self._say(f"stage what changed, and commit again: {command}")
         return code or 1
 
     def _is_forgotten(self, asset: Asset) -> bool:
@@ -83,25 +86,34 @@ class Hook:
         return _is_output(asset, unless=self._locks[asset.domain]) and self.commit.holds(asset.path)
 
     def _forgotten(self, domain: Domain, paths: list[Path]) -> str:
-        """One line. Whether the lock has the lines cannot be seen when they may be stashed away."""
-        first, more = self._shown(paths[0]), len(paths) - 1
-        which = f"{first} and {more} more" if more else first
-        lock = self._shown(domain.lock.path)
-        again = " ".join(shlex.quote(self._shown(path)) for path in paths[:1]) if not more else "--"
-        del again
-        return (
-            f"{lock} is not staged, and only it says what {which} was made from: git add {shlex.quote(lock)} "
-            "(if that adds nothing: semcompress compress writes the lines back)"
-        )
+        lock, pictures = domain.lock, self._few(paths)
+        line = f"{self._shown(lock.path)} is not staged with {pictures}: {self._add([lock.path])}"
+        if lock.missing_from_lock:  # the work tree's lock lacks the lines: stashed away, or lost
+            line += f" (if that adds nothing, first: semcompress compress {pictures})"
+        return line
 
-    def _add(self, paths: list[Path]) -> str:
-        names = [shlex.quote(self._shown(path)) for path in paths]
-        if len(names) > _NAMES_IN_A_LINE:
-            return f"git add {' '.join(names[: _NAMES_IN_A_LINE])} and {len(names) - _NAMES_IN_A_LINE} more"
-        return f"git add {' '.join(names)}"
+    def _add(self, paths: Iterable[Path]) -> str:
+        return f"git add {self._few(paths)}"
+
+    def _few(self, paths: Iterable[Path]) -> str:
+        shown = map(self._shown, paths)
+        names = [shlex.quote(f"./{name}" if name.startswith("-") else name) for name in shown]
+        more = len(names) - _NAMES_IN_A_LINE
+        return " ".join(names) if more <= 0 else f"{' '.join(names[:_NAMES_IN_A_LINE])} and {more} more"
 
     def _shown(self, path: Path) -> str:
         return printable(shown_path(path, self.base))
 
     def _say(self, line: str) -> None:
         print(f"semcompress: {line}", file=sys.stderr)
+
+
+def _is_output(asset: Asset, unless: Index | None = None) -> bool:
+    """Whether the file is something we made (by the lock or the journal), ``unless`` that index knows it, too."""
+    try:
+        sha256 = files.read(asset.path).sha256
+    except ImageError:
+        return False
+    if unless is not None and unless.by_output(sha256):
+        return False
+    return any(entry.relation != "kept" for entry in asset.domain.lock.by_output(sha256))

@@ -10,6 +10,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from semcompress_plugin.commands._hook import Hook
 from semcompress_plugin.commands._shared import finish, here, left, load_registry, look, versions
 from semcompress_plugin.plan import Domain, Domains, Pending, assets, pending
 from semcompress_plugin.types import Result
@@ -29,10 +30,16 @@ def run(arguments: argparse.Namespace, write: bool = True) -> int:
     registry = load_registry()
     domains = Domains(registry, arguments.policy, in_place=write)
     base = here()
-    found = find_images(arguments.paths or [Path()], repository_root(base))
+    hook = Hook(base, arguments.paths) if arguments.hook else None
+    found = find_images(hook.paths if hook else arguments.paths or [Path()], repository_root(base))
+    governed = list(assets(found, domains, base))
+    if hook:
+        governed, objections = hook.review(governed)
+        if objections:
+            return hook.object(objections)
     results: list[Result] = []
     work: list[Pending] = []
-    for asset in assets(found, domains, base):
+    for asset in governed:
         if isinstance(asset, Result):
             results.append(asset)
             continue
@@ -40,13 +47,17 @@ def run(arguments: argparse.Namespace, write: bool = True) -> int:
         state = pending(asset, current)
         results.append(state) if isinstance(state, Result) else work.append(state)
     bugs: list[str] = []
+    shrinking = _Shrinking(write)
     if work:
-        results += _Shrinking(write).settle(look(work, registry, arguments, bugs))
-    if write:
+        results += shrinking.settle(look(work, registry, arguments, bugs))
+    if write and not hook:
         _mend_locks(domains.used(), arguments.quiet)
-    return finish(
+    if hook and not work:
+        arguments.quiet = True  # a commit with nothing to do for us is not to be talked about
+    code = finish(
         results, started, registry, domains, arguments, bugs, "compressed" if write else "would be compressed"
     )
+    return hook.conclude(code, results, shrinking.locks) if hook else code
 
 
 def _mend_locks(domains: Iterable[Domain], quiet: bool) -> None:
@@ -66,6 +77,8 @@ class _Shrinking:
         self.write = write
         self.group: list[tuple[Result, Settlement, Domain]] = []
         self.claimed: dict[Path, str] = {}
+        self.locks: set[Path] = set()
+        """Locks that have been given lines."""
         self.since = time.monotonic()
 
     def settle(self, seen: Iterable[Seen]) -> Iterator[Result]:
@@ -98,6 +111,8 @@ class _Shrinking:
         for domain in dict.fromkeys(domain for _, _, domain in self.group):
             mine = [(result, settlement) for result, settlement, owner in self.group if owner is domain]
             reasons = settle([settlement for _, settlement in mine], domain.lock, domain.originals)
+            if None in reasons:
+                self.locks.add(domain.lock.path)
             for (result, _), reason in zip(mine, reasons, strict=True):
                 if reason is None:
                     yield result

@@ -37,6 +37,7 @@ def as_json(registry: Registry) -> dict[str, Any]:
         "evaluators": [
             _common(registry, spec)
             | {
+                "argument": spec.argument,
                 "metrics": [
                     {
                         "name": m.name,
@@ -47,7 +48,7 @@ def as_json(registry: Registry) -> dict[str, Any]:
                         "unit": m.unit,
                     }
                     for m in spec.metrics
-                ]
+                ],
             }
             for spec in registry.evaluators.values()
         ],
@@ -64,7 +65,8 @@ def as_text(registry: Registry) -> str:
             lines.append(f"    {knob.name} {knob.low:g} to {knob.high:g}: {knob.summary}")
     lines.append("evaluators")
     for evaluator in registry.evaluators.values():
-        lines.append(f"  {evaluator.name}: {evaluator.summary}{_by(registry, evaluator)}")
+        name = f"{evaluator.name}:{evaluator.argument.upper()}" if evaluator.argument else evaluator.name
+        lines.append(f"  {name}: {evaluator.summary}{_by(registry, evaluator)}")
         for metric in evaluator.metrics:
             better = "higher" if metric.higher_is_better else "lower"
             lines.append(f"    {metric.name} ({better} is better): {metric.summary}")

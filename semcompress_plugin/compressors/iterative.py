@@ -39,6 +39,9 @@ if TYPE_CHECKING:
 KEPT = 3
 """How many iterates of one picture are remembered: the newest, and those that are taken if its file fails."""
 
+LOSSLESS = frozenset({"PNG"})
+QUALITY_STEP = 5
+
 THEN: Mapping[str, Any] = MappingProxyType(
     {
         "then": {
@@ -46,7 +49,8 @@ THEN: Mapping[str, Any] = MappingProxyType(
             "additionalProperties": False,
             "title": "a mapping such as {quality: 95}",
             "properties": {"quality": {"type": "integer", "minimum": 1, "maximum": 100, "default": 95}},
-            "description": "how the last iterate is written where the format is lossy",
+            "description": "how the last iterate is written where the format is lossy: at this quality, or less where "
+            "the file would not be smaller than the source",
         }
     }
 )
@@ -109,7 +113,7 @@ class _Chain:
 class IterativeCompressor(ABC):
     """A chain of pictures, each made of the one before; its settings are ``{"steps": how many}``.
 
-    ``then`` is how the last iterate is written where its format is lossy: ``{"quality": 1 to 100}``. ``seed`` is where
+    ``then`` is how the last iterate is written where its format is lossy: ``{"quality": 1 to 100}``, at most. ``seed`` is where
     the draws of ``iteration(image, rng)`` start, for every picture anew: what becomes of a picture does not depend on
     which others were there. A few iterates of each picture are remembered while its Reference lives; what is no
     longer there is made again from the beginning.
@@ -135,8 +139,21 @@ class IterativeCompressor(ABC):
         return self.iterate(reference, int(settings["steps"]))
 
     def compress(self, reference: Reference, settings: Settings, format: str) -> bytes:
-        """The same picture as a file."""
-        return written(self.preview(reference, settings), reference.metadata, format, self.quality)
+        """The same picture as a file.
+
+        A smaller picture must be a smaller file: where a lossy one has more bytes than the source in proportion to
+        its width (the source may have been stored at a lower quality), the quality is lowered by steps of 5.
+        """
+        image = self.preview(reference, settings)
+        data = written(image, reference.metadata, format, self.quality)
+        if reference.bytes is None or format in LOSSLESS:
+            return data
+        room = reference.bytes * image.width / reference.image.width
+        for quality in range(self.quality - QUALITY_STEP, 0, -QUALITY_STEP):
+            if len(data) <= room:
+                break
+            data = written(image, reference.metadata, format, quality)
+        return data
 
     def iterate(self, reference: Reference, steps: int) -> Image.Image:
         """The picture after ``steps`` steps (0: as it came, without palette); ValueError where the chain ends before.

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from semcompress_plugin.evaluators import _classifier_metrics, _msssim_metrics
+from semcompress_plugin.evaluators import _classifier_metrics, _msssim_metrics, _torch_metrics
 from semcompress_plugin.hookspecs import hookimpl
 from semcompress_plugin.types import EvaluatorSpec
 
@@ -30,8 +30,31 @@ def semcompress_evaluators() -> Iterable[EvaluatorSpec]:
             "multi-scale structural similarity on luma and chroma, at full size",
             metrics=_msssim_metrics.METRICS,
             factory=f"{_HERE}.msssim:MsssimEvaluator",
-            cost=60,
+            cost=45,
             equal_sizes=True,
             concurrent=True,
+        ),
+        EvaluatorSpec(
+            "torchvision",
+            "1",
+            "any classification model of torchvision, as torchvision:resnet152",
+            metrics=_classifier_metrics.METRICS,
+            factory=f"{_HERE}.torch_classifier:TorchvisionClassifier",
+            options=_torch_metrics.CLASSIFICATION_OPTIONS,
+            cost=200,
+            extra="torch",
+            batch=32,
+            argument="model",
+        ),
+        EvaluatorSpec(
+            "torchvision-detection",
+            "1",
+            "any detection model of torchvision, as torchvision-detection:fasterrcnn_resnet50_fpn",
+            metrics=_torch_metrics.DETECTION_METRICS,
+            factory=f"{_HERE}.torchvision_detection:TorchvisionDetector",
+            options=_torch_metrics.DETECTION_OPTIONS,
+            cost=1000,
+            extra="torch",
+            argument="model",
         ),
     )

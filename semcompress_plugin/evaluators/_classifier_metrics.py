@@ -7,6 +7,12 @@ from typing import Any
 
 from semcompress_plugin.types import Metric
 
+ROOT = 18
+"""The height of WordNet's root above ImageNet's classes, and the depth of the deepest class below it."""
+
+DEPTH = 13
+"""Where all dogs are one, and all house cats."""
+
 METRICS = (
     Metric(
         "top1_agreement",
@@ -38,6 +44,26 @@ METRICS = (
         higher_is_better=True,
         transform="log1m",
     ),
+    Metric(
+        "lca_height",
+        "how far up WordNet the two most probable classes meet: 0 the same class, 1 sisters such as tiger cat and "
+        "Egyptian cat, 6 a cat and a dog",
+        higher_is_better=False,
+        maximum=ROOT,
+        unit="levels",
+    ),
+    Metric(
+        "wup_similarity",
+        "Wu and Palmer's similarity of the two most probable classes in WordNet: 1 the same class",
+        higher_is_better=True,
+    ),
+    Metric(
+        "hierarchical_js",
+        "js_divergence after the probabilities of classes that are one at WordNet's level `depth` were summed",
+        higher_is_better=False,
+        unit="bit",
+        transform="log",
+    ),
 )
 
 OPTIONS: Mapping[str, Any] = {
@@ -46,4 +72,12 @@ OPTIONS: Mapping[str, Any] = {
         "description": "the usual centre crop, the whole frame, or both, of which the worse counts",
     },
     "top_k": {"type": "integer", "minimum": 1, "maximum": 1000, "description": "the k of topk_overlap"},
+    "depth": {
+        "type": "integer",
+        "minimum": 0,
+        "maximum": ROOT,
+        "default": DEPTH,
+        "description": "the level of WordNet, counted from its root, to which hierarchical_js sums; at 13 all dogs are "
+        "one",
+    },
 }

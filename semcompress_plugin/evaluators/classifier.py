@@ -16,7 +16,8 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from semcompress_plugin.errors import ModelError
-from semcompress_plugin.evaluators._classifier_metrics import METRICS
+from semcompress_plugin.evaluators._classifier_metrics import DEPTH, METRICS, ROOT
+from semcompress_plugin.evaluators._hierarchy import CLASSES, imagenet
 from semcompress_plugin.evaluators._model import MODELS, REINSTALL, load_session
 
 if TYPE_CHECKING:
@@ -128,22 +129,70 @@ class Seen:
     features: NDArray[np.float32]
 
 
+def compared(reference: Seen, candidates: Sequence[Seen], top_k: int, depth: int) -> list[dict[str, float]]:
+    """For each candidate a value of every metric of METRICS, the worst over the views."""
+    if not candidates:
+        return []
+    p, q = reference.probabilities, np.stack([seen.probabilities for seen in candidates])
+    values = {
+        "top1_agreement": top1_agreement(p, q),
+        "topk_overlap": topk_overlap(p, q, top_k),
+        "confidence_ratio": confidence_ratio(p, q),
+        "js_divergence": js_divergence(p, q),
+        "feature_cosine": feature_cosine(reference.features, np.stack([seen.features for seen in candidates])),
+        **_in_the_hierarchy(p, q, depth),
+    }
+    worst = {m.name: (values[m.name].min if m.higher_is_better else values[m.name].max)(axis=-1) for m in METRICS}
+    return [{name: float(value[i]) for name, value in worst.items()} for i in range(len(candidates))]
+
+
+def described(seen: Seen, names: Sequence[str]) -> str:
+    """What a reader takes a picture for, by the classes' ``names``, and where in WordNet that is."""
+    best = seen.probabilities.argmax(axis=-1).tolist()
+    parts = [
+        f"{names[index]} {100 * row[index]:.0f} % ({_WORDS[view]})"
+        for view, row, index in zip(seen.views, seen.probabilities, best, strict=True)
+    ]
+    related = len(names) == CLASSES  # somebody's own classes have no place in WordNet
+    return "; ".join([", ".join(parts), *([imagenet().in_words(best)] if related else [])])
+
+
+def _in_the_hierarchy(p: Array, q: Array, depth: int) -> dict[str, NDArray[np.float64]]:
+    """The metrics that know how classes are related. ``p`` is (views, classes), ``q`` (candidates, views, classes)."""
+    if q.shape[-1] != CLASSES:  # somebody's own classes: nobody knows how they are related, so only by the root
+        same = top1_agreement(p, q)
+        return {"lca_height": ROOT * (1 - same), "wup_similarity": same, "hierarchical_js": js_divergence(p, q)}
+    shape, tree = q.shape[:-1], imagenet()
+    pairs = np.broadcast_arrays(p.argmax(axis=-1), q.argmax(axis=-1))
+    related = [
+        (tree.lca_height(a, b), tree.wup_similarity(a, b)) for a, b in zip(*(x.flat for x in pairs), strict=True)
+    ]
+    heights, similarities = np.array(related, np.float64).T
+    return {
+        "lca_height": heights.reshape(shape),
+        "wup_similarity": similarities.reshape(shape),
+        "hierarchical_js": js_divergence(tree.summed(p, depth), tree.summed(q, depth)),
+    }
+
+
 class ClassifierEvaluator:
     """Looks with EfficientNet-Lite0 and compares what it sees.
 
     ``view`` is ``center`` (the usual crop), ``full`` (the whole frame) or ``both``, of which the worse value of each
-    metric counts. ``top_k`` is the k of ``topk_overlap``, 1 to 1000. The model is opened at the first look
+    metric counts. ``top_k`` is the k of ``topk_overlap``, 1 to 1000; ``depth`` is the level of WordNet to which
+    ``hierarchical_js`` sums, 0 (the root) and up. The model is opened at the first look
     (:class:`~semcompress_plugin.errors.ModelError` if it is not the one that was shipped); all instances and
     threads share it.
     """
 
-    def __init__(self, view: View = "both", top_k: int = 5) -> None:
+    def __init__(self, view: View = "both", top_k: int = 5, depth: int = DEPTH) -> None:
         if view not in _VIEWS:
             raise ValueError(f"view: expected one of {', '.join(_VIEWS)}, got {view!r}")
         if not 1 <= top_k <= 1000:
             raise ValueError(f"top_k: expected 1 to 1000, got {top_k!r}")
         self.view = view
         self.top_k = top_k
+        self.depth = depth
 
     def observe(self, images: Sequence[Image.Image]) -> list[Seen]:
         """One :class:`Seen` per picture (mode RGB, any size from 1x1 up), the same whatever came with it."""
@@ -151,26 +200,15 @@ class ClassifierEvaluator:
 
     def compare(self, reference: Seen, candidates: Sequence[Seen]) -> list[dict[str, float]]:
         """For each candidate a value of every metric, the worst over the views."""
-        if not candidates:
-            return []
-        p, q = reference.probabilities, np.stack([seen.probabilities for seen in candidates])
-        values = {
-            "top1_agreement": top1_agreement(p, q),
-            "topk_overlap": topk_overlap(p, q, self.top_k),
-            "confidence_ratio": confidence_ratio(p, q),
-            "js_divergence": js_divergence(p, q),
-            "feature_cosine": feature_cosine(reference.features, np.stack([seen.features for seen in candidates])),
-        }
-        worst = {m.name: (values[m.name].min if m.higher_is_better else values[m.name].max)(axis=-1) for m in METRICS}
-        return [{name: float(value[i]) for name, value in worst.items()} for i in range(len(candidates))]
+        return compared(reference, candidates, self.top_k, self.depth)
 
     def describe(self, seen: Seen) -> str:
-        """What the reader takes the picture for, in words: ``tabby 62 % (centre), Egyptian cat 41 % (whole frame)``."""
-        names = _labels()
-        return ", ".join(
-            f"{names[row.argmax()]} {100 * row.max():.0f} % ({_WORDS[view]})"
-            for view, row in zip(seen.views, seen.probabilities, strict=True)
-        )
+        """What the reader takes the picture for, in words, and where in WordNet that is.
+
+        ``tabby 62 % (centre), tiger cat 41 % (whole frame); tabby < domestic cat (1) < cat (2) < …``: behind each
+        ancestor the ``lca_height`` of a class that is related by it only.
+        """
+        return described(seen, _labels())
 
     def _look(self, image: Image.Image) -> Seen:
         views = _VIEWS[self.view]

@@ -13,14 +13,14 @@ from typing import Any
 
 from PIL import Image, ImageFile, ImageOps
 
-from semcompress_plugin.engine import Candidate, Encode, decide, drive
+from semcompress_plugin.engine import Candidate, Decision, Encode, decide, drive
 from semcompress_plugin.errors import PolicyError, SemcompressError
 from semcompress_plugin.hosts import _semc
 from semcompress_plugin.hosts._judgement import judgement, with_record
 from semcompress_plugin.images import MODES, SUFFIXES, metadata_of
 from semcompress_plugin.policy import parse_policy
 from semcompress_plugin.registry import Registry
-from semcompress_plugin.types import Outputs, Reference, Rule
+from semcompress_plugin.types import Knob, Outputs, Proposal, Reference, Rule
 from semcompress_plugin.workshop import Workshop
 
 FORMAT = "SEMCOMPRESS"
@@ -64,7 +64,7 @@ def encode(image: Image.Image, filename: str = "", /, **options: Any) -> bytes:
     rule = _rule(target, container, options, tools.registry)
     try:
         reference, orientation = _reference(image, rule, options)
-        (decision,) = drive(decide(reference, rule, tools.registry), tools.perform)
+        decision = _decided(reference, rule, tools)
         if decision.candidate is None:
             raise OSError(f"cannot write this image as {FORMAT} ({target}): {decision.reason}")
         proposal = decision.candidate.proposal
@@ -118,6 +118,10 @@ def _rule(target: str, container: bool, options: Mapping[str, Any], registry: Re
     if container:
         allowed = set(_semc.FORMATS.values())
         able = [use for use in rule.compress if allowed.issuperset(registry.compressor(use.name).formats)]
+        if not able:
+            raise ValueError(
+                f"none of the rule's compressors writes what a {SUFFIX} holds: {', '.join(sorted(allowed))}"
+            )
         rule = replace(rule, compress=tuple(able))
     return replace(rule, outputs=Outputs((target.lower(),)))
 
@@ -159,6 +163,27 @@ def _reference(image: Image.Image, rule: Rule, options: Mapping[str, Any]) -> tu
     full = metadata_of(copy, "keep")
     wanted: dict[str, Any] = {key: getattr(full, key) if passed[key] else None for key in passed}
     return Reference(copy, metadata=replace(own, **wanted)), orientation
+
+
+def _decided(reference: Reference, rule: Rule, tools: Workshop) -> Decision:
+    """The decision for the rule's only output.
+
+    A search may see from what it knows that nothing will hold, and look at nothing. Whoever saves is then told how
+    near the gentlest settings come.
+    """
+    (decision,) = drive(decide(reference, rule, tools.registry), tools.perform)
+    if decision.candidate is None and not decision.looks:
+        gentlest = {
+            format: Proposal(use.name, format, {knob.name: _gentlest(knob) for knob in use.knobs})
+            for use in rule.compress
+            for format in tools.registry.compressor(use.name).formats
+        }
+        (decision,) = drive(decide(reference, rule, tools.registry, gentlest), tools.perform)
+    return decision
+
+
+def _gentlest(knob: Knob) -> float:
+    return knob.high if knob.smaller == "low" else knob.low
 
 
 def _with_record(

@@ -34,7 +34,6 @@ def judgement(rule: Rule, proposal: Proposal, scores: Scores, registry: Registry
             "options": dict(use.options),
         }
         for use in rule.evaluators
-        if use.name in keep
     }
     return {
         KEY: version(DISTRIBUTION),

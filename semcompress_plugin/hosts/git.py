@@ -33,7 +33,9 @@ class Commit:
         """Pictures that the commit adds, changes or renames, and that the work tree has as regular files."""
         # no content is compared: a rename with a change is a new name
         changed = self._names("diff", "--cached", "--name-only", "--no-renames", "--diff-filter=ACMR", *_PLAIN)
-        return [path for path in changed if path.suffix.lower() in SUFFIXES and path.is_file() and not path.is_symlink()]
+        return [
+            path for path in changed if path.suffix.lower() in SUFFIXES and path.is_file() and not path.is_symlink()
+        ]
 
     def holds(self, path: Path) -> bool:
         """Whether the commit has the file ``path`` just as the work tree has it."""

@@ -10,7 +10,7 @@ from semcompress_plugin.errors import PluginError
 from semcompress_plugin.policy.check import Checker, known, near
 from semcompress_plugin.policy.digest import fraction
 from semcompress_plugin.policy.nodes import Node
-from semcompress_plugin.policy.schema import ANY_METRICS, Known, metrics
+from semcompress_plugin.policy.schema import ANY_METRICS, Known, find_evaluator, metrics
 from semcompress_plugin.types import (
     CompressorSpec,
     CompressorUse,
@@ -105,13 +105,13 @@ class Body:
             here = f"{path}.{name}"
             use = self._uses.get(name)
             if use is None:
-                if name not in self._registry.evaluators:
+                if find_evaluator(self._registry, name) is None:
                     if name not in self._names:  # else its entry has been found wrong already
                         self._checker.fault(node.keys[name], path, self._unknown(node.keys[name], name))
                     continue
                 use = EvaluatorUse(name, name)
-            spec = self._registry.evaluators[use.plugin]
-            if name != use.plugin and self._checker.valid(wanted, ANY_METRICS):
+            spec = self._registry.evaluator(use.plugin)
+            if name not in self._registry.evaluators and self._checker.valid(wanted, ANY_METRICS):
                 self._checker.check(wanted, metrics(spec), here)
             for metric_name, bound in wanted.value.items() if isinstance(wanted.value, dict) else ():
                 metric = spec.metric(metric_name)

@@ -163,6 +163,9 @@ class Checker:
         if len(possible) == 1:  # only one can be meant: its findings say more than "none of these"
             return self.check(node, possible[0], path)
         if not any(self.valid(node, branch, path) for branch in possible):
+            for branch in possible:
+                if "enum" in branch and "title" in branch:  # a list of names: the nearest of them says most
+                    return self.check(node, branch, path)
             self.fault(node, path, f"expected {describe(schema)}, got {_got(node, schema)}")
 
     def _all_of(self, node: Node, schemas: list[Schema], schema: Schema, path: str) -> None:

@@ -13,7 +13,7 @@ from semcompress_plugin.policy.check import Checker
 from semcompress_plugin.policy.digest import digest
 from semcompress_plugin.policy.match import problem
 from semcompress_plugin.policy.nodes import Finding, Node, read
-from semcompress_plugin.policy.schema import MAX_PIXELS, VERSION, Known, preset_schema, schema
+from semcompress_plugin.policy.schema import MAX_PIXELS, VERSION, Known, find_evaluator, preset_schema, schema
 from semcompress_plugin.types import EvaluatorUse, Rule
 
 EVERYTHING = ("*",)
@@ -81,7 +81,7 @@ class _Policy:
             if isinstance(node.value, dict) and (use is None or self._good(use)):
                 options = dict(node.plain())
                 plugin = options.pop("use", name)
-                if plugin in self._registry.evaluators:
+                if find_evaluator(self._registry, plugin) is not None:
                     yield EvaluatorUse(name, plugin, options)
 
     def _rules(self, rules: Node) -> Iterator[Rule]:

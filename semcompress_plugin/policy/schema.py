@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Mapping
 from typing import Any, Protocol
 
+from semcompress_plugin.errors import PluginError
 from semcompress_plugin.policy import presets
 from semcompress_plugin.types import CompressorSpec, EvaluatorSpec, Knob, Metric
 
@@ -41,6 +43,14 @@ class Known(Protocol):
     def searches(self) -> Mapping[str, NamedOptions]: ...
     def compressor(self, name: str) -> CompressorSpec: ...
     def evaluator(self, name: str) -> EvaluatorSpec: ...
+
+
+def find_evaluator(registry: Known, name: str) -> EvaluatorSpec | None:
+    """The evaluator that ``name`` means, also as one of a family (``torchvision:resnet152``), or None."""
+    try:
+        return registry.evaluator(name)
+    except PluginError:
+        return None
 
 
 def schema(registry: Known) -> dict[str, Any]:
@@ -305,18 +315,20 @@ def _evaluators(registry: Known) -> dict[str, Any]:
             "title": "options",
             "description": spec.summary,
             "propertyNames": {"enum": ["use", *spec.options], "title": f"option of {name}"},
-            "properties": {**spec.options, "use": {"const": name}},
+            "properties": {**spec.options, "use": _called(spec)},
         }
         for name, spec in registry.evaluators.items()
     }
+    names = _name("evaluator", entries)
+    families = [_called(spec) for spec in registry.evaluators.values() if spec.argument]
     named = {
         "type": "object",
         "title": "an evaluator such as {use: classifier, view: center}",
         "required": ["use"],
-        "properties": {"use": _name("evaluator", entries)},
+        "properties": {"use": {"anyOf": [names, *families]} if families else names},
         "allOf": [
-            {"if": {"properties": {"use": {"const": name}}, "required": ["use"]}, "then": entry}
-            for name, entry in entries.items()
+            {"if": {"properties": {"use": _called(spec)}, "required": ["use"]}, "then": entries[name]}
+            for name, spec in registry.evaluators.items()
         ],
     }
     return {
@@ -327,6 +339,14 @@ def _evaluators(registry: Known) -> dict[str, Any]:
         "properties": entries,
         "additionalProperties": named,
     }
+
+
+def _called(spec: EvaluatorSpec) -> dict[str, Any]:
+    """What names an evaluator: its name or, for a family, its name, a colon and something more."""
+    if spec.argument is None:
+        return {"const": spec.name}
+    pattern = f"^{re.escape(spec.name)}(:.+)?$"
+    return {"type": "string", "pattern": pattern, "title": f"{spec.name}:{spec.argument.upper()}"}
 
 
 def _name(noun: str, names: Mapping[str, object]) -> dict[str, Any]:

@@ -14,20 +14,34 @@ _KNOWN = 1e-9
 
 
 @dataclass(frozen=True, slots=True, eq=False)
+class Local:
+    """A part that varies smoothly within its piece (squared exponential).
+
+    Shapes: ``deviation`` (standard) (n,), ``coordinates`` in correlation lengths (n, dimensions).
+    """
+
+    deviation: Array
+    coordinates: Array
+
+    def covariance(self, index: int) -> Array:
+        """Of all n values with the one at ``index``."""
+        distance = self.coordinates - self.coordinates[index]
+        kernel = np.exp(-0.5 * np.einsum("ij,ij->i", distance, distance))
+        return np.asarray(kernel * self.deviation * self.deviation[index])
+
+
+@dataclass(frozen=True, slots=True, eq=False)
 class Piece:
     """What is believed of one quantity over the n candidates of one space, before anything is told.
 
-    A value is ``mean + loadings @ z[column : column + factors] + local + rough``. The factors ``z`` are standard
-    normal and shared by all pieces. The local part varies smoothly within the piece (squared exponential; standard
-    deviation ``deviation``, and ``coordinates`` in correlation lengths). The rough part is every value's own, of
-    variance ``rough``. Shapes: ``mean``, ``deviation``, ``rough`` (n,), ``loadings`` (n, factors), ``coordinates``
-    (n, dimensions).
+    A value is ``mean + loadings @ z[column : column + factors] + its local parts + rough``. The factors ``z`` are
+    standard normal and shared by all pieces. The local parts are this piece's own, the rough part is every single
+    value's own, of variance ``rough``. Shapes: ``mean``, ``rough`` (n,), ``loadings`` (n, factors).
     """
 
     mean: Array
     loadings: Array
-    coordinates: Array
-    deviation: Array
+    local: Sequence[Local]
     rough: Array
     column: int = 0
 
@@ -47,7 +61,7 @@ class Kriging:
             columns = slice(piece.column, piece.column + piece.loadings.shape[1])
             self._loadings[end - len(piece.mean) : end, columns] = piece.loadings
         self.mean = np.concatenate([piece.mean for piece in pieces])
-        own = np.concatenate([piece.deviation**2 + piece.rough for piece in pieces])
+        own = np.concatenate([sum((part.deviation**2 for part in piece.local), piece.rough) for piece in pieces])
         self.variance = np.einsum("ij,ij->i", self._loadings, self._loadings) + own
         self._rows: list[Array] = []
 
@@ -60,9 +74,8 @@ class Kriging:
         number = int(np.searchsorted(self._ends, index, side="right"))
         piece, end = self._pieces[number], int(self._ends[number])
         begin = end - len(piece.mean)
-        distance = piece.coordinates - piece.coordinates[index - begin]
-        kernel = np.exp(-0.5 * np.einsum("ij,ij->i", distance, distance))
-        row[begin:end] += kernel * piece.deviation * piece.deviation[index - begin]
+        for part in piece.local:
+            row[begin:end] += part.covariance(index - begin)
         for told in self._rows:
             row -= told * told[index]
         row /= np.sqrt(pivot)

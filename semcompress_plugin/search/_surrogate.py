@@ -49,7 +49,8 @@ class Surrogate:
                 if table and table.knows(grid, name):
                     pieces.append(table.piece(grid, name, problem.size))
                 else:
-                    pieces.append(_generic.metric_piece(target, grids, number, first + block * each))
+                    rough = table.roughness(name) if table else None
+                    pieces.append(_generic.metric_piece(target, grids, number, first + block * each, rough))
         self.process = Kriging(pieces)
         self._overhead, self._pixels = np.concatenate(overhead), np.concatenate(pixels)
 

@@ -8,7 +8,7 @@ shared by all quantities and compressors, and the standard deviation that the fa
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -17,7 +17,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from semcompress_plugin.search._gp import Piece
+from semcompress_plugin.search._gp import Local, Piece
 from semcompress_plugin.search._grid import Grid
 from semcompress_plugin.types import Metric
 
@@ -41,13 +41,21 @@ class Surface:
     """One quantity of one compressor over a grid of scales (logarithms) x qualities.
 
     ``layers`` is (scales, qualities, 2 + factors): mean, deviation that the factors leave over, loadings.
-    ``relative``: what counts is the scale itself, not how many pixels are left for a reader.
+    ``relative``: what counts is the scale itself, not how many pixels are left for a reader. ``local`` are the parts
+    of the left-over variance that vary smoothly: (share, correlation lengths in log scale and in quality); what they
+    leave of 1 is the share of the rough part.
     """
 
     scale: Array
     quality: Array
     relative: bool
     layers: NDArray[np.float32]
+    local: Sequence[tuple[float, tuple[float, float]]]
+
+    @property
+    def rough(self) -> float:
+        """The share of the left-over variance that is every setting's own."""
+        return 1.0 - sum(share for share, _ in self.local)
 
     def at(self, scale: Array, quality: Array) -> tuple[Array, Array, Array]:
         """Mean (n,), deviation (n,) and loadings (n, factors) at n points: bilinear; beyond the grid's edge the mean
@@ -71,14 +79,10 @@ class Table:
     """The whole prior: ``surfaces`` by compressor and quantity (:func:`quantity`, or ``"bytes"``).
 
     ``overhead`` is the bytes of a compressor's headers, left out of the bytes per pixel that the table speaks of.
-    ``rough`` is, per quantity, the share of the left-over variance that is not smooth; ``lengths`` are the
-    correlation lengths of the smooth share, in log scale and in quality.
     """
 
     surfaces: Mapping[tuple[str, str], Surface]
     overhead: Mapping[str, float]
-    rough: Mapping[str, float]
-    lengths: tuple[float, float]
     factors: int
 
     def knows(self, grid: Grid, name: str) -> bool:
@@ -91,9 +95,18 @@ class Table:
         scale, quality = _knobs(grid)
         shown = 0.0 if surface.relative else math.log(reader_scale(size))
         mean, deviation, loadings = surface.at(np.log(scale) + shown, quality)
-        places = np.stack([np.log(scale) / self.lengths[0], quality / self.lengths[1]], axis=-1)
-        share = self.rough[name]
-        return Piece(mean, loadings, places, math.sqrt(1 - share) * deviation, share * deviation**2)
+        local = [
+            Local(math.sqrt(share) * deviation, np.stack([np.log(scale) / lengths[0], quality / lengths[1]], axis=-1))
+            for share, lengths in surface.local
+        ]
+        return Piece(mean, loadings, local, surface.rough * deviation**2)
+
+    def roughness(self, name: str) -> float | None:
+        """How far a quantity jumps from one setting to the next, whatever the compressor: a standard deviation."""
+        known = [surface for (_, quantity), surface in self.surfaces.items() if quantity == name]
+        if not known:
+            return None
+        return math.sqrt(np.mean([surface.rough * np.median(surface.layers[-1, :, 1]) ** 2 for surface in known]))
 
     def pixels(self, grid: Grid, size: tuple[int, int]) -> Array:
         """Each candidate's pixels: the quantity "bytes" is the log of bytes per pixel, without the overhead."""
@@ -136,15 +149,14 @@ def load(path: Path = PATH) -> Table:
 def from_arrays(arrays: Mapping[str, NDArray[Any]]) -> Table:
     """A table from the arrays of its file: see ``tools/make_prior.py`` for their names."""
     names = [str(name) for name in arrays["quantities"]]
+    compressors = [str(name) for name in arrays["compressors"]]
     surfaces = {}
-    for compressor in map(str, arrays["compressors"]):
+    for compressor in compressors:
         for name, relative in zip(names, arrays["relative"].tolist(), strict=True):
             key = f"{compressor}/{name}"
             scale, quality_axis = (arrays[f"{key}/{axis}"].astype(float) for axis in ("scale", "quality"))
             layers = arrays[f"{key}/layers"].astype(np.float32)
-            surfaces[compressor, name] = Surface(scale, quality_axis, bool(relative), layers)
-    compressors = [str(name) for name in arrays["compressors"]]
+            local = [(share, (first, second)) for share, first, second in arrays[f"{key}/local"].tolist()]
+            surfaces[compressor, name] = Surface(scale, quality_axis, bool(relative), layers, local)
     overhead = dict(zip(compressors, arrays["overhead"].tolist(), strict=True))
-    rough = dict(zip(names, arrays["rough"].tolist(), strict=True))
-    first, second = arrays["lengths"].tolist()
-    return Table(surfaces, overhead, rough, (first, second), layers.shape[-1] - 2)
+    return Table(surfaces, overhead, layers.shape[-1] - 2)

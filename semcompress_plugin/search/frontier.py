@@ -67,6 +67,8 @@ class Frontier:
         self._pending: list[int] = []
         self._supposed: Surrogate | None = None
         self._supposed_best = math.inf
+        self._supposed_count = 0  # so many of those pending
+        self._sizes: dict[int, int] = {}
         count = self.surrogate.count
         self._open = np.ones(count, bool)
         self._usable = np.ones(count, bool)
@@ -87,7 +89,6 @@ class Frontier:
             self._proposals[index] = proposal
             self._pending.append(index)
             self._open[index] = False
-            self._suppose(index)
             self.asked += 1
             proposals.append(proposal)
         return proposals
@@ -100,15 +101,16 @@ class Frontier:
                 continue
             self._pending.remove(index)
             self._learn(index, trial)
-        self._supposed, self._supposed_best = None, math.inf
-        for index in self._pending:
-            self._suppose(index)
+        self._supposed, self._supposed_best, self._supposed_count = None, math.inf, 0
 
     def _learn(self, index: int, trial: Trial) -> None:
         number = self._space_of(index)
         self.surrogate.learn(index, trial)
         if trial.holds and trial.bytes <= self.problem.ceiling and (self.best is None or trial.bytes < self.best.bytes):
             self.best = trial
+        if trial.bytes > 0:
+            self._sizes[index] = trial.bytes
+        self._leave_out_larger()
         if trial.looked or trial.bytes > min(self.problem.ceiling, self._limit() - 1):
             self._worked[number] = True
             return
@@ -120,12 +122,22 @@ class Frontier:
         else:
             self._usable[here] &= ~_like(self.grids[number], index - here.start)
 
+    def _leave_out_larger(self) -> None:
+        """What is at least as generous in every knob as a file that is too large is larger still."""
+        most = min(self.problem.ceiling, self._limit() - 1)
+        for index in [index for index, size in self._sizes.items() if size > most]:
+            del self._sizes[index]  # the limit only falls: once is enough
+            number = self._space_of(index)
+            begin, end = self._bounds[number : number + 2].tolist()
+            unit = self.grids[number].unit
+            self._usable[begin:end] &= (unit < unit[index - begin]).any(axis=1)
+
     def _limit(self) -> float:
         """Only files of fewer bytes than this are of use."""
         return math.inf if self.best is None else self.best.bytes
 
     def _choose(self) -> int | None:
-        surrogate = self._supposed or self.surrogate
+        surrogate = self._believed()
         log_bytes, deviation = surrogate.log_bytes()
         chance = surrogate.chance() * self._usable * self._open
         best = min(self._limit(), self._supposed_best)
@@ -148,12 +160,17 @@ class Frontier:
         choice = int(gains.argmax())
         return choice if gains[choice] > 0 else None
 
-    def _suppose(self, index: int) -> None:
-        if self._supposed is None:
-            self._supposed = self.surrogate.copy()
-        log_bytes, held = self._supposed.suppose(index)
-        if held:
-            self._supposed_best = min(self._supposed_best, math.exp(log_bytes))
+    def _believed(self) -> Surrogate:
+        """What is known, and what is pending as it is expected to turn out."""
+        if not self._pending:
+            return self.surrogate
+        believed = self._supposed = self._supposed or self.surrogate.copy()
+        for index in self._pending[self._supposed_count :]:
+            log_bytes, held = believed.suppose(index)
+            if held:
+                self._supposed_best = min(self._supposed_best, math.exp(log_bytes))
+        self._supposed_count = len(self._pending)
+        return believed
 
     def _space_of(self, index: int) -> int:
         return int(np.searchsorted(self._bounds, index, side="right")) - 1
