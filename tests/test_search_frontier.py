@@ -138,11 +138,28 @@ def test_one_free_knob_takes_as_many_proposals_as_a_bisection(space: Space, diff
     assert len(trials) <= math.log2(knob.high - knob.low) + 2
 
 
+def test_little_is_expected_of_a_knob_of_which_little_is_left() -> None:
+    """An octave of colours changes bytes and scores little: no creeping towards an edge that never comes."""
+    knob = replace(PNG.knobs[1], low=128)
+    at = problem(replace(PNG, knobs=(replace(SCALE, low=1.0), knob)), constraints=(Constraint("c", SCORE, min=0.992),))
+
+    def flat(proposal: Proposal) -> tuple[int, float]:
+        octave = math.log2(proposal.settings["colors"] / 128)
+        return round(40_000 * math.exp(0.15 * octave)), 1 - 0.004 * math.exp(-0.3 * octave)
+
+    search = Frontier(at)
+    trials = play(search, flat)
+    assert search.best is not None
+    assert search.best.bytes <= 1.01 * optimum(at, flat)
+    assert len(trials) <= 5
+
+
 @pytest.mark.parametrize("landscape", [photo, bumpy])
 @pytest.mark.parametrize("scale", [0.05, 1.0])
 def test_what_is_certainly_larger_is_not_proposed(landscape: Landscape, scale: float) -> None:
     """Neither what has more of everything than the best, nor than a file that was too large already."""
-    search = Frontier(problem(replace(JPEG, knobs=(replace(SCALE, low=scale), JPEG.knobs[1])), ceiling=20_000), gain=0)
+    space = replace(JPEG, knobs=(replace(SCALE, low=scale), JPEG.knobs[1]))
+    search = Frontier(problem(space, ceiling=20_000, looks=95), gain=0)
     seen: list[Trial] = []
     while proposals := search.ask(1):
         (proposal,) = proposals
@@ -226,6 +243,16 @@ def test_batches_find_about_as_much_as_single_looks() -> None:
     play(search, photo, n=4)
     assert search.best is not None
     assert search.best.bytes <= 1.2 * optimum(search.problem, photo)
+
+
+def test_what_was_supposed_is_forgotten_once_it_is_known() -> None:
+    after = []
+    for value in (0.0145, 0.97):
+        search = Frontier(problem(JPEG))
+        first, second, _ = search.ask(3)
+        search.tell([Trial(p, photo(p)[0], {"c": {"js_divergence": value}}, holds=False) for p in (first, second)])
+        after.append(photo(search.ask(1)[0])[0])
+    assert after[0] < after[1]
 
 
 def test_trials_may_come_late_in_any_order_and_not_at_all() -> None:

@@ -162,7 +162,7 @@ def test_what_one_quality_shows_holds_for_the_next_at_the_same_scale_only() -> N
         process.tell(0, 0.0)
         left = process.variance / before
         assert left[1] < same
-        assert left[2] > left[1]
+        assert left[2] > 0.5
 
 
 def test_a_metric_is_as_rough_with_an_unknown_compressor_as_with_known_ones() -> None:

@@ -113,9 +113,9 @@ class _Chain:
 class IterativeCompressor(ABC):
     """A chain of pictures, each made of the one before; its settings are ``{"steps": how many}``.
 
-    ``then`` is how the last iterate is written where its format is lossy: ``{"quality": 1 to 100}``, at most. ``seed`` is where
-    the draws of ``iteration(image, rng)`` start, for every picture anew: what becomes of a picture does not depend on
-    which others were there. A few iterates of each picture are remembered while its Reference lives; what is no
+    ``then`` is how the last iterate is written where its format is lossy: ``{"quality": 1 to 100}``, at most.
+    ``seed`` is where the draws of ``iteration(image, rng)`` start, for every picture anew: what becomes of a picture
+    does not depend on which others were there. A few iterates of each picture are remembered while its Reference lives; what is no
     longer there is made again from the beginning.
     """
 

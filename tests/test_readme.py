@@ -1,0 +1,61 @@
+"""What the README shows works as written."""
+
+from __future__ import annotations
+
+import re
+import shlex
+from pathlib import Path
+
+import pytest
+import yaml
+
+from pictures import DIFFERENCE, registry
+from semcompress_plugin import EvaluatorSpec
+from semcompress_plugin.cli import parser
+from semcompress_plugin.policy import parse_policy
+
+ROOT = Path(__file__).parents[1]
+README = (ROOT / "README.md").read_text()
+
+
+def blocks(language: str) -> list[str]:
+    return re.findall(rf"```{language}\n(.*?)```", README, re.DOTALL)
+
+
+def test_every_policy_shown_is_valid():
+    policies = [block for block in blocks("yaml") if block.startswith("version:")]
+    assert policies
+    for text in policies:
+        assert parse_policy(text, registry(), Path()).rules
+
+
+def test_every_command_shown_can_be_parsed():
+    lines = [line for block in blocks("sh") for line in block.splitlines() if line.startswith("semcompress ")]
+    assert len(lines) >= 5
+    for line in lines:
+        parser().parse_args(shlex.split(line, comments=True)[1:])
+
+
+def test_the_reader_shown_is_one():
+    (code,) = blocks("python")
+    names: dict[str, type] = {}
+    exec(code, names)
+    spec = EvaluatorSpec("mean-grey", "1", "", metrics=(DIFFERENCE,), factory=names["MeanGrey"])
+    from PIL import Image
+
+    reader = registry(spec).make_evaluator("mean-grey")
+    white, black = reader.observe([Image.new("RGB", (2, 2), colour) for colour in ("white", "black")])
+    assert reader.compare(white, [white, black]) == [{"difference": 0}, {"difference": 1}]
+
+
+def test_every_hook_id_is_in_the_readme():
+    for hook in yaml.safe_load((ROOT / ".pre-commit-hooks.yaml").read_text()):
+        assert f"{hook['id']}" in README
+
+
+@pytest.mark.parametrize("page", [README, *(p.read_text() for p in sorted((ROOT / "docs").rglob("*.md")))])
+def test_every_link_leads_to_a_file(page):
+    base = ROOT if page == README else None
+    for target in re.findall(r"\]\((?!https?:)([^)#]+)", page):
+        places = [base] if base else [ROOT / "docs", ROOT / "docs" / "hosts"]
+        assert any((place / target).exists() for place in places), target
