@@ -141,7 +141,8 @@ def test_one_free_knob_takes_as_many_proposals_as_a_bisection(space: Space, diff
 def test_little_is_expected_of_a_knob_of_which_little_is_left() -> None:
     """An octave of colours changes bytes and scores little: no creeping towards an edge that never comes."""
     knob = replace(PNG.knobs[1], low=128)
-    at = problem(replace(PNG, knobs=(replace(SCALE, low=1.0), knob)), constraints=(Constraint("c", SCORE, min=0.992),))
+    keep = (Constraint("c", SCORE, min=0.992), Constraint("c", replace(SCORE, name="worst_tile"), min=0.984))
+    at = problem(replace(PNG, knobs=(replace(SCALE, low=1.0), knob)), constraints=keep)
 
     def flat(proposal: Proposal) -> tuple[int, float]:
         octave = math.log2(proposal.settings["colors"] / 128)
@@ -151,7 +152,7 @@ def test_little_is_expected_of_a_knob_of_which_little_is_left() -> None:
     trials = play(search, flat)
     assert search.best is not None
     assert search.best.bytes <= 1.01 * optimum(at, flat)
-    assert len(trials) <= 5
+    assert len(trials) <= 3
 
 
 @pytest.mark.parametrize("landscape", [photo, bumpy])
@@ -247,7 +248,7 @@ def test_batches_find_about_as_much_as_single_looks() -> None:
 
 def test_what_was_supposed_is_forgotten_once_it_is_known() -> None:
     after = []
-    for value in (0.0145, 0.97):
+    for value in (0.0145, 0.03):
         search = Frontier(problem(JPEG))
         first, second, _ = search.ask(3)
         search.tell([Trial(p, photo(p)[0], {"c": {"js_divergence": value}}, holds=False) for p in (first, second)])

@@ -220,6 +220,18 @@ def test_a_smaller_picture_is_a_smaller_file_also_where_the_source_had_a_low_qua
     assert data == SeedResizeCompressor().compress(replace(generous, source=None), {"steps": 2}, "JPEG")
 
 
+def test_pixels_in_memory_need_no_profile_but_the_file_has_it():
+    from PIL import ImageCms
+
+    profile = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()
+    known = registry()
+    for name in ("seed-resize", "seed-jpeg"):
+        picture = reference(photo(), quality=100, icc_profile=profile)
+        decision = decided(picture, rule(known, name, bound=0.02, search=SearchUse()), known)
+        assert decision.candidate is not None
+        assert decision.candidate.image.info["icc_profile"] == profile
+
+
 def test_seed_jpeg_writes_the_metadata_that_the_rule_keeps():
     exif = Image.Exif()
     exif[0x0110] = "Camera"
