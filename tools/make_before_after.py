@@ -24,6 +24,11 @@ WIDTH, GAP, CAPTION = 1200, 12, 92
 INK, GREY, PAPER, MARK = "#1f2a25", "#5c665f", "#ffffff", "#ffd24a"
 
 
+def _in_short(description: str) -> str:
+    """Without the path of the class in the hierarchy, which is too long for a caption."""
+    return description.split(";")[0]
+
+
 def half(picture: Picture, zoom: tuple[int, int, int, int], heading: str, lines: list[str]) -> Picture:
     """The whole picture, beside it ``zoom`` (left, top, right, bottom) of it enlarged, and words below."""
     width = (WIDTH - GAP) // 2
@@ -68,10 +73,10 @@ def main() -> None:
     score = output["scores"]["msssim"]["score"]
     halves = [
         half(pictures[0], options.zoom, f"Before: {size(len(data[0]))}",
-             [f"The reader sees: {reader.describe(seen[0])}"]),
+             [f"The reader sees: {_in_short(reader.describe(seen[0]))}"]),
         half(pictures[1], options.zoom,
              f"After: {size(len(data[1]))} ({percent(len(data[0]), len(data[1]))})",
-             [f"The reader sees: {reader.describe(seen[1])}",
+             [f"The reader sees: {_in_short(reader.describe(seen[1]))}",
               f"{settings_in_words(output['compressor'], output['settings'])}; "
               f"divergence {divergence:.3f}, structural score {score:.3f}"]),
     ]  # fmt: skip

@@ -1,4 +1,4 @@
-"""The report as one JSON object (docs/report.md has its schema)."""
+"""The report as one JSON object (docs/report.md says what its keys mean)."""
 
 from __future__ import annotations
 
