@@ -115,8 +115,8 @@ class IterativeCompressor(ABC):
 
     ``then`` is how the last iterate is written where its format is lossy: ``{"quality": 1 to 100}``, at most.
     ``seed`` is where the draws of ``iteration(image, rng)`` start, for every picture anew: what becomes of a picture
-    does not depend on which others were there. A few iterates of each picture are remembered while its Reference lives; what is no
-    longer there is made again from the beginning.
+    does not depend on which others were there. A few iterates of each picture are remembered while its Reference
+    lives; what is no longer there is made again from the beginning.
     """
 
     def __init__(self, *, then: Mapping[str, Any] | None = None, seed: int = 0) -> None:
