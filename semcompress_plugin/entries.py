@@ -131,6 +131,7 @@ class Index:
         self.lines: dict[str, str] = {}
         self._by_original: dict[str, list[str]] = {}
         self._by_output: dict[str, list[str]] = {}
+        self._entry_of: dict[str, Entry] = {}
 
     @classmethod
     def load(cls, text: str, where: str) -> Index:
@@ -172,11 +173,18 @@ class Index:
 
     def _entries(self, index: Mapping[str, list[str]], sha256: str) -> tuple[Entry, ...]:
         try:
-            return tuple(decode(self.lines[key]) for key in index.get(sha256, ()))
+            return tuple(self._decoded(key) for key in index.get(sha256, ()))
         except ValueError as error:
             raise LockError(f"the lock's line for {sha256} is damaged ({error}): take it from git again") from error
 
+    def _decoded(self, key: str) -> Entry:
+        """Each line is decoded once: many copies of one picture ask for the same ones."""
+        if key not in self._entry_of:
+            self._entry_of[key] = decode(self.lines[key])
+        return self._entry_of[key]
+
     def _put(self, key: str, original: str, output: str, line: str) -> None:
+        self._entry_of.pop(key, None)
         if key not in self.lines:
             self._by_original.setdefault(original, []).append(key)
             self._by_output.setdefault(output, []).append(key)
