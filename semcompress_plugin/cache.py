@@ -32,6 +32,11 @@ def cache_key(*parts: Any) -> str:
     return hashlib.sha256(text.encode()).hexdigest()
 
 
+def made_key(sha256: str) -> str:
+    """The key under which the output of a build is remembered as ours: the trees that builds make have no lock."""
+    return cache_key("made", sha256)
+
+
 def default_folder() -> Path:
     """``SEMCOMPRESS_CACHE``, else the user's cache folder as the platform has it."""
     if chosen := os.environ.get("SEMCOMPRESS_CACHE"):

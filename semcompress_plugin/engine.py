@@ -319,7 +319,9 @@ class _Reader:
         width, height = self.reference.image.size
         # rounding to whole pixels may bend the shape a little; a lost orientation bends it a lot
         if abs(image.width * height - image.height * width) > max(width, height) + 0.02 * width * image.height:
-            return "the compressor changed the shape of the picture"
+            return (
+                f"the picture's shape changed: {image.width} x {image.height} instead of {width} x {height} or scaled"
+            )
         return None
 
     def missed(self, scores: Scores) -> list[str]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import threading
 from collections.abc import Mapping, Sequence
 from typing import Any, cast
@@ -14,7 +15,15 @@ from semcompress_plugin.errors import ImageError, PluginError, SemcompressError
 from semcompress_plugin.images import decode_candidate, renditions
 from semcompress_plugin.plugins import DISTRIBUTION, Provider
 from semcompress_plugin.registry import Registry
-from semcompress_plugin.types import Compressor, CompressorUse, Evaluator, EvaluatorUse, Observation, Previewer
+from semcompress_plugin.types import (
+    Compressor,
+    CompressorUse,
+    Evaluator,
+    EvaluatorSpec,
+    EvaluatorUse,
+    Observation,
+    Previewer,
+)
 
 
 class Workshop:
@@ -82,6 +91,8 @@ class Workshop:
                     answers = getattr(evaluator, method)(*arguments)
             if len(answers) != len(arguments[-1]):
                 raise ValueError(f"{method} gave {len(answers)} answers for {len(arguments[-1])} pictures")
+            if method == "compare":
+                _check_values(answers, spec)
         except (SemcompressError, MemoryError):
             raise
         except Exception as error:
@@ -117,6 +128,16 @@ def _prepared(task: Observe) -> tuple[Image.Image, ...]:
     if task.size is not None and image.size != task.size:
         image = image.resize(task.size, Image.Resampling.LANCZOS)
     return renditions(image)
+
+
+def _check_values(answers: Sequence[Mapping[str, float]], spec: EvaluatorSpec) -> None:
+    """Every metric of the spec must have a number; what cannot be judged must not pass for a verdict."""
+    for metric in spec.metrics:
+        for answer in answers:
+            if metric.name not in answer:
+                raise ValueError(f"compare gave no {metric.name!r}, only {', '.join(answer) or 'nothing'}")
+            if math.isnan(answer[metric.name]):
+                raise ValueError(f"compare gave NaN for {metric.name!r}")
 
 
 def _strangers_fault(kind: str, name: str, provider: Provider, error: Exception) -> Exception:

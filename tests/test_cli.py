@@ -395,6 +395,31 @@ def test_a_link_out_of_the_sources_is_not_published(folder, capsys, tmp_path):
     assert not (tmp_path / "out" / "link.txt").exists()
 
 
+def test_a_build_never_publishes_originals(tmp_path, capsys, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    for name, policy in ((".semcompress/originals", POLICY), ("kept", POLICY)):
+        site = tmp_path / name.replace("/", "-")
+        site.mkdir()
+        monkeypatch.chdir(site)
+        Path("0.jpg").write_bytes(encoded(photo((320, 240)), "JPEG", quality=97))
+        Path(".semcompress.yaml").write_text(f"{policy}originals: {name}\n")
+        run(capsys, "compress")
+        assert (site / name).is_dir()
+        run(capsys, "build", ".", str(tmp_path / "out"))
+        assert set(contents(tmp_path / "out")) == {"0.jpg"}
+
+
+def test_what_a_build_made_is_not_shrunk_again_in_place(folder, capsys, looks):
+    (folder / ".semcompress.yaml").write_text(POLICY.replace('["*.jpg"]', '["public/*.jpg"]'))
+    (folder / "strict.yaml").write_text(POLICY)
+    run(capsys, "build", ".", "public", "--policy", "strict.yaml")
+    before = contents(folder / "public")
+    looks.clear()
+    code, report = as_json(capsys, "compress", "public")
+    assert (code, looks, report["totals"]["unchanged"]) == (0, [], 3)
+    assert contents(folder / "public") == before
+
+
 def test_evaluate_measures_and_judges(folder, capsys):
     code, out, _ = run(capsys, "evaluate", "0.jpg", "0.jpg")
     assert code == 0

@@ -10,6 +10,7 @@ from PIL import Image, ImageCms
 from pictures import Thumbnails, photo, reader, reference, registry, rule
 from semcompress_plugin import CompressorSpec, Knob
 from semcompress_plugin.engine import Encode, Observe, decide, drive, measure
+from semcompress_plugin.errors import PluginError
 from semcompress_plugin.images import decode_candidate
 from semcompress_plugin.workshop import Workshop
 
@@ -137,7 +138,10 @@ def test_a_compressor_that_turns_the_picture_is_found_out():
     known, picture = registry(), reference(photo((160, 120)))
     turned = picture.image.transpose(Image.Transpose.ROTATE_90)
     found = drive(measure(picture, turned, rule(known, "jpeg"), known), Workshop(known).perform)
-    assert (found.holds, found.reason) == (False, "the compressor changed the shape of the picture")
+    assert (found.holds, found.reason) == (
+        False,
+        "the picture's shape changed: 120 x 160 instead of 160 x 120 or scaled",
+    )
 
 
 def test_a_dear_evaluator_is_not_asked_about_what_a_cheap_one_refused():
@@ -215,8 +219,14 @@ class Undecided(Thumbnails):
         return [{"difference": math.nan if reference.mean() < 0.5 else 0.0} for _ in candidates]
 
 
-def test_a_reader_that_cannot_judge_one_rendition_holds_nothing():
-    known = registry(reader(factory=Undecided))
+class Misnaming(Thumbnails):
+    def compare(self, reference, candidates):
+        return [{"diference": 0.0} for _ in candidates]
+
+
+@pytest.mark.parametrize(("factory", "words"), [(Undecided, "NaN for 'difference'"), (Misnaming, "no 'difference'")])
+def test_a_strangers_reader_without_a_verdict_is_named_and_nothing_passes(factory, words):
+    known = registry(reader(factory=factory))
     image = Image.new("RGBA", (64, 64), (128, 128, 128, 0))
-    found = drive(measure(reference(image, "PNG"), image, rule(known, "png"), known), Workshop(known).perform)
-    assert not found.holds
+    with pytest.raises(PluginError, match=f"'thumbnails' of third-party failed: .*{words}"):
+        drive(measure(reference(image, "PNG"), image, rule(known, "png"), known), Workshop(known).perform)

@@ -15,7 +15,7 @@ from dataclasses import asdict, replace
 from pathlib import Path
 
 from semcompress_plugin import files
-from semcompress_plugin.cache import Cache, cache_key
+from semcompress_plugin.cache import Cache, cache_key, made_key
 from semcompress_plugin.commands._shared import finish, here, left, load_registry, look, versions
 from semcompress_plugin.errors import ImageError, UsageError
 from semcompress_plugin.lock import NAME as LOCK_NAME
@@ -25,7 +25,7 @@ from semcompress_plugin.registry import Registry
 from semcompress_plugin.types import OutputFile, Result
 from semcompress_plugin.walk import find_images
 
-_PASSED_BY = {".git", ".hg", ".svn"}
+_PASSED_BY = {".git", ".hg", ".svn", ".semcompress"}
 _NOT_CONTENT = {POLICY_NAME, LOCK_NAME}
 
 
@@ -39,11 +39,13 @@ def run(arguments: argparse.Namespace) -> int:
     build = _Build(registry, source, out)
     found = list(find_images([source], skip_ignored=False))
     pictures = [item for item in found if not item.path.is_relative_to(out) or source == out]
+    governed = list(assets(pictures, domains, source))
     if source != out:
-        build.copy_others({item.path for item in pictures})
+        stores = {Path(os.path.normpath(d.policy.root / (d.policy.originals or ""))) for d in domains.used()}
+        build.copy_others({item.path for item in pictures}, stores - {source})
     results: list[Result] = []
     work: list[Pending] = []
-    for asset in assets(pictures, domains, source):
+    for asset in governed:
         done = build.without_looking(asset)
         work.append(done) if isinstance(done, Pending) else results.append(done)
     bugs: list[str] = []
@@ -79,11 +81,11 @@ class _Build:
         self.cache = Cache()
         self.claimed: dict[Path, str] = {}
 
-    def copy_others(self, pictures: set[Path]) -> None:
-        """Copy whatever is no picture and no affair of ours."""
+    def copy_others(self, pictures: set[Path], stores: set[Path]) -> None:
+        """Copy whatever is no picture and no affair of ours: never the originals (``stores``), which are private."""
         for folder, folders, names in os.walk(self.source):
             here = Path(folder)
-            folders[:] = [name for name in folders if name not in _PASSED_BY and here / name != self.out]
+            folders[:] = [name for name in folders if name not in _PASSED_BY and here / name not in {self.out, *stores}]
             for name in names:
                 path = here / name
                 if path not in pictures and name not in _NOT_CONTENT and self._is_ours_to_copy(path):
@@ -103,7 +105,7 @@ class _Build:
         if isinstance(state, Result):
             self._copy(asset.path)
             return state
-        if self.source == self.out and self.cache.get(_made(state.sha256)) is not None:
+        if self.source == self.out and self.cache.get(made_key(state.sha256)) is not None:
             return left(state, "unchanged", "was made by an earlier build")
         cached = self.cache.get(self._key(state))
         if cached is None:
@@ -138,8 +140,7 @@ class _Build:
             for target, data in targets.items():
                 if not _holds(target, data):
                     files.create(target, data, overwrite=True)
-                if self.source == self.out:
-                    self.cache.put(_made(files.digest(data)), {})
+                self.cache.put(made_key(files.digest(data)), {})
             if self.source == self.out and replaced and item.asset.path not in targets:
                 files.remove(files.read(item.asset.path))
         except ImageError as error:
@@ -168,11 +169,6 @@ class _Build:
 def _result(meta: dict[str, object], asset: Asset) -> Result:
     size = asset.path.stat().st_size
     return Result(asset.shown, before=size, rule=asset.rule.name, **meta)  # type: ignore[arg-type]  # as it was cached
-
-
-def _made(sha256: str) -> str:
-    """The key under which an output is remembered as ours, for trees that have no lock."""
-    return cache_key("made", sha256)
 
 
 def _holds(path: Path, data: bytes) -> bool:

@@ -10,6 +10,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from semcompress_plugin.cache import Cache, made_key
 from semcompress_plugin.commands._hook import Hook
 from semcompress_plugin.commands._shared import finish, here, left, load_registry, look, versions
 from semcompress_plugin.plan import Domain, Domains, Pending, assets, pending
@@ -45,6 +46,8 @@ def run(arguments: argparse.Namespace, write: bool = True) -> int:
             continue
         current = versions(asset.rule, registry) if arguments.refresh else None
         state = pending(asset, current)
+        if isinstance(state, Pending) and Cache().get(made_key(state.sha256)) is not None:
+            state = left(state, "unchanged", "was made by a build of ours, from an original elsewhere")
         results.append(state) if isinstance(state, Result) else work.append(state)
     bugs: list[str] = []
     shrinking = _Shrinking(write)

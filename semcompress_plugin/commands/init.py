@@ -22,9 +22,11 @@ def run(arguments: argparse.Namespace) -> int:
     if repository_root(folder) is None:
         text += "\n# Not in a git repository: this folder, relative to this file, keeps what is replaced.\n"
         text += "originals: .semcompress/originals\n"
+    if target.exists() and not arguments.force:
+        raise UsageError(f"{target}: is there already; --force overwrites it")
     try:
         files.create(target, text.encode(), overwrite=arguments.force)
     except ImageError as error:
-        raise UsageError(f"{target}: {error}; --force overwrites it") from error
-    print(f"{target}: written for {len(found)} pictures; read it, then run `semcompress check`")
+        raise UsageError(f"{target}: {error}") from error
+    print(f"{target}: written for {len(found)} picture{'s' * (len(found) != 1)}; read it, then run `semcompress check`")
     return 0
