@@ -49,7 +49,9 @@ def restore(plan: Restoration, lock: Lock, originals: Originals) -> str | None:
         else:
             files.check(plan.snapshot)
             files.create(plan.target, data, mode=plan.entry.mode)
-            files.remove(plan.snapshot)
+            # the same bytes may also have been written beside an original: that file was never its replacement alone
+            if not any(entry.relation == "beside" for entry in lock.by_output(plan.snapshot.sha256)):
+                files.remove(plan.snapshot)
             files.sync([plan.path.parent])
     except (ImageError, OriginalsError) as error:
         return str(error)
@@ -69,7 +71,17 @@ def _plan(path: Path, lock: Lock) -> Restoration:
     here = lock.relative(path)
     # two originals may have become one output: the one that lay here, else one of the same name, is meant
     entry = min(replaced, key=lambda entry: (entry.path != here, posixpath.basename(entry.path) != path.name))
-    return Restoration(path, snapshot, entry, path.with_name(_name(entry, path)))
+    target = path.with_name(_name(entry, path))
+    if target != path and _is(target, entry.original.sha256):
+        return Restoration(path, snapshot, reason=f"its original is there already: {target.name}")
+    return Restoration(path, snapshot, entry, target)
+
+
+def _is(path: Path, sha256: str) -> bool:
+    try:
+        return files.read(path).sha256 == sha256
+    except ImageError:
+        return False
 
 
 def _name(entry: Entry, path: Path) -> str:

@@ -259,6 +259,22 @@ def test_smallest_replaces_name_and_format_and_restore_brings_the_old_name_back(
     assert not (folder / "0.webp").exists()
 
 
+def test_restore_never_deletes_what_also_lay_beside_its_original(folder, capsys):
+    beside = POLICY.replace("compress: [jpeg]", "compress: [webp]\n    outputs: {formats: [webp], place: beside}")
+    (folder / ".semcompress.yaml").write_text(beside)
+    run(capsys, "compress", "--quiet")
+    before = contents(folder)
+    (folder / ".semcompress.yaml").write_text(beside.replace("[webp], place: beside", "[smallest]"))
+    run(capsys, "compress", "--quiet")
+    assert not (folder / "0.jpg").exists()
+    for _ in range(2):
+        assert run(capsys, "restore", "--all")[0] == 0
+        after = contents(folder)
+        assert {n: d for n, d in after.items() if n[1:] in (".jpg", ".webp")} == {
+            n: d for n, d in before.items() if n[1:] in (".jpg", ".webp")
+        }
+
+
 def test_a_file_that_is_not_ours_is_never_overwritten(folder, capsys):
     (folder / ".semcompress.yaml").write_text(
         POLICY.replace("compress: [jpeg]", "compress: [webp]\n    outputs: {formats: [webp], place: beside}")
