@@ -37,6 +37,11 @@ def made_key(sha256: str) -> str:
     return cache_key("made", sha256)
 
 
+def source_key(sha256: str, name: str) -> str:
+    """The key under which a file that a build put in the place of its source remembers where it came from."""
+    return cache_key("made from", sha256, name)
+
+
 def default_folder() -> Path:
     """``SEMCOMPRESS_CACHE``, else the user's cache folder as the platform has it."""
     if chosen := os.environ.get("SEMCOMPRESS_CACHE"):

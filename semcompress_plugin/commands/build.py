@@ -6,170 +6,156 @@ Sources are never touched. What was found out is cached, so that a second build 
 from __future__ import annotations
 
 import argparse
-import filecmp
 import os
-import shutil
+import sys
 import time
-from collections.abc import Mapping
-from dataclasses import asdict, replace
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 
-from semcompress_plugin import files
-from semcompress_plugin.cache import Cache, cache_key, made_key
-from semcompress_plugin.commands._shared import finish, here, left, load_registry, look, versions
-from semcompress_plugin.errors import ImageError, UsageError
-from semcompress_plugin.lock import NAME as LOCK_NAME
-from semcompress_plugin.plan import Asset, Domains, Pending, assets, pending
-from semcompress_plugin.policy import POLICY_NAME
-from semcompress_plugin.registry import Registry
-from semcompress_plugin.types import OutputFile, Result
+from semcompress_plugin.commands import _shards
+from semcompress_plugin.commands._shared import here, load_registry, look
+from semcompress_plugin.commands._tree import Tree
+from semcompress_plugin.errors import UsageError
+from semcompress_plugin.pages import PagesReport, Site
+from semcompress_plugin.plan import Domains, Pending, assets
+from semcompress_plugin.types import Constraint, Result
 from semcompress_plugin.walk import find_images
 
-_PASSED_BY = {".git", ".hg", ".svn", ".semcompress"}
-_NOT_CONTENT = {POLICY_NAME, LOCK_NAME}
+
+@dataclass(frozen=True, slots=True)
+class Report:
+    """What a build did. ``pages`` is None where pages were not to be touched or nothing lies beside a picture.
+
+    ``bounds`` are the constraints of each rule by its name; ``bugs`` are tracebacks of bugs of ours, each of which
+    is a failed picture too.
+    """
+
+    results: tuple[Result, ...]
+    seconds: float
+    pages: PagesReport | None = None
+    bounds: dict[str, Sequence[Constraint]] | None = None
+    bugs: tuple[str, ...] = ()
+
+    @property
+    def failed(self) -> tuple[Result, ...]:
+        return tuple(result for result in self.results if result.status == "failed")
+
+    def text(self) -> str:
+        """A table of what was written, reasons, and a summary, for people."""
+        from semcompress_plugin.report import text
+
+        return text.report(self.results, self.seconds, self.bounds or {}, pages=self.pages)
+
+    def json(self) -> str:
+        """One JSON object; docs/report.md says what its keys mean."""
+        from semcompress_plugin.report import json
+
+        return json.report(self.results, self.seconds, self.pages)
 
 
-def run(arguments: argparse.Namespace) -> int:
+def build_tree(
+    source: Path,
+    out: Path | None = None,
+    *,
+    policy: Path | None = None,
+    root: Path | None = None,
+    pages: bool = True,
+    site_url: str | None = None,
+    jobs: int | None = None,
+    progress: bool = False,
+    exclude: Collection[Path] = (),
+) -> Report:
+    """Derive the tree ``out`` with shrunk pictures from ``source``; without ``out`` shrink inside ``source``.
+
+    ``policy`` is a file that governs everything, with patterns relative to ``root`` (default: its own folder);
+    without it the nearest policy governs, for a derived tree no higher than ``source``. Where a rule writes files
+    beside a picture and ``pages`` is true, HTML and CSS offer them to browsers that can read them. ``site_url`` is
+    where the tree will be published, as far as its pages name it (``https://example.org/repo/``, or ``/repo/``).
+    ``jobs`` is the number of worker threads. ``progress`` shows a bar on a terminal.
+    ``exclude`` are folders below ``source`` that are no part of the tree.
+
+    Raises SemcompressError for what concerns the whole run. A picture that fails does not: see ``Report.failed``.
+    """
     started = time.monotonic()
-    source, out = _folders(arguments)
+    source, target = _folders(source, out)
+    site = Site(site_url or "")
     registry = load_registry()
     # a generated tree has no policy of its own: there, the nearest above it governs
-    top = source if source != out else None
-    domains = Domains(registry, arguments.policy, top=top, default=source, in_place=False)
-    build = _Build(registry, source, out)
-    found = list(find_images([source], skip_ignored=False))
-    pictures = [item for item in found if not item.path.is_relative_to(out) or source == out]
+    top = None if out is None else source
+    domains = Domains(registry, policy, top=top, default=source, in_place=False)
+    if domains.only is not None and root is not None:
+        domains.only = replace(domains.only, policy=replace(domains.only.policy, root=_normal(root)))
+    tree = Tree(registry, source, target)
+    found = find_images([source], skip_ignored=False)
+    passed_by = {_normal(here() / folder) for folder in exclude} | ({target} if out is not None else set())
+    pictures = [item for item in found if not any(item.path.is_relative_to(folder) for folder in passed_by)]
     governed = list(assets(pictures, domains, source))
-    if source != out:
-        stores = {Path(os.path.normpath(d.policy.root / (d.policy.originals or ""))) for d in domains.used()}
-        build.copy_others({item.path for item in pictures}, stores - {source})
+    stores = {_normal(d.policy.root / (d.policy.originals or "")) for d in domains.used()}
+    others = tree.others({item.path for item in pictures}, (stores | passed_by) - {source})
     results: list[Result] = []
     work: list[Pending] = []
-    for asset in governed:
-        done = build.without_looking(asset)
+    for done in tree.without_looking(governed):
         work.append(done) if isinstance(done, Pending) else results.append(done)
     bugs: list[str] = []
     if work:
+        arguments = argparse.Namespace(jobs=jobs, quiet=not progress)
         for item, result, settlement in look(work, registry, arguments, bugs):
             writes = {} if settlement is None else settlement.writes
-            results.append(build.finish(item, result, {path.name: data for path, data in writes.items()}))
-    code = finish(results, started, registry, domains, arguments, bugs, "compressed")
-    return code if bugs else int(any(result.status == "failed" for result in results))
+            results.append(tree.finish(item, result, {path.name: data for path, data in writes.items()}))
+    rewritten = tree.write_others(others, site if pages else None)
+    for result in results:
+        registry.plugins.manager.hook.semcompress_result(result=result)
+    bounds: dict[str, Sequence[Constraint]] = {
+        rule.name: rule.keep for domain in domains.used() for rule in domain.policy.rules
+    }
+    return Report(tuple(results), time.monotonic() - started, rewritten, bounds, tuple(bugs))
 
 
-def _folders(arguments: argparse.Namespace) -> tuple[Path, Path]:
-    base = here()
+def run(arguments: argparse.Namespace) -> int:
+    if _shards.wanted(arguments):
+        return _shards.run(arguments)
     if (arguments.in_place is None) == (arguments.source is None):
         raise UsageError("say what to build: SRC and OUT, or --in-place DIR")
-    source = base / (arguments.in_place or arguments.source)
+    if arguments.in_place is None and arguments.out is None:
+        raise UsageError("say where to build to: SRC and OUT")
+    report = build_tree(
+        arguments.in_place or arguments.source,
+        arguments.out,
+        policy=arguments.policy,
+        pages=arguments.pages,
+        site_url=arguments.site_url,
+        jobs=arguments.jobs,
+        progress=not arguments.quiet,
+    )
+    if arguments.format == "json":
+        print(report.json())
+    elif not arguments.quiet:
+        print(report.text())
+    else:
+        from semcompress_plugin.report.text import printable
+
+        for result in report.failed:
+            print(f"semcompress: {printable(result.path)}: {printable(result.reason or '')}", file=sys.stderr)
+    if report.bugs:
+        from semcompress_plugin.cli import report_bug
+
+        return report_bug("\n".join(report.bugs))
+    return int(bool(report.failed))
+
+
+def _folders(source: Path, out: Path | None) -> tuple[Path, Path]:
+    base = here()
+    source = _normal(base / source)
     if not source.is_dir():
         raise UsageError(f"{source}: is not a folder")
-    source = Path(os.path.normpath(source))
-    if arguments.in_place is not None:
+    if out is None:
         return source, source
-    if arguments.out is None:
-        raise UsageError("say where to build to: SRC and OUT")
-    out = Path(os.path.normpath(base / arguments.out))
-    if source.is_relative_to(out):
-        raise UsageError(f"{arguments.out}: would be written over its own sources; use --in-place DIR to want that")
-    return source, out
+    target = _normal(base / out)
+    if source.is_relative_to(target):
+        raise UsageError(f"{out}: would be written over its own sources; use --in-place DIR to want that")
+    return source, target
 
 
-class _Build:
-    def __init__(self, registry: Registry, source: Path, out: Path) -> None:
-        self.registry, self.source, self.out = registry, source, out
-        self.cache = Cache()
-        self.claimed: dict[Path, str] = {}
-
-    def copy_others(self, pictures: set[Path], stores: set[Path]) -> None:
-        """Copy whatever is no picture and no affair of ours: never the originals (``stores``), which are private."""
-        for folder, folders, names in os.walk(self.source):
-            here = Path(folder)
-            folders[:] = [name for name in folders if name not in _PASSED_BY and here / name not in {self.out, *stores}]
-            for name in names:
-                path = here / name
-                if path not in pictures and name not in _NOT_CONTENT and self._is_ours_to_copy(path):
-                    self._copy(path)
-
-    def _is_ours_to_copy(self, path: Path) -> bool:
-        """Files, and links to files within the sources; a link that leads elsewhere must not publish what is there."""
-        return path.is_file() and path.resolve().is_relative_to(self.source.resolve())
-
-    def without_looking(self, asset: Asset | Result) -> Pending | Result:
-        """A result where nothing need be looked at, because it is settled, cached or nobody's affair."""
-        if isinstance(asset, Result):
-            if asset.status != "failed":
-                self._copy(self.source / asset.path)
-            return asset
-        state = pending(asset)
-        if isinstance(state, Result):
-            self._copy(asset.path)
-            return state
-        if self.source == self.out and self.cache.get(made_key(state.sha256)) is not None:
-            return left(state, "unchanged", "was made by an earlier build")
-        cached = self.cache.get(self._key(state))
-        if cached is None:
-            return state
-        outputs = tuple(OutputFile(**output) for output in cached.meta["outputs"])
-        result = replace(_result(cached.meta["result"], asset), outputs=outputs)
-        return self._write(state, result, cached.payloads)
-
-    def finish(self, item: Pending, result: Result, payloads: Mapping[str, bytes]) -> Result:
-        """Write what was found, and cache it."""
-        if result.status in ("compressed", "unchanged"):
-            meta = {
-                "result": {"status": result.status, "after": result.after, "reason": result.reason},
-                "outputs": [{**asdict(output), "path": Path(output.path).name} for output in result.outputs],
-            }
-            self.cache.put(self._key(item), meta, payloads)
-        return self._write(item, result, payloads)
-
-    def _write(self, item: Pending, result: Result, payloads: Mapping[str, bytes]) -> Result:
-        folder = self._target(item.asset.path).parent
-        shown = Path(item.asset.shown).parent
-        replaced = bool(payloads) and item.asset.rule.outputs.place == "replace"
-        targets = {folder / name: data for name, data in payloads.items()}
-        if not replaced and self._target(item.asset.path) not in targets:
-            self._copy(item.asset.path)
-        for target in targets:
-            other = self.claimed.setdefault(target, result.path)
-            if other != result.path:
-                self._copy(item.asset.path)
-                return left(item, "failed", f"would be written where {other} is: rename one, or exclude one")
-        try:
-            for target, data in targets.items():
-                if not _holds(target, data):
-                    files.create(target, data, overwrite=True)
-                self.cache.put(made_key(files.digest(data)), {})
-            if self.source == self.out and replaced and item.asset.path not in targets:
-                files.remove(files.read(item.asset.path))
-        except ImageError as error:
-            return left(item, "failed", str(error))
-        outputs = tuple(replace(o, path=(shown / Path(o.path).name).as_posix()) for o in result.outputs)
-        return replace(result, outputs=outputs)
-
-    def _copy(self, path: Path) -> None:
-        target = self._target(path)
-        if target == path or (target.is_file() and filecmp.cmp(path, target, shallow=False)):
-            return
-        target.parent.mkdir(parents=True, exist_ok=True)
-        shutil.copy2(path, target)
-
-    def _target(self, path: Path) -> Path:
-        return self.out / path.relative_to(self.source)
-
-    def _key(self, item: Pending) -> str:
-        rule = item.asset.rule
-        original = item.outdated.original.sha256 if item.outdated else None
-        return cache_key(
-            "build", item.sha256, original, item.asset.path.name, rule.digest, versions(rule, self.registry)
-        )
-
-
-def _result(meta: dict[str, object], asset: Asset) -> Result:
-    size = asset.path.stat().st_size
-    return Result(asset.shown, before=size, rule=asset.rule.name, **meta)  # type: ignore[arg-type]  # as it was cached
-
-
-def _holds(path: Path, data: bytes) -> bool:
-    return path.is_file() and path.stat().st_size == len(data) and path.read_bytes() == data
+def _normal(path: Path) -> Path:
+    return Path(os.path.normpath(path))

@@ -1,0 +1,109 @@
+"""Reads the pages of a tree, has them rewritten, and writes what has changed."""
+
+from __future__ import annotations
+
+import os
+import stat
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from semcompress_plugin import files
+from semcompress_plugin.errors import ImageError
+from semcompress_plugin.pages import Catalogue, Left, PagesReport, Picture, Site
+
+SUFFIXES = frozenset({".html", ".htm", ".css"})
+"""What is rewritten. XHTML served as XML follows other rules, and is left alone."""
+
+
+@dataclass(frozen=True, slots=True)
+class _New:
+    """A page's new bytes (None: as before), and what was added."""
+
+    data: bytes | None = None
+    pictures: int = 0
+    backgrounds: int = 0
+    left: tuple[Left, ...] = ()
+
+
+def publish(
+    pages: Iterable[Path],
+    source: Path,
+    out: Path,
+    site: Site,
+    pictures: Mapping[str, Picture],
+    copy: Callable[[Path], None],
+) -> PagesReport:
+    """Write ``pages`` of ``source`` to ``out`` (the same folder: in place), rewritten or by ``copy`` as they are."""
+    contents = {path.relative_to(source).as_posix(): path for path in pages}
+    catalogue = Catalogue(site, pictures, lambda path: path in contents or _is_there(out, path))
+    sealed, preloaded = _links(contents, catalogue)
+    catalogue.preloaded = preloaded
+    news: list[_New] = []
+    for name, path in contents.items():
+        try:
+            new = _rewrite(path, name, catalogue, name in sealed)
+            if new.data is not None:
+                _write(path, out / name, new.data)
+        except (ImageError, OSError) as error:
+            new = _New(left=(Left(name, None, str(error)),))
+        if new.data is None:
+            copy(path)
+        news.append(new)
+    return PagesReport(
+        len(news),
+        sum(new.data is not None for new in news),
+        sum(new.pictures for new in news),
+        sum(new.backgrounds for new in news),
+        tuple(dict.fromkeys(entry for new in news for entry in new.left)),
+    )
+
+
+def _links(contents: Mapping[str, Path], catalogue: Catalogue) -> tuple[frozenset[str], frozenset[str]]:
+    """Stylesheets whose digest stands in some page, and pictures that some page preloads."""
+    from semcompress_plugin.pages import encoding, html
+
+    found = [html.Links()]
+    for name, path in contents.items():
+        if path.suffix.lower() != ".css":
+            try:
+                found.append(html.links(encoding.decode(path.read_bytes()).text, name, catalogue))
+            except (OSError, encoding.UndecodableError):
+                continue  # said when its turn comes
+    return frozenset().union(*(one.sealed for one in found)), frozenset().union(*(one.preloaded for one in found))
+
+
+def _rewrite(path: Path, name: str, catalogue: Catalogue, sealed: bool) -> _New:
+    from semcompress_plugin.pages import css, encoding, html
+    from semcompress_plugin.pages.site import Desk
+
+    is_css = path.suffix.lower() == ".css"
+    try:
+        before = encoding.decode(path.read_bytes(), css=is_css)
+        if is_css:
+            desk = Desk(catalogue, name, catalogue.site.url(name))
+            sheet = css.rewrite(before.text, desk)
+            if sheet.count and sealed:
+                return _New(left=(Left(name, None, "a page holds a digest of it (integrity)"),))
+            new = _New(None, 0, sheet.count, tuple(desk.left))
+            text = sheet.text
+        else:
+            page = html.rewrite(before.text, name, catalogue)
+            new, text = _New(None, page.pictures, page.backgrounds, page.left), page.text
+        if text == before.text:
+            return new
+        return _New(before.encode(text), new.pictures, new.backgrounds, new.left)
+    except encoding.UndecodableError as error:
+        return _New(left=(Left(name, None, str(error)),))
+
+
+def _write(path: Path, target: Path, data: bytes) -> None:
+    """Write a page whole; its source's permissions go with it."""
+    if path == target:
+        files.replace(path, data, files.read(path))
+    elif not (target.is_file() and target.read_bytes() == data):
+        files.create(target, data, overwrite=True, mode=stat.S_IMODE(path.stat().st_mode))
+
+
+def _is_there(out: Path, path: str) -> bool:
+    return os.path.isfile(out / path)  # noqa: PTH113  # a name that is too long is only not there

@@ -1,0 +1,285 @@
+"""The tree that a build writes: pictures from the cache or from a search, everything else as it was, pages last."""
+
+from __future__ import annotations
+
+import filecmp
+import os
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import asdict, replace
+from pathlib import Path
+
+from semcompress_plugin import files
+from semcompress_plugin.baseline import NAME as BASELINE_NAME
+from semcompress_plugin.cache import Cache, cache_key, made_key, source_key
+from semcompress_plugin.commands._pages import SUFFIXES as PAGES
+from semcompress_plugin.commands._pages import publish
+from semcompress_plugin.commands._shared import left, versions
+from semcompress_plugin.errors import ImageError, UsageError
+from semcompress_plugin.lock import NAME as LOCK_NAME
+from semcompress_plugin.pages import PagesReport, Picture, Site, picture
+from semcompress_plugin.plan import Asset, Pending, pending
+from semcompress_plugin.policy import POLICY_NAME
+from semcompress_plugin.registry import Registry
+from semcompress_plugin.types import OutputFile, Result
+
+_PASSED_BY = {".git", ".hg", ".svn", ".semcompress"}
+_NOT_CONTENT = {POLICY_NAME, LOCK_NAME, BASELINE_NAME}
+
+
+class Tree:
+    """Writes the tree ``out``, derived from ``source``; the same folder twice means in place."""
+
+    def __init__(self, registry: Registry, source: Path, out: Path) -> None:
+        self.registry, self.source, self.out = registry, source, out
+        self.in_place = source == out
+        self._cache = Cache()
+        self._within: set[Path] = set()
+        """Folders that are known to lie below ``out`` without a link between."""
+        self._claimed: dict[Path, str] = {}
+        self._beside: dict[Path, list[Path]] = {}
+        """Picture -> what lies beside it in the tree that is written."""
+
+    def others(self, pictures: set[Path], passed_by: set[Path]) -> list[Path]:
+        """Whatever is no picture and no affair of ours: nothing in folders to be ``passed_by``, such as originals,
+        which are private.
+        """
+        found: list[Path] = []
+        for folder, folders, names in os.walk(self.source):
+            here = Path(folder)
+            folders[:] = sorted(name for name in folders if name not in _PASSED_BY and here / name not in passed_by)
+            paths = (here / name for name in sorted(names) if name not in _NOT_CONTENT)
+            found += [path for path in paths if path not in pictures and self._is_ours_to_copy(path)]
+        return found
+
+    def _is_ours_to_copy(self, path: Path) -> bool:
+        """Files, and links to files within the sources; a link that leads elsewhere must not publish what is there."""
+        return path.is_file() and path.resolve().is_relative_to(self.source.resolve())
+
+    def without_looking(self, governed: Iterable[Asset | Result]) -> Iterator[Pending | Result]:
+        """For each picture a result where nothing need be looked at, because it is settled, cached or nobody's affair;
+        else what is to be looked at.
+        """
+        waiting: list[Pending] = []
+        claims: list[Asset] = []
+        for asset in governed:
+            if isinstance(asset, Result):
+                if asset.status != "failed":
+                    self._copy(self.source / asset.path)
+                self._claimed[self._target(self.source / asset.path)] = asset.path
+                yield asset
+                continue
+            state = pending(asset)
+            made = isinstance(state, Pending) and self.in_place and self._cache.get(made_key(state.sha256)) is not None
+            if isinstance(state, Result):
+                self._copy(asset.path)
+                self._remember_settled(asset)
+                yield state
+            elif made:
+                self._remember_made(state)
+                yield left(state, "unchanged", "was made by an earlier build")
+            else:
+                self._claimed[self._target(asset.path)] = asset.shown
+                claims.append(asset)
+                waiting.append(state)
+        self._claim_beside(claims)
+        for state in waiting:
+            cached = self._cache.get(self._key(state))
+            if cached is None:
+                yield state
+            else:
+                yield self._write(state, _result(cached.meta, state), cached.payloads)
+
+    def _claim_beside(self, claims: Iterable[Asset]) -> None:
+        """Share out names: what is written beside must not depend on which picture is ready first."""
+        claims = [asset for asset in claims if asset.rule.outputs.place == "beside"]
+        if not claims:
+            return
+        from semcompress_plugin.images import SUFFIXES  # brings Pillow along
+        from semcompress_plugin.shrink import output_name
+
+        def is_of_ones_own(asset: Asset) -> bool:
+            """Whether this is in a format that others are given: an a.avif that lies beside an a.jpg already."""
+            return SUFFIXES.get(asset.path.suffix.lower(), "").lower() in asset.rule.outputs.formats
+
+        for asset in sorted(claims, key=is_of_ones_own):
+            for format in asset.rule.outputs.formats:
+                if format not in ("keep", "smallest"):
+                    name = output_name(asset.path.name, format.upper())
+                    self._claimed.setdefault(self._target(asset.path.with_name(name)), asset.shown)
+
+    def finish(self, item: Pending, result: Result, payloads: Mapping[str, bytes]) -> Result:
+        """Write what was found, and cache it."""
+        if result.status in ("compressed", "unchanged"):
+            meta = {
+                "result": {"status": result.status, "after": result.after, "reason": result.reason},
+                "outputs": [{**asdict(output), "path": Path(output.path).name} for output in result.outputs],
+            }
+            self._cache.put(self._key(item), meta, payloads)
+        return self._write(item, result, payloads)
+
+    def write_others(self, paths: Iterable[Path], site: Site | None) -> PagesReport | None:
+        """Copy what is no picture. With a ``site``, pages offer what lies beside pictures, if anything does."""
+        pictures = {} if site is None else {one.path: one for one in self._pictures()}
+        pages: list[Path] = []
+        for path in paths:
+            pages.append(path) if pictures and path.suffix.lower() in PAGES else self._copy(path)
+        if site is None or not pictures:
+            return None
+        return publish(pages, self.source, self.out, site, pictures, self._copy)
+
+    def _pictures(self) -> Iterator[Picture]:
+        """What pages may offer: only files as large in pixels as the picture, for pages are laid out by that."""
+        for path, beside in self._beside.items():
+            pixels = _pixels(path)
+            sizes = [(self._inside(one), one.stat().st_size) for one in beside if _pixels(one) == pixels]
+            if (found := picture(self._inside(path), path.stat().st_size, sizes)) is not None:
+                yield found
+
+    def _inside(self, path: Path) -> str:
+        return path.relative_to(self.out).as_posix()
+
+    def _remember_settled(self, asset: Asset) -> None:
+        """What the lock knows to lie beside a settled picture may be offered, and written over by its own picture."""
+        target = self._target(asset.path)
+        try:
+            sha256 = files.read(asset.path).sha256
+        except ImageError:
+            return
+        lock = asset.domain.lock
+        entries = lock.by_output(sha256)
+        if not any(entry.relation == "beside" for entry in entries):
+            self._claimed[target] = asset.shown
+        if asset.rule.outputs.place != "beside":
+            return
+        for original in dict.fromkeys([sha256, *(entry.original.sha256 for entry in entries)]):
+            for entry in lock.by_original(original):
+                other = asset.path.with_suffix(Path(entry.path).suffix)
+                if entry.relation == "beside" and other != asset.path and _has_digest(other, entry.output.sha256):
+                    self._note(target, self._target(other))
+                    self._copy(other)
+
+    def _remember_made(self, item: Pending) -> None:
+        """What an earlier build wrote beside a picture of its own lies there still, or can be had again."""
+        source = self._cache.get(source_key(item.sha256, item.asset.path.name))
+        cached = self._cache.get(source.meta["build"]) if source else None
+        for name, data in (cached.payloads if cached else {}).items():
+            path = item.asset.path.with_name(name)
+            if path != item.asset.path and _holds(path, data):
+                self._note(item.asset.path, path)
+
+    def _note(self, path: Path, other: Path) -> None:
+        beside = self._beside.setdefault(path, [])
+        if other not in beside:
+            beside.append(other)
+
+    def _write(self, item: Pending, result: Result, payloads: Mapping[str, bytes]) -> Result:
+        own = self._target(item.asset.path)
+        replaced = bool(payloads) and item.asset.rule.outputs.place == "replace"
+        targets = {own.with_name(name): data for name, data in payloads.items()}
+        if not replaced and own not in targets:
+            self._copy(item.asset.path)
+        owners = {target: self._claimed.setdefault(target, result.path) for target in targets}
+        taken = {target: owner for target, owner in owners.items() if owner != result.path}
+        if taken and replaced:
+            self._copy(item.asset.path)
+            other = next(iter(taken.values()))
+            return left(item, "failed", f"would be written where {other} is: rename one, or exclude one")
+        try:
+            for target, data in targets.items():
+                if target not in taken:
+                    self._put(item, target, data, own)
+            if self.in_place and replaced and own not in targets:
+                files.remove(files.read(item.asset.path))
+        except ImageError as error:
+            return left(item, "failed", str(error))
+        shown = Path(item.asset.shown).parent
+        outputs = tuple(
+            replace(output, path=(shown / Path(output.path).name).as_posix())
+            for output in result.outputs
+            if own.with_name(Path(output.path).name) not in taken
+        )
+        return _without(replace(result, outputs=outputs), {path.name: owner for path, owner in taken.items()})
+
+    def _put(self, item: Pending, target: Path, data: bytes, own: Path) -> None:
+        if not _holds(target, data):
+            files.create(target, data, overwrite=True)
+        digest = files.digest(data)
+        self._cache.put(made_key(digest), {})
+        if target != own:
+            if item.asset.rule.outputs.place == "beside":
+                self._note(own, target)
+        elif self.in_place:
+            self._cache.put(source_key(digest, own.name), {"build": self._key(item)})
+
+    def _copy(self, path: Path) -> None:
+        target = self._target(path)
+        if target != path and not (target.is_file() and filecmp.cmp(path, target, shallow=False)):
+            with path.open("rb") as file:
+                files.pour(target, file, like=path.resolve(), durable=False)
+
+    def _target(self, path: Path) -> Path:
+        target = self.out / path.relative_to(self.source)
+        if target.parent not in self._within:
+            self._refuse_links(target.parent)
+        return target
+
+    def _refuse_links(self, folder: Path) -> None:
+        """A link below OUT may have been put there to have us write somewhere else."""
+        for one in (folder, *folder.parents):
+            if one == self.out or one in self._within:
+                break
+            if one.is_symlink():
+                raise UsageError(f"{one}: is a symbolic link, through which nothing is written: remove it")
+        self._within.add(folder)
+
+    def _key(self, item: Pending) -> str:
+        rule = item.asset.rule
+        original = item.outdated.original.sha256 if item.outdated else None
+        return cache_key(
+            "build", item.sha256, original, item.asset.path.name, rule.digest, versions(rule, self.registry)
+        )
+
+
+def _result(meta: Mapping[str, object], item: Pending) -> Result:
+    """The result that was cached; it cost no looks this time."""
+    outputs = tuple(OutputFile(**output) for output in meta["outputs"])  # type: ignore[attr-defined]  # as it was cached
+    asset, known = item.asset, meta["result"]
+    return Result(asset.shown, before=item.bytes, rule=asset.rule.name, outputs=outputs, cached=True, **known)  # type: ignore[arg-type]  # as it was cached
+
+
+def _without(result: Result, taken: Mapping[str, str]) -> Result:
+    """``result``, where some of its outputs were not written since their names are ``taken`` by other pictures."""
+    if not taken:
+        return result
+    said = "; ".join(f"{name} is not written, for {_whose(name, other)}" for name, other in sorted(taken.items()))
+    reason = "; ".join(part for part in (result.reason, said) if part)
+    if not result.outputs:
+        return replace(result, status="unchanged", after=result.before, reason=reason)
+    return replace(result, after=min(output.bytes for output in result.outputs), reason=reason)
+
+
+def _whose(name: str, other: str) -> str:
+    return "there is one among the sources" if Path(other).name == name else f"{other} has one of that name"
+
+
+def _pixels(path: Path) -> tuple[int, int]:
+    """Width and height as browsers show it; (0, 0) for what is no picture to us."""
+    from PIL import ExifTags, Image
+
+    try:
+        with Image.open(path) as image:
+            width, height = image.size
+            return (height, width) if image.getexif().get(ExifTags.Base.Orientation, 1) > 4 else (width, height)
+    except (OSError, SyntaxError, ValueError):
+        return 0, 0
+
+
+def _has_digest(path: Path, sha256: str) -> bool:
+    try:
+        return files.read(path).sha256 == sha256
+    except ImageError:
+        return False
+
+
+def _holds(path: Path, data: bytes) -> bool:
+    return path.is_file() and path.stat().st_size == len(data) and path.read_bytes() == data

@@ -1,0 +1,285 @@
+"""``<picture>`` around every ``<img>`` for which something smaller lies beside its picture.
+
+justhtml builds the tree that browsers build and says where each tag begins; the text is then edited in these places
+only. Afterwards the new text is parsed again: unless it is the old tree, but for our additions, nothing is changed.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from typing import Any
+
+from semcompress_plugin.pages import css, srcset
+from semcompress_plugin.pages.site import Catalogue, Desk, ElsewhereError, Left
+
+_NAME = re.compile(r"<([a-zA-Z][^\t\n\f\r />]*)")
+_GAP = re.compile(r"[\t\n\f\r /]*")
+_ATTRIBUTE = re.compile(
+    r"(?P<name>=?[^\t\n\f\r />=]*)"
+    r"(?:[\t\n\f\r ]*=[\t\n\f\r ]*(?P<value>\"(?P<double>[^\"]*)\"|'(?P<single>[^']*)'|(?P<bare>[^\t\n\f\r >]*)))?"
+)
+_LAZY = re.compile(r"data-.*(?:src|lazy|original)")
+"""Attributes by which scripts put another picture in later; a ``<source>`` would keep that one from showing."""
+_MIGHT_CONCERN = re.compile(r"<img\b|url\(", re.IGNORECASE)
+_OPEN = '<picture style="display: contents">'
+_CLOSE = "</picture>"
+
+Node = Any
+"""A node of justhtml: an element (``name``, ``namespace``, ``attrs``, ``children``), a text or a comment (``data``)."""
+
+
+@dataclass(frozen=True, slots=True)
+class Page:
+    """The new text; how many ``<picture>`` and ``image-set()`` were added; what was left alone."""
+
+    text: str
+    pictures: int = 0
+    backgrounds: int = 0
+    left: tuple[Left, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Links:
+    """What a page says of other files of its tree: ``sealed`` are those whose content it has a digest of
+    (``integrity``), ``preloaded`` the pictures that it has loaded early.
+    """
+
+    sealed: frozenset[str] = frozenset()
+    preloaded: frozenset[str] = frozenset()
+
+
+def rewrite(text: str, page: str, catalogue: Catalogue) -> Page:
+    """``text``, the file ``page`` of a tree, with what the catalogue offers."""
+    if not _MIGHT_CONCERN.search(text):
+        return Page(text)
+    root = _parse(text)
+    edits = _Edits(text, Desk(catalogue, page, catalogue.site.base(page, _base(root))))
+    for node in _elements(root):
+        edits.consider(node)
+    left = tuple(edits.desk.left)
+    if not edits.changes:
+        return Page(text, left=left)
+    new = edits.apply()
+    if _signature(_parse(new), edits.added) != _signature(root):
+        return Page(text, left=(*left, Left(page, None, "would be another page to a browser with <picture> in it")))
+    return Page(new, edits.pictures, edits.backgrounds, left)
+
+
+def links(text: str, page: str, catalogue: Catalogue) -> Links:
+    """What ``page`` says of other files."""
+    if not re.search(r"\bintegrity\b|\bpreload\b", text, re.IGNORECASE):
+        return Links()
+    root = _parse(text)
+    base = catalogue.site.base(page, _base(root))
+    sealed: set[str] = set()
+    preloaded: set[str] = set()
+    for node in _elements(root):
+        if node.name != "link" or not (href := node.attrs.get("href") or node.attrs.get("imagesrcset")):
+            continue
+        names = [href, *(one.reference for one in srcset.parse(node.attrs.get("imagesrcset") or ""))]
+        if node.attrs.get("integrity"):
+            sealed.update(_local(names[:1], base, catalogue))
+        if "preload" in (node.attrs.get("rel") or "").lower().split() and node.attrs.get("as") == "image":
+            preloaded.update(_local(names, base, catalogue))
+    return Links(frozenset(sealed), frozenset(preloaded))
+
+
+def _local(references: list[str], base: str, catalogue: Catalogue) -> Iterator[str]:
+    for reference in references:
+        try:
+            path = catalogue.site.resolve(reference, base)
+        except ElsewhereError:
+            continue
+        if path is not None:
+            yield path
+
+
+@dataclass(slots=True)
+class _Edits:
+    """The places of a text to change: (start, end, new text), none within another."""
+
+    text: str
+    desk: Desk
+    changes: list[tuple[int, int, str]] = field(default_factory=list)
+    added: set[int] = field(default_factory=set)
+    """Where our ``<picture>`` tags stand in the new text; known once it has been made."""
+    pictures: int = 0
+    backgrounds: int = 0
+
+    def consider(self, node: Node) -> None:
+        if node.name == "img" and node.namespace == "html" and not _is_within_picture(node):
+            self._image(node)
+        if node.name == "style" and node.namespace == "html":
+            self._stylesheet(node)
+        if "url(" in (node.attrs.get("style") or "").lower():
+            self._style(node)
+
+    def apply(self) -> str:
+        pieces: list[str] = []
+        done = length = 0
+        # where one <img> ends and the next begins, the first is closed first
+        for start, end, new in sorted(self.changes, key=lambda change: (change[0], change[2] != _CLOSE)):
+            pieces += [self.text[done:start], new]
+            length += start - done
+            if new.startswith(_OPEN):
+                self.added.add(length)
+            length += len(new)
+            done = end
+        return "".join([*pieces, self.text[done:]])
+
+    def _image(self, node: Node) -> None:
+        source, choice = node.attrs.get("src"), node.attrs.get("srcset")
+        candidates = srcset.effective(source, choice)
+        # looked up even where nothing can be done, so that what is missing is told
+        if source:
+            self.desk.find(source)
+        found = [self.desk.find(candidate.reference) for candidate in candidates]
+        offers = self.desk.offers(found)
+        if not offers or any(_LAZY.match(name) for name in node.attrs):
+            return
+        tag = _Tag.read(self.text, node)
+        if tag is None:
+            return
+        end = " />" if self.text[tag.end - 2] == "/" else ">"
+        sizes = node.attrs.get("sizes")
+        more = f' sizes="{_escaped(sizes)}"' if sizes else ""
+        sources = (
+            f'<source type="{type}" srcset="{_escaped(srcset.render(candidates, references))}"{more}{end}'
+            for type, references in offers
+        )
+        self.changes += [(tag.start, tag.start, _OPEN + "".join(sources)), (tag.end, tag.end, _CLOSE)]
+        self.pictures += 1
+
+    def _style(self, node: Node) -> None:
+        tag = _Tag.read(self.text, node)
+        place = tag.attributes.get("style") if tag else None
+        if place is None:
+            return
+        new = css.rewrite(node.attrs["style"], self.desk, quote="'", declarations=True)
+        if new.count:
+            self.changes.append((*place, f'"{_escaped(new.text)}"'))
+            self.backgrounds += new.count
+
+    def _stylesheet(self, node: Node) -> None:
+        tag = _Tag.read(self.text, node)
+        if tag is None or not node.children:
+            return
+        end = self.text.lower().find("</style", tag.end)
+        inner = self.text[tag.end : end]
+        if end < 0 or _lines(inner) != _lines("".join(child.data or "" for child in node.children)):
+            return
+        new = css.rewrite(inner, self.desk)
+        if new.count:
+            self.changes.append((tag.end, end, new.text))
+            self.backgrounds += new.count
+
+
+@dataclass(frozen=True, slots=True)
+class _Tag:
+    """A start tag's place in the text, and the places of its attributes' values with their quotes."""
+
+    start: int
+    end: int
+    attributes: dict[str, tuple[int, int]]
+
+    @classmethod
+    def read(cls, text: str, node: Node) -> _Tag | None:
+        """The tag that ``node`` comes from, read by the HTML standard's tokenizer steps; None unless it is the same
+        to us as to the parser (a tag may stand for an element of another name, or for several).
+        """
+        start = node.origin_offset
+        if start is None or not (name := _NAME.match(text, start)) or name[1].lower() != node.name:
+            return None
+        values: dict[str, str] = {}
+        places: dict[str, tuple[int, int]] = {}
+        position = name.end()
+        while True:
+            position = _skip(text, position)
+            if position >= len(text):
+                return None
+            if text[position] == ">":
+                break
+            match = _ATTRIBUTE.match(text, position)
+            if match is None or match.end() == position:
+                return None
+            key = match["name"].lower()
+            if key not in values:
+                values[key] = next((value for value in match.group("double", "single", "bare") if value), "")
+                if match["value"] is not None:
+                    places[key] = match.span("value")
+            position = match.end()
+        agrees = values.keys() == node.attrs.keys() and all(
+            "&" in value or "\0" in value or _lines(value) == (node.attrs[key] or "") for key, value in values.items()
+        )
+        return cls(start, position + 1, places) if agrees else None
+
+
+def _skip(text: str, position: int) -> int:
+    match = _GAP.match(text, position)
+    assert match is not None  # it matches nothing, too
+    return match.end()
+
+
+def _parse(text: str) -> Node:
+    """The document. Places are those of ``text``, which therefore must not begin with a byte order mark."""
+    from justhtml import JustHTML
+
+    return JustHTML(text, sanitize=False, track_node_locations=True).root
+
+
+def _elements(root: Node) -> Iterator[Node]:
+    """Every element in the order of the page. What a ``<template>`` holds is not the page's, and with scripts on (as
+    we parse) a ``<noscript>`` holds text.
+    """
+    waiting = [root]
+    while waiting:
+        node = waiting.pop()
+        if getattr(node, "attrs", None) is not None:
+            yield node
+        waiting += reversed(getattr(node, "children", None) or ())
+
+
+def _base(root: Node) -> str | None:
+    return next((node.attrs["href"] for node in _elements(root) if node.name == "base" and "href" in node.attrs), None)
+
+
+def _is_within_picture(node: Node) -> bool:
+    while (node := node.parent) is not None:
+        if node.name == "picture":
+            return True
+    return False
+
+
+def _signature(root: Node, ours: set[int] | None = None) -> list[object]:
+    """A tree as a list, without the CSS in it and without our own ``<picture>`` (by place) and its sources."""
+    signature: list[object] = []
+    waiting: list[Node | None] = [root]
+    while waiting:
+        node = waiting.pop()
+        if node is None:
+            signature.append("end")
+            continue
+        children = list(getattr(node, "children", None) or ())
+        content = getattr(node, "template_content", None)
+        if ours and node.name == "picture" and node.origin_offset in ours and children:
+            # where it could not become what it was meant to be, as within <svg>, this is a source and no <img>
+            waiting.append(children[-1])
+            continue
+        attributes = getattr(node, "attrs", None) or {}
+        pairs = tuple((name, value) for name, value in attributes.items() if name != "style")
+        in_style = getattr(node.parent, "name", None) == "style"
+        data = None if in_style or node.name == "!doctype" else getattr(node, "data", None)
+        signature.append((node.name, getattr(node, "namespace", None), pairs, data))
+        waiting += [None, *reversed([*children, *([content] if content is not None else [])])]
+    return signature
+
+
+def _escaped(text: str) -> str:
+    return text.replace("&", "&amp;").replace('"', "&quot;")
+
+
+def _lines(text: str) -> str:
+    """With every line end as one character, as a parser sees it."""
+    return text.replace("\r\n", "\n").replace("\r", "\n")

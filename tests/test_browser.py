@@ -1,0 +1,173 @@
+"""Built sites in a real browser: headless Chromium, if it is installed, over a server on the loopback interface."""
+
+from __future__ import annotations
+
+import functools
+import http.server
+import shutil
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from PIL import Image
+
+from semcompress_plugin.commands.build import build_tree
+
+EXAMPLE = Path(__file__).parent.parent / "examples" / "site"
+PAGES = ("index.html", "evenings.html", "planner.html", "odd/layouts.html")
+POLICY = """\
+version: 1
+rules:
+  - name: own
+    files: ["hills.avif"]
+    skip: true
+  - name: all
+    files: ["img/"]
+    compress: [{jpeg: {quality: 60}}, {webp: {quality: 60}}, {avif: {quality: 50}}]
+    keep: {msssim: {score: {min: 0.3}}}
+    outputs: {formats: [avif, webp, keep], place: beside}
+"""
+ODD = """\
+<!doctype html><meta charset=utf-8><link rel=icon href=data:,>
+<style>
+.flex { display: flex; width: 500px; height: 90px } .flex img { flex: 1; min-width: 0; height: 100% }
+.grid { display: grid; grid-template-columns: 1fr 2fr; width: 400px }
+.background { width: 200px; height: 100px; background: url(../img/coffee.jpg) center / cover no-repeat }
+</style>
+<div class=flex><img src=../img/coffee.jpg><img src='/img/rocket.jpg' class=x ></div>
+<div class=grid><img src="../img/chelsea.jpg" style="width: 100%"><p>text</p></div>
+<p>inline <img src=../img/coffee.jpg height=40><img src=../img/coffee.jpg height=40> gap
+<img src=../img/coffee.jpg height=40 align=left> float</p>
+<pre>
+  <img src=../img/coffee.jpg width=30>  x
+</pre>
+<table><tr><td><img src=../img/rocket.jpg width="50%"></table>
+<div style="width: 50px; height: 50px; background-image: url('../img/rocket.jpg')" class=background></div>
+<div class=background></div>
+<img src=../img/chelsea.jpg srcset="../img/chelsea.jpg 1x, ../img/twice.jpg 2x" loading=lazy>
+<img src="../img/astronaut.jpg?v=2#x" width=64 height=64>
+"""
+LOOK = """
+const done = arguments[arguments.length - 1];
+const images = [...document.images];
+images.forEach(image => image.loading = "eager");
+const address = text => [...text.matchAll(/url\\("([^"]+)"\\)/g)].map(match => match[1]);
+const backgrounds = [...document.querySelectorAll("*")]
+  .map(element => getComputedStyle(element).backgroundImage).filter(value => value.includes("url("));
+const load = url => new Promise(resolve => {
+  const image = new Image();
+  image.onload = () => resolve([url, image.naturalWidth, image.naturalHeight]);
+  image.onerror = () => resolve([url, 0, 0]);
+  image.src = url;
+});
+const box = element => { const r = element.getBoundingClientRect(); return [r.x, r.y, r.width, r.height]; };
+Promise.all(images.map(image => image.decode().catch(() => null))).then(() =>
+  Promise.all(backgrounds.flatMap(address).map(load))).then(loaded => done({
+    images: images.map(image => ({
+      src: image.getAttribute("src"), current: image.currentSrc, complete: image.complete, box: box(image),
+      size: [image.naturalWidth, image.naturalHeight], nested: image.closest("picture picture") !== null,
+    })),
+    boxes: [...document.querySelectorAll("body, body *:not(picture):not(source)")].map(box),
+    backgrounds, loaded,
+  }));
+"""
+
+
+@pytest.fixture(scope="module")
+def browser(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
+    chromium, driver = shutil.which("chromium"), shutil.which("chromedriver")
+    if chromium is None or driver is None:
+        pytest.skip("chromium or chromedriver is not installed (Debian: apt-get install chromium chromium-driver)")
+    from selenium import webdriver
+
+    options = webdriver.ChromeOptions()
+    options.binary_location = chromium
+    for flag in (
+        "--headless", "--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage", "--window-size=1200,900",
+        "--disable-background-networking", "--disable-component-update", "--disable-sync", "--no-first-run",
+        "--disable-default-apps", "--disable-extensions", f"--user-data-dir={tmp_path_factory.mktemp('profile')}",
+    ):  # fmt: skip
+        options.add_argument(flag)
+    options.set_capability("goog:loggingPrefs", {"browser": "ALL"})
+    started = webdriver.Chrome(options=options, service=webdriver.ChromeService(executable_path=driver))
+    started.set_script_timeout(60)
+    try:
+        yield started
+    finally:
+        started.quit()
+
+
+class _Quiet(http.server.SimpleHTTPRequestHandler):
+    extensions_map = http.server.SimpleHTTPRequestHandler.extensions_map | {
+        ".avif": "image/avif",
+        ".webp": "image/webp",
+    }
+
+    def log_message(self, *_: object) -> None:
+        pass
+
+
+@pytest.fixture(scope="module")
+def sites(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[str, str]]:
+    """Addresses of the example site with smaller pictures (so that it takes seconds), before and after a build."""
+    top = tmp_path_factory.mktemp("sites")
+    before, after = top / "before", top / "after"
+    shutil.copytree(EXAMPLE, before)
+    for path in (before / "img").iterdir():
+        if path.suffix in (".jpg", ".webp", ".avif") or path.name in ("deep-field.png", "profile.png"):
+            with Image.open(path) as image:
+                small = image.reduce(4) if max(image.size) > 800 else image.copy()
+            small.save(path, **({"quality": 92} if path.suffix != ".png" else {}))
+    (before / ".semcompress.yaml").write_text(POLICY)
+    # a 2x candidate must be shown nowhere else: what Chromium has in its cache already, it takes
+    shutil.copy(before / "img" / "hills.jpg", before / "img" / "twice.jpg")
+    (before / "odd").mkdir()
+    (before / "odd" / "layouts.html").write_text(ODD)
+    report = build_tree(before, after)
+    assert not report.failed
+    assert report.pages is not None
+    assert report.pages.rewritten == len(PAGES) + 1
+    assert report.pages.left == ()
+    servers = [
+        http.server.ThreadingHTTPServer(("127.0.0.1", 0), functools.partial(_Quiet, directory=str(folder)))
+        for folder in (before, after)
+    ]
+    for server in servers:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+    try:
+        yield tuple(f"http://127.0.0.1:{server.server_address[1]}/" for server in servers)  # type: ignore[misc]  # two
+    finally:
+        for server in servers:
+            server.shutdown()
+            server.server_close()
+
+
+def look(browser: Any, address: str) -> dict[str, Any]:
+    browser.get_log("browser")
+    browser.get(address)
+    seen: dict[str, Any] = browser.execute_async_script(LOOK)
+    assert browser.get_log("browser") == []
+    return seen
+
+
+@pytest.mark.parametrize("page", PAGES)
+def test_every_image_of_a_rewritten_page_loads_with_its_size_and_box_as_before(browser, sites, page, tmp_path):
+    before, after = (look(browser, address + page) for address in sites)
+    assert len(before["images"]) == len(after["images"]) > 0
+    for old, new in zip(before["images"], after["images"], strict=True):
+        assert new["complete"], new
+        assert new["size"] == old["size"] != [0, 0], new["src"]
+        assert new["box"] == old["box"], new["src"]
+        assert not new["nested"]
+    assert after["boxes"] == before["boxes"], "something else of the page has moved"
+    modern = [
+        image for image in after["images"] if image["current"].split("?")[0].split("#")[0].endswith((".avif", ".webp"))
+    ]
+    photographs = [image for image in after["images"] if ".jpg" in image["src"]]
+    assert len(modern) >= len(photographs) > 0 or page == "planner.html"
+    assert len(before["backgrounds"]) == len(after["backgrounds"])
+    assert all("image-set(" in value and ".avif" in value for value in after["backgrounds"])
+    assert all(width > 0 for _, width, _ in after["loaded"])
+    assert [size for _, *size in before["loaded"]] == [size for url, *size in after["loaded"] if url.endswith(".jpg")]

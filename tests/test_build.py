@@ -1,0 +1,300 @@
+"""Builds whose rules write files beside pictures: what lies in the tree, what pages say, what a second build does."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import jsonschema
+import pytest
+from PIL import Image
+
+from pictures import encoded, photo
+from semcompress_plugin.cli import main
+from semcompress_plugin.commands.build import build_tree
+from semcompress_plugin.errors import PolicyError, UsageError
+from semcompress_plugin.evaluators.msssim import MsssimEvaluator
+from semcompress_plugin.report.json import SCHEMA
+from semcompress_plugin.types import Result
+
+DOCS = Path(__file__).parent.parent / "docs"
+POLICY = """\
+version: 1
+rules:
+  - name: all
+    files: ["*.jpg", "*.png", "*.avif"]
+    compress: [{jpeg: {quality: 60}}, {webp: {quality: 60}}, {avif: {quality: 50}}]
+    keep: {msssim: {score: {min: 0.3}}}
+    outputs: {formats: [avif, webp, keep], place: beside}
+"""
+PAGE = '<!doctype html>\n<link rel=stylesheet href=s.css>\n<img src="img/a.jpg" alt=a>\n<img src=gone.png>\n'
+SOURCE = r'<source type="image/{0}" srcset="{1}\.{0}">'
+
+
+@pytest.fixture
+def site(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.chdir(tmp_path)
+    folder = tmp_path / "site"
+    (folder / "img").mkdir(parents=True)
+    (folder / ".semcompress.yaml").write_text(POLICY)
+    (folder / "img" / "a.jpg").write_bytes(encoded(photo((200, 150)), "JPEG", quality=95))
+    (folder / "img" / "b.png").write_bytes(encoded(photo((160, 120), 1), "PNG"))
+    (folder / "index.html").write_text(PAGE)
+    (folder / "s.css").write_text("p { background: url(img/b.png) }\n")
+    return folder
+
+
+@pytest.fixture
+def looks(monkeypatch: pytest.MonkeyPatch) -> list[int]:
+    seen: list[int] = []
+    really = MsssimEvaluator.observe
+
+    def observe(self, images):
+        seen.extend([1] * len(images))
+        return really(self, images)
+
+    monkeypatch.setattr(MsssimEvaluator, "observe", observe)
+    return seen
+
+
+def contents(folder: Path) -> dict[str, bytes]:
+    return {path.relative_to(folder).as_posix(): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
+
+
+def run(capsys: pytest.CaptureFixture[str], *arguments: str) -> dict:
+    code = main(["build", *arguments, "--format", "json"])
+    report = json.loads(capsys.readouterr().out)
+    jsonschema.validate(report, SCHEMA)
+    assert code == int(report["totals"]["failed"] > 0)
+    return report
+
+
+def by_path(results: tuple[Result, ...]) -> dict[str, Result]:
+    return {result.path: result for result in results}
+
+
+def test_a_build_writes_a_file_per_format_and_pages_offer_them(site, capsys):
+    before = contents(site)
+    report = run(capsys, "site", "out")
+    assert contents(site) == before
+    out = contents(Path("out"))
+    assert set(out) == {"index.html", "s.css"} | {
+        f"img/{n}" for n in ("a.jpg", "a.avif", "a.webp", "b.png", "b.avif", "b.webp")
+    }
+    for name in ("a.avif", "a.webp"):
+        with Image.open(Path("out/img", name)) as image:
+            assert (image.format.lower(), image.size) == (name.split(".")[1], (200, 150))
+        assert len(out[f"img/{name}"]) < len(before["img/a.jpg"])
+    page = out["index.html"].decode()
+    assert page.startswith(PAGE[: PAGE.index("<img")])
+    assert '<img src="img/a.jpg" alt=a></picture>\n<img src=gone.png>\n' in page
+    offered = re.findall(r'type="image/(\w+)" srcset="img/a\.(\w+)"', page)
+    sizes = [len(out[f"img/a.{suffix}"]) for _, suffix in offered] + [len(out["img/a.jpg"])]
+    assert offered
+    assert all(type == suffix for type, suffix in offered)
+    assert sizes == sorted(sizes)
+    assert b'image-set(url("img/b.' in out["s.css"]
+    assert out["s.css"].startswith(before["s.css"][:30])
+    assert report["pages"]["pictures"] == report["pages"]["backgrounds"] == 1
+    assert report["pages"]["rewritten"] == 2
+    assert report["pages"]["left"] == [
+        {"page": "index.html", "reference": "gone.png", "reason": "leads to no file"}
+    ]  # fmt: skip
+
+
+def test_a_second_build_over_the_first_changes_nothing_and_says_what_came_from_the_cache(site, capsys, looks):
+    run(capsys, "site", "out")
+    built = contents(Path("out"))
+    times = {path: path.stat().st_mtime_ns for path in Path("out").rglob("*")}
+    looks.clear()
+    report = run(capsys, "site", "out")
+    assert contents(Path("out")) == built
+    assert {path: path.stat().st_mtime_ns for path in Path("out").rglob("*")} == times
+    assert looks == []
+    assert report["totals"]["cached"] == report["totals"]["compressed"] == 2
+    assert main(["build", "site", "out"]) == 0
+    told = capsys.readouterr().out
+    assert "2 compressed, 0 unchanged, 0 skipped, 0 failed (all from the cache)" in told
+    assert "pages: 2 of 2 rewritten, 1 <picture> and 1 image-set() added" in told
+    assert "references left alone: 1 leads to no file" in told
+
+
+def test_in_place_twice_changes_nothing_and_a_page_made_anew_is_given_its_pictures_again(site, capsys, looks):
+    run(capsys, "--in-place", "site")
+    built = contents(site)
+    assert b"<picture" in built["index.html"]
+    assert b"image-set(" in built["s.css"]
+    looks.clear()
+    report = run(capsys, "--in-place", "site")
+    assert contents(site) == built
+    assert report["totals"]["compressed"] == report["totals"]["cached"]
+    # a generator made the page again, and left the pictures as they were
+    (site / "index.html").write_text(PAGE)
+    run(capsys, "--in-place", "site")
+    assert contents(site) == built
+    assert looks == []
+
+
+def test_pages_stay_as_they_are_without_files_beside_or_when_told_so(site, capsys):
+    report = run(capsys, "site", "out", "--no-pages")
+    assert Path("out/img/a.avif").exists()
+    assert Path("out/index.html").read_text() == PAGE
+    assert "pages" not in report
+    (site / ".semcompress.yaml").write_text(POLICY.replace("[avif, webp, keep], place: beside", "[keep]"))
+    report = run(capsys, "site", "plain")
+    assert Path("plain/index.html").read_text() == PAGE
+    assert "pages" not in report
+    # and a page that an earlier build rewrote is put back
+    run(capsys, "site", "out")
+    assert Path("out/index.html").read_text() == PAGE
+
+
+def test_a_picture_of_ones_own_is_never_written_over_by_one_that_lies_beside_another(site, capsys):
+    own = encoded(photo((200, 150), 5), "AVIF", quality=90)
+    (site / "img" / "a.avif").write_bytes(own)
+    (site / "img" / "b.jpg").write_bytes(encoded(photo((160, 120), 7), "JPEG", quality=95))
+    reports = [run(capsys, "site", name) for name in ("one", "two")]
+    results = {result["path"]: result for result in reports[0]["results"]}
+    with Image.open("one/img/a.avif") as shown, Image.open(site / "img" / "a.avif") as mine:
+        assert (
+            abs(
+                sum(
+                    shown.convert("L").resize((1, 1)).getpixel((0, 0)) - m
+                    for m in [mine.convert("L").resize((1, 1)).getpixel((0, 0))]
+                )
+            )
+            < 4
+        )
+    assert "a.avif is not written, for there is one among the sources" in results["img/a.jpg"]["reason"]
+    assert [Path(output["path"]).name for output in results["img/a.jpg"]["outputs"]] in (
+        ["a.webp", "a.jpg"],
+        ["a.webp"],
+    )
+    assert 'srcset="img/a.avif"' not in Path("one/index.html").read_text()
+    # b.jpg and b.png would share their names: the first by name has them, whichever is ready first
+    assert "img/b.jpg has one of that name" in results["img/b.png"]["reason"]
+    assert contents(Path("one")) == contents(Path("two"))
+
+
+def test_what_compress_has_committed_beside_pictures_is_offered_too(repository, capsys, looks):
+    Path(".semcompress.yaml").write_text(POLICY)
+    Path("a.jpg").write_bytes(encoded(photo((200, 150)), "JPEG", quality=95))
+    original = Path("a.jpg").read_bytes()
+    Path("index.html").write_text("<img src=a.jpg>")
+    assert main(["compress", "--quiet"]) == 1
+    assert main(["compress", "--quiet"]) == 0, "what lies beside is settled as well"
+    assert {path.name for path in Path().glob("a.*")} == {"a.jpg", "a.avif", "a.webp"}
+    committed = contents(Path())
+    looks.clear()
+    report = run(capsys, ".", "public")
+    assert looks == []
+    assert report["totals"]["unchanged"] == 2
+    page = Path("public/index.html").read_text()
+    assert 'srcset="a.avif"' in page
+    for name in ("a.jpg", "a.avif", "a.webp"):
+        assert Path("public", name).read_bytes() == committed[name]
+    assert main(["restore", "--all", "--quiet"]) == 0
+    assert Path("a.jpg").read_bytes() == original
+
+
+def test_a_file_of_another_size_in_pixels_is_not_offered(site, capsys):
+    scaled = (
+        POLICY.replace("{quality: 50}", "{quality: 50, scale: 0.5}")
+        .replace("keep, ", "")
+        .replace("[avif, webp, keep]", "[avif]")
+    )
+    (site / ".semcompress.yaml").write_text(scaled)
+    report = run(capsys, "site", "out")
+    assert report["totals"]["compressed"] == 2
+    assert Path("out/index.html").read_text() == PAGE
+
+
+def test_a_stylesheet_whose_digest_a_page_holds_is_left_as_it_is(site, capsys):
+    (site / "sub").mkdir()
+    (site / "sub" / "x.html").write_text("<link rel=stylesheet href=../s.css integrity=sha384-abc>")
+    (site / "latin.html").write_bytes(b"<meta charset=utf-8><img src=img/a.jpg alt=\xe9>")
+    report = run(capsys, "site", "out")
+    assert Path("out/s.css").read_bytes() == (site / "s.css").read_bytes()
+    assert Path("out/latin.html").read_bytes() == (site / "latin.html").read_bytes()
+    said = {left["page"]: left["reason"] for left in report["pages"]["left"] if left["reference"] is None}
+    assert said["s.css"] == "a page holds a digest of it (integrity)"
+    assert said["latin.html"].startswith("is not utf-8, as which a browser would read it")
+
+
+def test_out_within_the_sources_excluded_folders_and_links_are_no_part_of_the_tree(site):
+    (site / "private").mkdir()
+    (site / "private" / "x.html").write_text(PAGE)
+    for _ in range(2):
+        report = build_tree(site, site / "public", exclude=[site / "private"])
+        assert not report.failed
+    assert sorted(contents(site / "public")) == sorted(
+        {"index.html", "s.css"} | {f"img/{n}" for n in ("a.jpg", "a.avif", "a.webp", "b.png", "b.avif", "b.webp")}
+    )
+
+
+def test_a_deleted_source_takes_its_offer_with_it_though_not_its_files(site, capsys):
+    run(capsys, "site", "out")
+    (site / "img" / "a.jpg").unlink()
+    report = run(capsys, "site", "out")
+    assert "<picture" not in Path("out/index.html").read_text()
+    assert Path("out/img/a.avif").exists()
+    assert report["totals"]["files"] == 1
+
+
+def test_the_function_takes_a_policy_with_patterns_relative_to_the_tree(site, tmp_path):
+    policy = tmp_path / "elsewhere" / "policy.yaml"
+    policy.parent.mkdir()
+    policy.write_text(POLICY.replace('["*.jpg", "*.png", "*.avif"]', '["/img/a.jpg"]'))
+    (site / ".semcompress.yaml").unlink()
+    (site / "index.html").write_text("<img src=/repo/img/a.jpg>")
+    report = build_tree(site, policy=policy, root=site, site_url="https://example.org/repo/")
+    results = by_path(report.results)
+    assert results["img/a.jpg"].status == "compressed"
+    assert results["img/b.png"].status == "skipped"
+    assert 'srcset="/repo/img/a.avif"' in (site / "index.html").read_text()
+    assert report.pages is not None
+    assert (report.failed, report.bugs, report.pages.pictures) == ((), (), 1)
+    assert json.loads(report.json())["totals"]["compressed"] == 1
+    assert "1 compressed" in report.text()
+    with pytest.raises(UsageError, match="address of a site"):
+        build_tree(site, site_url="nonsense")
+    policy.write_text("version: 2\n")
+    with pytest.raises(PolicyError):
+        build_tree(site, policy=policy)
+
+
+def test_two_builds_at_once_with_one_cache_write_the_same(site, tmp_path):
+    command = [sys.executable, "-m", "semcompress_plugin", "build", "--quiet", "site"]
+    environment = {**os.environ, "SEMCOMPRESS_PLUGINS": ""}
+    both = [subprocess.Popen([*command, out], cwd=tmp_path, env=environment) for out in ("out", "out")]
+    assert [process.wait(120) for process in both] == [0, 0]
+    assert not list(Path("out").rglob("*.tmp"))
+    build_tree(site, tmp_path / "alone")
+    assert contents(tmp_path / "out") == contents(tmp_path / "alone")
+
+
+def test_the_cache_may_be_deleted_between_builds(site, capsys, looks):
+    run(capsys, "site", "out")
+    built = contents(Path("out"))
+    shutil.rmtree(os.environ["SEMCOMPRESS_CACHE"])
+    looks.clear()
+    report = run(capsys, "site", "out")
+    assert looks
+    assert report["totals"]["cached"] == 0
+    assert contents(Path("out")) == built
+
+
+def test_the_policy_in_the_documentation_gives_pages_their_pictures(site, capsys):
+    text = (DOCS / "hosts" / "site.md").read_text()
+    (policy,) = re.findall(r"```yaml\n(version: 1\n.*?)```", text, re.DOTALL)
+    (site / ".semcompress.yaml").write_text(policy)
+    (site / "photos").mkdir()
+    shutil.copy(site / "img" / "a.jpg", site / "photos" / "a.jpg")
+    (site / "index.html").write_text("<img src=photos/a.jpg>")
+    report = run(capsys, "site", "out")
+    assert report["pages"]["pictures"] == 1, report

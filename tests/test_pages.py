@@ -1,0 +1,395 @@
+"""Pages are rewritten in the places that name a picture with something beside it, and nowhere else."""
+
+from __future__ import annotations
+
+import re
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from semcompress_plugin.errors import UsageError
+from semcompress_plugin.pages import Catalogue, Picture, Site, css, encoding, html, picture, srcset
+from semcompress_plugin.pages.site import Desk, ElsewhereError
+
+OPEN = '<picture style="display: contents">'
+AVIF = '<source type="image/avif" srcset="a.avif">'
+WEBP = '<source type="image/webp" srcset="a.webp">'
+BOTH = OPEN + AVIF + WEBP
+
+
+def beside(path: str, bytes: int = 100, **sizes: int) -> Picture:
+    stem = path.rsplit(".", 1)[0]
+    found = picture(path, bytes, [(f"{stem}.{suffix}", size) for suffix, size in sizes.items()])
+    assert found is not None
+    return found
+
+
+def catalogue(*pictures: Picture, url: str = "", **more: object) -> Catalogue:
+    known = pictures or (
+        beside("a.jpg", avif=50, webp=60),
+        beside("b.png", webp=60),
+        beside("deep/c.jpg", avif=50, webp=60),
+        beside("my photo.jpg", avif=50),
+        beside("é,.jpg", avif=50),
+        beside("large.jpg", avif=100, webp=99),
+    )
+    return Catalogue(Site(url), {one.path: one for one in known}, lambda path: path == "other.jpg", **more)
+
+
+def page(text: str, path: str = "index.html", known: Catalogue | None = None) -> html.Page:
+    return html.rewrite(text, path, known or catalogue())
+
+
+def sheet(text: str, path: str = "style.css", **more: object) -> str:
+    known = catalogue()
+    return css.rewrite(text, Desk(known, path, known.site.url(path)), **more).text
+
+
+@pytest.mark.parametrize(
+    "tag",
+    [
+        "<img src=a.jpg>",
+        "<IMG SRC='a.jpg'>",
+        '<img\n  alt="x > y"\n\tsrc = "a.jpg"\r\n>',
+        "<img src=a.jpg src=b.png alt>",
+        '<img id=i class="c d" width=10 height=20 loading=lazy src="a.jpg" onclick=\'f("a.jpg")\'>',
+        "<img alt='&lt;&amp;&copy=1' src=&#97;.jpg>",
+        "<img src=a.jpg decoding=async fetchpriority=high crossorigin data-id=1>",
+    ],
+)
+def test_an_img_with_any_spelling_of_attributes_stays_as_it_is_within_a_picture(tag):
+    text = f"<p>before{tag}\n after"
+    assert page(text).text == f"<p>before{BOTH}{tag}</picture>\n after"
+
+
+def test_a_self_closing_img_has_self_closing_sources():
+    new = page("<p><img src='a.jpg' /></p>").text
+    assert new == (
+        f'<p>{OPEN}<source type="image/avif" srcset="a.avif" />'
+        '<source type="image/webp" srcset="a.webp" /><img src=\'a.jpg\' /></picture></p>'
+    )
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "<script>document.write('<img src=a.jpg>')</script>",
+        "<template><img src=a.jpg></template>",
+        "<noscript><img src=a.jpg></noscript>",
+        "<!-- <img src=a.jpg> -->",
+        "<!--[if lt IE 9]><img src=a.jpg><![endif]-->",
+        "<textarea><img src=a.jpg></textarea><title><img src=a.jpg></title>",
+        "<svg><image href=a.jpg /></svg>",
+        "<svg><img src=a.jpg></svg>",
+        "<svg><style>a{background:url(a.jpg)}</style></svg>",
+        "<picture><source srcset=x.webp><img src=a.jpg></picture>",
+        "<picture><span><img src=a.jpg></span></picture>",
+        "<image src=a.jpg>",
+        "<img src=placeholder.gif data-src=a.jpg>",
+        "<img src=a.jpg data-lazy-src=b.png>",
+        "<img src=a.jpg data-srcset='b.png 2x'>",
+        "<img alt=none>",
+        "<img src=''>",
+        "<img src=data:image/png;base64,AAAA>",
+        "<img src=large.jpg srcset='other.jpg 2x'>",
+        "<a href=a.jpg>a</a><video poster=a.jpg></video><meta property=og:image content=a.jpg>",
+        "plain text with url(a.jpg) and <img src=a.jpg",
+        "<img src=a.jpg/>",
+    ],
+)
+def test_what_is_no_img_of_the_page_or_has_alternatives_already_is_left_as_it_is(text):
+    assert page(text).text == text
+
+
+@pytest.mark.parametrize(
+    ("context", "inner"),
+    [
+        ("<pre> {} </pre>", "<img src=a.jpg>"),
+        ("<table><tr><td>{}</table>", "<img src=a.jpg>"),
+        ("<table>{}<tr></table>", "<img src=a.jpg>"),
+        ("<p><b>{}<p>{}", "<img src=a.jpg>"),
+        ("<ul><li>{}<li>{}</ul>", "<img src=a.jpg>"),
+        ("<svg><foreignObject>{}</foreignObject></svg>", "<img src=a.jpg>"),
+        ("<a><img src=other.jpg>{}{}</a>", "<img src=a.jpg>"),
+        ("<!doctype html>\r\n<title>x</title>{}", "<img src=a.jpg>"),
+    ],
+)
+def test_wherever_an_img_stands_the_rest_of_the_tree_stays(context, inner):
+    new = page(context.replace("{}", inner))
+    assert new.text == context.replace("{}", f"{BOTH}{inner}</picture>")
+    assert new.pictures == context.count("{}")
+
+
+def test_a_srcset_is_offered_in_a_format_only_if_every_candidate_can_be_had_in_it():
+    known = catalogue(beside("s.jpg", avif=10, webp=20), beside("m.jpg", avif=30, webp=20), beside("l.jpg", webp=90))
+    tag = '<img src="m.jpg" srcset="s.jpg 500w, l.jpg 2000w" sizes="(max-width: 9px) 1px, 2px">'
+    assert page(tag, known=known).text == (
+        f'{OPEN}<source type="image/webp" srcset="s.webp 500w, l.webp 2000w" sizes="(max-width: 9px) 1px, 2px">'
+        f"{tag}</picture>"
+    )
+    tag = '<img src="m.jpg" srcset="s.jpg 500w, gone.jpg 2000w">'
+    new = page(tag, known=known)
+    assert new.text == tag
+    assert [(left.reference, left.reason) for left in new.left] == [("gone.jpg", "leads to no file")]
+
+
+def test_with_densities_src_is_a_candidate_unless_density_1_is_there():
+    known = catalogue(beside("s.jpg", avif=10), beside("m.jpg", avif=30))
+    assert 'srcset="m.avif 2x, s.avif"' in page('<img src=s.jpg srcset="m.jpg 2x">', known=known).text
+    assert 'srcset="s.avif 1x, m.avif 2x"' in page('<img src=m.jpg srcset="s.jpg 1x, m.jpg 2x">', known=known).text
+
+
+def test_sources_come_smallest_first_and_only_if_smaller_than_the_picture():
+    known = catalogue(beside("a.jpg", 100, avif=60, webp=50), beside("b.jpg", 100, avif=101, webp=99))
+    new = page("<img src=a.jpg><img src=b.jpg>", known=known).text
+    assert re.findall("type=.(.*?). srcset=.(.*?).>", new) == [
+        ("image/webp", "a.webp"), ("image/avif", "a.avif"), ("image/webp", "b.webp"),
+    ]  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("reference", "offered"),
+    [
+        ("a.jpg?v=3&amp;w=1", "a.avif?v=3&amp;w=1"),
+        ("a.jpg#top", "a.avif#top"),
+        ("./a.jpg", "./a.avif"),
+        ("/a.jpg", "/a.avif"),
+        ("deep/../a.jpg", "deep/../a.avif"),
+        (" a.jpg\n", "a.avif"),
+        ("my%20photo.jpg", "my%20photo.avif"),
+        ("my photo.jpg", "my%20photo.avif"),
+        ("%C3%A9,.jpg", "%C3%A9,.avif"),
+        ("é,.jpg", "é,.avif"),
+        ("a%2ejpg", "a.avif"),
+    ],
+)
+def test_references_are_spelt_as_the_page_spells_them(reference, offered):
+    assert f'<source type="image/avif" srcset="{offered}">' in page(f'<img src="{reference}">').text
+
+
+@pytest.mark.parametrize(
+    ("reference", "reason"),
+    [
+        ("gone.jpg", "leads to no file"),
+        ("https://example.org/a.jpg", "is external"),
+        ("//example.org/a.jpg", "is external"),
+        ("//[/a.jpg", "is no address"),
+        ("%2e%2e/a.jpg", "leads to no file"),
+        ("x/%2e%2e/%2e%2e/a.jpg", "leaves the site"),
+        ("A.JPG", "leads to no file"),
+    ],
+)
+def test_references_that_lead_nowhere_or_elsewhere_are_left_and_listed(reference, reason):
+    new = page(f'<img src="{reference}">')
+    assert new.text == f'<img src="{reference}">'
+    assert [(left.page, left.reference) for left in new.left][:1] == [("index.html", reference)]
+    assert new.left[0].reason in (reason, "leaves the site")
+
+
+def test_references_are_relative_to_the_page_or_to_its_base():
+    assert 'srcset="c.avif"' in page("<img src=c.jpg>", "deep/page.html").text
+    assert 'srcset="../a.avif"' in page("<img src=../a.jpg>", "deep/page.html").text
+    assert 'srcset="c.avif"' in page("<base href=/deep/><img src=c.jpg>", "x/y/page.html").text
+    assert 'srcset="c.avif"' in page("<base href=deep/><base href=/no/><img src=c.jpg>").text
+    external = "<base href=https://example.org/><img src=a.jpg>"
+    assert page(external).text == external
+
+
+def test_a_site_may_be_published_at_an_address_or_below_a_prefix():
+    for url in ("/repo/", "/repo", "https://me.example.org/repo/"):
+        known = catalogue(url=url)
+        assert 'srcset="/repo/a.avif"' in page("<img src=/repo/a.jpg>", known=known).text
+        new = page("<img src=/a.jpg>", known=known)
+        assert new.left[0].reason == "lies outside /repo/, where the site is"
+    whole = page("<img src=https://me.example.org/repo/a.jpg>", known=known).text
+    assert 'srcset="https://me.example.org/repo/a.avif"' in whole
+    for wrong in ("repo", "ftp://example.org/", "https:///x", "http://["):
+        with pytest.raises(UsageError, match="address"):
+            Site(wrong)
+
+
+def test_a_preloaded_picture_stays_what_is_shown():
+    text = (
+        "<link rel='x preload' as=image href=a.jpg imagesrcset='b.png 2x'><link rel=stylesheet href=s.css integrity=x>"
+    )
+    known = catalogue()
+    links = html.links(text, "index.html", known)
+    assert links == html.Links(frozenset({"s.css"}), frozenset({"a.jpg", "b.png"}))
+    known.preloaded = links.preloaded
+    assert page("<img src=a.jpg>", known=known).text == "<img src=a.jpg>"
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "<img src=a.jpg><img src=b.png>",
+        "<style>p{background:url(a.jpg)}</style><p style='background: url(\"a.jpg\")'>"
+        "<img src=deep/c.jpg srcset='a.jpg 2x'>",
+    ],
+)
+def test_a_rewritten_page_is_left_as_it_is(text):
+    once = page(text)
+    assert once.text != text
+    assert page(once.text) == html.Page(once.text)
+
+
+IMG = st.sampled_from(["<img src=a.jpg>", "<img alt='>' src=\"deep/c.jpg\"/>", "<IMG\nSRC=b.png>", "<img src=no.jpg>"])
+TAGS = re.findall(
+    r"<\S+",
+    """<p> </p> <b> </b> <a> </a> <table> <tr> <td> </table> <pre> </pre> <svg> </svg> <math> <select> <option>
+    <picture> </picture> <template> </template> <script> </script> <style> </style> <!-- <textarea> </textarea> <button>
+    <noscript> </noscript> <head> <body> </body> </html> <base> <frameset> <li> <ul> <form> <plaintext> <foreignObject>
+    <image> <h1> <title> </title> <iframe> </iframe> <caption> <source>""",
+)
+PIECES = st.one_of(
+    IMG,
+    st.sampled_from(TAGS),
+    st.sampled_from(["</p", "<img", "<", "<!", "</", "<?", "]]>", "&amp;", "\r\n", "\0", "é", "\f", " "]),
+    st.text(st.characters(max_codepoint=0x2FF), max_size=5),
+)
+
+
+@settings(max_examples=400, deadline=None)
+@given(st.lists(PIECES, max_size=14).map("".join))
+def test_any_html_is_unchanged_outside_of_edits_and_a_second_time_altogether(text):
+    new = page(text).text
+    source = r'<source type="[^"]*" srcset="[^"]*"(?: /)?>'
+    marked = re.sub(f"{re.escape(OPEN)}(?:{source})+", "\ue000", new)
+    tag = r"<img\b(?:[^>'\"]|'[^']*'|\"[^\"]*\")*>"
+    assert re.sub(f"\ue000({tag})</picture>", r"\1", marked, flags=re.IGNORECASE) == text
+    assert page(new).text == new
+
+
+@pytest.mark.parametrize(
+    ("before", "after"),
+    [
+        (
+            "p{background:url(a.jpg)}",
+            'p{background:url(a.jpg);background:image-set(url("a.avif") type("image/avif"), '
+            'url("a.webp") type("image/webp"), url("a.jpg") type("image/jpeg"))}',
+        ),
+        (
+            "p {\r\n  Background-Image : URL( 'b.png' ) , none !important ; color: red\r\n}",
+            "p {\r\n  Background-Image : URL( 'b.png' ) , none !important;\r\n  "
+            'Background-Image : image-set(url("b.webp") type("image/webp"), url("b.png") type("image/png")) '
+            ", none !important ; color: red\r\n}",
+        ),
+        (
+            "@media print{/*é*/a{b{background:url(b.png) 1px}}}",
+            '@media print{/*é*/a{b{background:url(b.png) 1px;background:image-set(url("b.webp") type("image/webp"), '
+            'url("b.png") type("image/png")) 1px}}}',
+        ),
+    ],
+)
+def test_a_background_is_followed_by_an_image_set_with_the_rest_of_it(before, after):
+    assert sheet(before) == after
+    assert sheet(after) == after
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "@import url(a.jpg);",
+        "@font-face{src:url(a.jpg)}",
+        "p{cursor:url(a.jpg),auto;mask:url(a.jpg);filter:url(a.jpg);content:url(a.jpg);list-style-image:url(a.jpg)}",
+        "p{background:url(a.jpg) var(--x)}",
+        "p{--x:url(a.jpg);--y:{background:url(a.jpg)}}",
+        "p{background:url(a.jpg);background:image-set(url(a.jpg) 1x)}",
+        "p{background:url(a.jpg);background-image:-webkit-image-set(url(a.jpg) 1x)}",
+        "p{background:cross-fade(url(a.jpg),red)}",
+        "p{*background:url(a.jpg)}",
+        "/* p{background:url(a.jpg)} */",
+        "p{background:url(data:image/png;base64,AA==)}",
+        "p{background:url(large.avif)}",
+        "p{background:url(a.jpg)",
+        "p{background:url(a.jpg",
+        "p{background:url(a.jpg)} /*",
+        "p{background:url('a.jpg\n')}",
+        "background:url(a.jpg)",
+        "p::after{content:'background:url(a.jpg)'}",
+    ],
+)
+def test_other_css_is_left_as_it_is(text):
+    assert sheet(text) == text
+
+
+@pytest.mark.parametrize("text", ['background:url(a.jpg) "x', "background:url(a.jpg) (", "background:url(a.jpg) /*"])
+def test_a_style_attribute_that_ends_within_something_is_left_as_it_is(text):
+    assert sheet(text, declarations=True) == text
+
+
+def test_style_attributes_and_elements_are_css_too():
+    new = page(
+        "<style>p{background:url(b.png)}</style><p style='background:url(\"b.png\")' class=x>"
+        "<p style=background:url(b.png)>"
+    )
+    assert new.text == (
+        '<style>p{background:url(b.png);background:image-set(url("b.webp") type("image/webp"), '
+        'url("b.png") type("image/png"))}</style>'
+        "<p style=\"background:url(&quot;b.png&quot;);background:image-set(url('b.webp') type('image/webp'), "
+        "url('b.png') type('image/png'))\" class=x>"
+        "<p style=\"background:url(b.png);background:image-set(url('b.webp') type('image/webp'), "
+        "url('b.png') type('image/png'))\">"
+    )
+    assert new.backgrounds == 3
+
+
+@settings(max_examples=300, deadline=None)
+@given(
+    st.lists(
+        st.sampled_from(
+            [
+                *("p{", "}", "background:", "url(a.jpg)", "url('b.png')", ";", "@media{", "{", "/*", "*/", "(", ")"),
+                *("'", "\\", "--x:", "\f", "\0", "é"),
+                *("image-set(", ",", "[", "]", "url(", "\r\n", " ", '"', "!important"),
+                *("<!--", "a:hover"),
+            ]
+        ),
+        max_size=14,
+    ).map("".join)
+)  # fmt: skip
+def test_any_css_only_gains_declarations_and_none_a_second_time(text):
+    new = sheet(text)
+    assert sheet(new) == new
+    left = iter(new)
+    assert all(character in left for character in text), "something was taken away"
+    if "image-set(" not in text:
+        assert new.count("image-set(") or new == text
+
+
+def test_a_srcset_is_read_as_the_standard_says():
+    def read(text: str) -> list[tuple[str, str]]:
+        return [(one.reference, one.descriptors) for one in srcset.parse(text)]
+
+    assert read(" a.jpg 1x , b.jpg\n 640w,c.jpg") == [("a.jpg", "1x"), ("b.jpg", "640w"), ("c.jpg", "")]
+    assert read("a,b.jpg 2x, data:,x 3x") == [("a,b.jpg", "2x"), ("data:,x", "3x")]
+    assert read("a.jpg, b.jpg,") == [("a.jpg", ""), ("b.jpg", "")]
+    assert read("a.jpg (x, y) 2x, b.jpg (") == [("a.jpg", "(x, y) 2x"), ("b.jpg", "(")]
+    assert read("a.jpg 100w 50h") == [("a.jpg", "100w 50h")]
+    assert read(" , ,") == []
+
+
+def test_encodings_come_back_byte_for_byte_or_not_at_all():
+    for data in (
+        "é".encode(),
+        b"\xef\xbb\xbf<p>\xc3\xa9",
+        b"\xff\xfe<\0p\0>\0",
+        b"<meta charset=windows-1252>\xe9\x80",
+        b"<meta http-equiv=content-type content='text/html; charset=iso-8859-1'>\xe9",
+        b"<!-- <meta charset=utf-16> --><meta charset=utf-16>x",
+        '<meta charset="shift_jis">表'.encode("shift_jis"),
+    ):
+        decoded = encoding.decode(data)
+        assert decoded.encode(decoded.text) == data
+    assert encoding.decode(b"<!-- <meta charset=koi8-r> --><meta charset=windows-1251>").codec == "cp1251"
+    assert encoding.decode(b'@charset "koi8-r";\xc1', css=True).text[-1] == "\u0430"
+    for data in (b"\xe9", b"<meta charset=utf-8>\xff", b"<meta charset=nonsense>", b"\xff\xfe\0"):
+        with pytest.raises(encoding.UndecodableError):
+            encoding.decode(data)
+
+
+def test_an_address_outside_says_so():
+    with pytest.raises(ElsewhereError, match="external"):
+        Site().resolve("http://x/", "https://semcompress.invalid/")
+    assert Site().resolve("", Site().url("a/b.html")) is None
