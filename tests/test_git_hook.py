@@ -240,6 +240,12 @@ def test_a_hooks_path_of_the_repository_is_used_and_one_for_all_refused(reposito
     assert main(["install-hook"]) == 0
     assert (repository / ".hooks/pre-commit").is_file()
     assert not (repository / ".git/hooks/pre-commit").exists()
+    (repository / ".semcompress.yaml").write_text(POLICY)
+    big(repository / "a.jpg")
+    done("add", "a.jpg", folder=repository)
+    stopped = git("commit", "-m", "a")  # from a folder below, too
+    assert stopped.returncode == 1
+    assert "1 compressed" in stopped.stdout
 
 
 def test_a_foreign_hook_stays_and_ours_is_brought_up_to_date(repository, capsys):

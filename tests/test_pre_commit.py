@@ -10,13 +10,16 @@ import re
 import shutil
 import subprocess
 import sys
+import tomllib
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 
 import filelock
 import pytest
+import yaml
 
+from hosts import missing
 from pictures import encoded, photo
 
 ROOT = Path(__file__).parents[1]
@@ -98,7 +101,7 @@ def host(program: str, shared: Path) -> Host:
     """Build the environment unless another worker has: pip takes most of a minute for it."""
     path = Path(sys.executable).with_name(program)
     if not path.is_file():
-        pytest.skip(f"{program} is not installed: pip install {program}")
+        missing(f"{program} is not installed: pip install {program}")
     home, hooks = shared / program, shared / "hooks"
     with filelock.FileLock(shared / "lock"):
         if not (hooks / ".git").exists():
@@ -118,7 +121,7 @@ def _publish(folder: Path) -> None:
         cwd=ROOT, capture_output=True, check=False,
     )  # fmt: skip
     if listed.returncode:
-        pytest.skip("not in a git checkout, which pre-commit wants to install from")
+        missing("not in a git checkout, which pre-commit wants to install from")
     names = (os.fsdecode(name) for name in listed.stdout.split(b"\0") if name)
     needed = re.compile(r"semcompress_plugin/|[^/]+$")
     for name in dict.fromkeys(name for name in names if needed.match(name) and (ROOT / name).exists()):
@@ -141,7 +144,7 @@ def _build(ready: Host, folder: Path) -> None:
         # no network is no fault of ours; anything else is
         probe = [sys.executable, "-m", "pip", "download", "-q", "--no-deps", "--no-cache-dir", "-d", folder, "filelock"]
         if subprocess.run(probe, capture_output=True, check=False).returncode:
-            pytest.skip("no package index can be reached to build the hook's environment from")
+            missing("no package index can be reached to build the hook's environment from")
         pytest.fail(f"{ready.program} cannot build the environment:\n{built.stdout}\n{built.stderr}")
 
 
@@ -362,3 +365,13 @@ def test_the_check_writes_nothing_and_the_policy_is_validated(pre_commit, make):
 def test_the_environment_that_pre_commit_builds_has_at_most_250_mib(pre_commit):
     used = sum(path.lstat().st_blocks * 512 for path in pre_commit.home.rglob("*"))
     assert used <= 250 * 2**20
+
+
+def test_the_extras_that_the_page_adds_to_the_environment_are_declared():
+    (block,) = re.findall(r"```yaml\n( +- id: .*?)```", PAGE.read_text(), re.DOTALL)
+    (hook,) = yaml.safe_load(block)
+    declared = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["optional-dependencies"]
+    wanted = [re.fullmatch(r"\.\[(\w+)\]", text) for text in hook["additional_dependencies"]]
+    assert wanted
+    assert all(match and match[1] in declared for match in wanted)
+    assert hook["id"] in {hook["id"] for hook in yaml.safe_load((ROOT / ".pre-commit-hooks.yaml").read_text())}

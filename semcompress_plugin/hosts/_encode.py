@@ -20,7 +20,7 @@ from semcompress_plugin.hosts._judgement import judgement, with_record
 from semcompress_plugin.images import MODES, SUFFIXES, metadata_of
 from semcompress_plugin.policy import parse_policy
 from semcompress_plugin.registry import Registry
-from semcompress_plugin.types import Knob, Outputs, Proposal, Reference, Rule
+from semcompress_plugin.types import Features, Knob, Outputs, Proposal, Reference, Rule
 from semcompress_plugin.workshop import Workshop
 
 FORMAT = "SEMCOMPRESS"
@@ -93,7 +93,7 @@ def _target(filename: str, options: Mapping[str, Any], registry: Registry) -> tu
         container = suffix == SUFFIX or (target is None and suffix not in SUFFIXES)
     if target is None:
         target = "SMALLEST" if container else SUFFIXES.get(suffix, "SMALLEST")
-    known = {format for spec in registry.compressors.values() for format in spec.formats}
+    known = {format for spec in registry.compressors.values() if spec.writes is None for format in spec.formats}
     if container:
         known &= set(_semc.FORMATS.values())
     if not isinstance(target, str) or target.upper() not in {"SMALLEST", *known}:
@@ -196,6 +196,8 @@ def _with_record(
     again = tools.encode(Encode(use, noted, candidate.proposal))
     if not isinstance(again, Candidate):
         raise OSError(f"cannot record what was measured: {again.reason}")
+    if isinstance(again.image, Features) or isinstance(candidate.image, Features):
+        raise OSError(f"cannot record what was measured: {use.name} writes no pixels")
     if again.image.mode != candidate.image.mode or again.image.tobytes() != candidate.image.tobytes():
         raise OSError(f"cannot record what was measured: {use.name} wrote other pixels for the same settings")
     return again.data
