@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 import math
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
@@ -120,7 +120,7 @@ def decode(line: str) -> Entry:
     """The entry of one line. Raises ValueError when it is not one."""
     try:
         return _entry(json.loads(line))
-    except (KeyError, TypeError, AttributeError, RecursionError) as error:
+    except (KeyError, TypeError, AttributeError, OverflowError, RecursionError) as error:
         raise ValueError(f"{type(error).__name__}: {error}") from error
 
 
@@ -140,7 +140,7 @@ class Index:
         head, _, rest = text.partition("\n")
         matches = list(_LINE.finditer(rest)) if head == HEADER else []
         lines = [match[0] for match in matches]
-        if len(lines) == rest.count("\n") and lines == sorted(lines):
+        if head == HEADER and len(lines) == rest.count("\n") and lines == sorted(lines):
             for match in matches:
                 index._put(match[1], match[2], match[3], match[0])
         else:
@@ -167,6 +167,10 @@ class Index:
 
     def by_original(self, sha256: str) -> tuple[Entry, ...]:
         return self._entries(self._by_original, sha256)
+
+    def entries(self) -> Iterator[Entry]:
+        """Every entry, in no particular order."""
+        return (decode(line) for line in self.lines.values())
 
     def text(self) -> str:
         return "\n".join([HEADER, *sorted(self.lines.values()), ""])
@@ -198,8 +202,8 @@ def _careful(text: str, where: str) -> list[str]:
     for number, line in enumerate(text.removeprefix("\ufeff").replace("\r\n", "\n").split("\n"), 1):
         if line.startswith(_CONFLICT):
             raise LockError(
-                f"{where}:{number}: a merge left conflict markers: delete the marker lines and keep all others, "
-                "then run again (a .gitattributes line 'semcompress.lock merge=union' spares you this)"
+                f"{where}:{number}: a merge left conflict markers: run `semcompress lock --merge`, which keeps what "
+                "both sides have settled (and `semcompress lock` says how git merges locks by itself)"
             )
         if not line.strip():
             continue
@@ -212,7 +216,7 @@ def _careful(text: str, where: str) -> list[str]:
                 headed = True
                 continue
             entry = _entry(record)
-        except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
+        except (ValueError, KeyError, TypeError, AttributeError, OverflowError, RecursionError) as error:
             raise LockError(
                 f"{where}:{number}: not a line of a lock ({error}): take the file from git again, or delete this line"
             ) from error
@@ -283,5 +287,8 @@ def _number(value: float, digits: int | None = None) -> float | int | str:
     return int(rounded) if float(rounded).is_integer() and abs(rounded) < 1e15 else float(rounded)
 
 
-def _value(value: float | str) -> float:
-    return float(value) if isinstance(value, str) else value
+def _value(value: object) -> float:
+    """A number, or one of those that JSON lacks, as text."""
+    if not isinstance(value, (int, float, str)):
+        raise ValueError(f"expected a number, got {value!r}")
+    return float(value) if isinstance(value, str) or abs(value) > 1e15 else value

@@ -52,17 +52,24 @@ def find(folder: Path) -> Repository | None:
     return None
 
 
-def run(folder: Path, *arguments: str, input: bytes = b"", inherit: bool = False) -> bytes:
+def run(folder: Path, *arguments: str, input: bytes = b"", inherit: bool = False, ask: bool = False) -> bytes:
     """git's output, run in ``folder``. Raises OriginalsError with git's last line when it fails.
 
     ``inherit`` obeys what git tells its hooks about the commit under way; ``folder`` must be that repository's.
+    ``ask`` lets git ask for a password where it is about to talk to a remote.
     """
     environment = {name: value for name, value in os.environ.items() if inherit or name not in _INHERITED}
-    environment.update(LC_ALL="C", GIT_OPTIONAL_LOCKS="0", GIT_TERMINAL_PROMPT="0", GIT_NO_LAZY_FETCH="1")
+    environment.update(LC_ALL="C", GIT_OPTIONAL_LOCKS="0", GIT_NO_LAZY_FETCH="1")
+    if not ask:
+        environment["GIT_TERMINAL_PROMPT"] = "0"
     options = [part for option in _OPTIONS for part in ("-c", option)]
     command = ["git", "-C", str(folder), "--no-replace-objects", *options, *arguments]
     try:
-        done = subprocess.run(command, input=input, capture_output=True, env=environment, check=False)
+        # a group of its own, unless it may have to ask: ^C is for us to answer, once what git does is done
+        group = None if ask else 0
+        done = subprocess.run(
+            command, input=input, capture_output=True, env=environment, check=False, process_group=group
+        )
     except FileNotFoundError as error:
         raise OriginalsError("git is not on the PATH, but the originals are kept in this git repository") from error
     if done.returncode:

@@ -41,6 +41,8 @@ class Lock:
         self.path = path
         self.state = state
         self._missing: dict[str, Entry] = {}
+        self._stands_for: bytes | None = None
+        """Digest of the text that the index was last known to hold."""
         self._guard: BaseFileLock | None = None
 
     def by_output(self, sha256: str) -> tuple[Entry, ...]:
@@ -77,16 +79,38 @@ class Lock:
         """Write entries to the journal, then to the lock, beside whatever other processes have written meanwhile."""
         if not entries:
             return
+        lines = [encode(entry) for entry in entries]
         with self.exclusive():
-            self._append_to_journal(entries)
-            text = self._read()
-            index = Index.load(text, str(self.path))
-            index.add(map(encode, entries))
-            if (new := index.text()) != text:
-                self._write(new)
-            self._index = index
-            for entry in entries:
-                self._missing.pop(encode(entry), None)
+            self._append_to_journal(entries, lines)
+            index, before = self._current()
+            index.add(lines)
+            after = _encode(index.text())
+            if _digest(after) != before:
+                self._write(after)
+            self._index, self._stands_for = index, _digest(after)
+            for line in lines:
+                self._missing.pop(line, None)
+
+    def _current(self) -> tuple[Index, bytes]:
+        """The index of what lies there now, taken over to be changed, and a digest of that.
+
+        In a run of many groups nobody else writes as a rule: then what is known already need not be read again, which
+        would double the memory that a large lock takes.
+        """
+        text = self._read()
+        found = _digest(_encode(text))
+        known = self.__dict__.pop("_index", None)
+        if known is not None and found == self._stands_for:
+            return known, found
+        return Index.load(text, str(self.path)), found
+
+    def rewrite(self, text: str) -> None:
+        """Put a merged text in the lock's place. Raises LockError unless it is a sound lock."""
+        index = Index.load(text, str(self.path))
+        with self.exclusive():
+            if text != self._read():
+                self._write(_encode(text))
+            self._index, self._stands_for = index, None
 
     @contextlib.contextmanager
     def exclusive(self) -> Iterator[None]:
@@ -110,6 +134,11 @@ class Lock:
     @cached_property
     def _index(self) -> Index:
         return Index.load(self._read(), str(self.path))
+
+    @property
+    def journal(self) -> Index:
+        """What this machine has settled, for every lock that shares the state folder; paths are relative to that."""
+        return self._journal
 
     @cached_property
     def _journal(self) -> Index:
@@ -145,12 +174,14 @@ class Lock:
         self._missing.update((encode(entry), entry) for entry in found)
         return found
 
-    def _append_to_journal(self, entries: Iterable[Entry]) -> None:
+    def _append_to_journal(self, entries: Iterable[Entry], lines: Iterable[str]) -> None:
+        """``lines`` are the entries' in the lock: where the journal's are the same, they are kept once."""
         if self._journal_path is None:
             return
+        paths = [posixpath.normpath(posixpath.join(self._prefix, entry.path)) for entry in entries]
         lines = [
-            encode(replace(entry, path=posixpath.normpath(posixpath.join(self._prefix, entry.path))))
-            for entry in entries
+            line if path == entry.path else encode(replace(entry, path=path))
+            for entry, line, path in zip(entries, lines, paths, strict=True)
         ]
         known = set(self._journal.lines.values())
         new = "".join(line + "\n" for line in lines if line not in known)
@@ -180,12 +211,12 @@ class Lock:
         except OSError as error:
             raise LockError(f"{self.path}: cannot be read: {error.strerror}") from error
 
-    def _write(self, text: str) -> None:
+    def _write(self, data: bytes) -> None:
         try:
             if self.path.exists():
-                files.replace(self.path, _encode(text), files.read(self.path), staging=self.state)
+                files.replace(self.path, data, files.read(self.path), staging=self.state)
             else:
-                with contextlib.closing(files.stage(self.path, _encode(text), staging=self.state)) as staged:
+                with contextlib.closing(files.stage(self.path, data, staging=self.state)) as staged:
                     staged.commit()
                 files.sync([self.path.parent])
         except ImageError as error:
@@ -204,19 +235,26 @@ def _settling(index: Index, sha256: str, policy: str, path: Path | None) -> tupl
     return beside if all(_lies_beside(path, entry) for entry in beside) else ()
 
 
-def _lies_beside(path: Path, entry: Entry) -> bool:
-    """Whether the output lies beside the original at ``path``, under the name it has there after a rename too."""
+def output_beside(path: Path, entry: Entry) -> Path:
+    """Where an output beside the original at ``path`` lies: under the name it has there after a rename too."""
     stem = entry.name.rsplit(".", 1)[0]
     name = posixpath.basename(entry.path)
-    output = path.with_name(path.stem + name.removeprefix(stem)) if name.startswith(stem) else path.with_name(name)
+    return path.with_name(path.stem + name.removeprefix(stem)) if name.startswith(stem) else path.with_name(name)
+
+
+def _lies_beside(path: Path, entry: Entry) -> bool:
     try:
-        return output.stat().st_size == entry.output.bytes
+        return output_beside(path, entry).stat().st_size == entry.output.bytes
     except OSError:
         return False
 
 
 def _posix(*parts: str) -> str:
     return posixpath.normpath("/".join(parts).replace(os.sep, "/"))
+
+
+def _digest(data: bytes) -> bytes:
+    return hashlib.sha256(data).digest()
 
 
 def _decode(data: bytes) -> str:

@@ -9,9 +9,12 @@ from __future__ import annotations
 
 import contextlib
 import hashlib
-from collections.abc import Sequence
+import os
+import re
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
 from semcompress_plugin import files, git
 from semcompress_plugin.entries import Entry
@@ -19,7 +22,19 @@ from semcompress_plugin.errors import ImageError, OriginalsError, UsageError
 from semcompress_plugin.files import Snapshot
 
 REFS = "refs/semcompress"
+_ALLOWED = "semcompress.originals"
 _FOLD_BEYOND = 64
+_SHA256 = re.compile("[0-9a-f]{64}")
+
+
+@dataclass(frozen=True, slots=True)
+class Kept:
+    """An original in a store. ``blob`` is its git id, ``group`` the tree it came with (both None in a folder)."""
+
+    sha256: str
+    bytes: int
+    blob: str | None = None
+    group: str | None = None
 
 
 class Originals(Protocol):
@@ -39,6 +54,14 @@ class Originals(Protocol):
         """The original of an entry, its SHA-256 checked. Raises OriginalsError when it cannot be had."""
         ...
 
+    def kept(self) -> list[Kept]:
+        """Everything in the store, sorted by SHA-256, each content once."""
+        ...
+
+    def drop(self, contents: Collection[str]) -> None:
+        """Let go of originals by SHA-256. Whoever calls holds the lock (:meth:`Lock.exclusive`)."""
+        ...
+
 
 def open_originals(folder: Path, setting: str | None, *, needed: bool = True) -> Originals:
     """The store for pictures governed by a policy in ``folder``.
@@ -51,16 +74,34 @@ def open_originals(folder: Path, setting: str | None, *, needed: bool = True) ->
     if setting == "none":
         return NoOriginals(None if repository is None else repository.state)
     if setting is not None:
-        place = folder / Path(setting).expanduser()
+        place = Path(os.path.normpath(folder / Path(setting).expanduser()))
+        if repository is not None:
+            _confine(place, setting, repository)
         return FolderOriginals(place, place if repository is None else repository.state)
     if repository is not None:
         return GitOriginals(repository)
     if needed:
         raise UsageError(
             f"{folder}: not in a git repository, so say in the policy where originals are kept: "
-            "'originals: ../originals' (a folder, relative to the policy) or 'originals: none' (they are lost)"
+            "'originals: .semcompress/originals' (a folder, relative to the policy) or 'originals: none' (all lost)"
         )
     return NoOriginals(None)
+
+
+def _confine(place: Path, setting: str, repository: git.Repository) -> None:
+    """A policy may be a stranger's: outside its repository it chooses no folder that this machine has not allowed."""
+    real = Path(os.path.realpath(place))
+    if real.is_relative_to(repository.root) and ".git" not in real.relative_to(repository.root).parts:
+        return
+    listed = b""
+    with contextlib.suppress(OriginalsError):  # git's way to say that it is not set
+        listed = git.run(repository.root, "config", "--type=path", "-z", "--get-all", _ALLOWED)
+    allowed = (os.path.realpath(repository.root / os.fsdecode(name)) for name in listed.split(b"\0") if name)
+    if str(real) not in allowed:
+        raise UsageError(
+            f"originals: {setting}: lies outside the repository {repository.root}, where no policy writes unless you "
+            f"allow it on this machine: git config --add {_ALLOWED} {real}"
+        )
 
 
 class NoOriginals:
@@ -74,6 +115,12 @@ class NoOriginals:
 
     def get(self, entry: Entry) -> bytes:
         raise OriginalsError("its original was not kept (originals: none)")
+
+    def kept(self) -> list[Kept]:
+        return []
+
+    def drop(self, contents: Collection[str]) -> None:
+        pass
 
 
 class FolderOriginals:
@@ -99,6 +146,17 @@ class FolderOriginals:
             return _checked(files.read(place).data, entry)
         except ImageError as error:
             raise OriginalsError(f"its original {place} {error}") from error
+
+    def kept(self) -> list[Kept]:
+        with contextlib.suppress(FileNotFoundError):
+            places = (place for shelf in self.folder.iterdir() if shelf.is_dir() for place in shelf.iterdir())
+            named = sorted(place for place in places if _SHA256.fullmatch(place.name))
+            return [Kept(place.name, place.stat().st_size) for place in named if place == self._place(place.name)]
+        return []
+
+    def drop(self, contents: Collection[str]) -> None:
+        for sha256 in contents:
+            self._place(sha256).unlink(missing_ok=True)
 
     def _place(self, sha256: str) -> Path:
         return self.folder / sha256[:2] / sha256
@@ -134,10 +192,90 @@ class GitOriginals:
             data = self._git("cat-file", "blob", entry.blob)
         except OriginalsError as error:
             raise OriginalsError(
-                f"its original (blob {entry.blob[:12]}) is not in this repository: have whoever replaced it push "
-                f"'{REFS}/*', then run git fetch REMOTE '{REFS}/*:{REFS}/*'"
+                f"its original (blob {entry.blob[:12]}) is not in this repository: have whoever replaced it run "
+                "`semcompress originals push`, then run `semcompress originals fetch`"
             ) from error
         return _checked(data, entry)
+
+    def kept(self) -> list[Kept]:
+        found = {
+            sha256: (blob, group.tree)
+            for groups in self._held().values()
+            for group in groups
+            for sha256, blob in group.blobs.items()
+        }
+        sizes = self._sizes({blob for blob, _ in found.values()})
+        # a size is missing where a fetch was interrupted: there is nothing to speak of then
+        return [
+            Kept(sha256, sizes[blob], blob, tree) for sha256, (blob, tree) in sorted(found.items()) if blob in sizes
+        ]
+
+    def drop(self, contents: Collection[str]) -> None:
+        gone, changes = set(contents), []
+        for ref, groups in self._held().items():
+            left = [self._without(group, gone) for group in groups]
+            if left == groups:
+                continue
+            trees = sorted({group.tree for group in left if group.blobs})
+            if len(trees) > 1:
+                tree = self._tree([f"040000 tree {held}\t{held}" for held in trees])
+                changes.append(f"update {REFS}/folded/{tree} {tree}\n")
+            elif trees:
+                changes.append(f"update {REFS}/originals/{trees[0]} {trees[0]}\n")
+            changes.append(f"delete {ref}\n")
+        if changes:  # one transaction: what stays is held before and after
+            self._git("update-ref", "--stdin", input="".join(dict.fromkeys(changes)).encode())
+
+    def groups(self, tops: Collection[str]) -> set[str]:
+        """The groups that refs to these trees hold."""
+        inner = {one for top in self._trees(tops).values() for one, kind in top.values() if kind == "tree"}
+        return {*tops, *inner}
+
+    def _without(self, group: _Group, gone: Collection[str]) -> _Group:
+        left = {sha256: blob for sha256, blob in group.blobs.items() if sha256 not in gone}
+        if len(left) in (0, len(group.blobs)):
+            return _Group(group.tree, left)
+        return _Group(self._tree([f"100644 blob {blob}\t{sha256}" for sha256, blob in left.items()]), left)
+
+    def _held(self) -> dict[str, list[_Group]]:
+        """Our refs, each with its groups: one, or those that were folded into it."""
+        listed = self._git("for-each-ref", "--format=%(refname) %(objectname) %(objecttype)", f"{REFS}/")
+        fields = [line.split() for line in listed.decode().splitlines()]
+        refs = {ref: tree for ref, tree, kind in fields if kind == "tree"}
+        tops = self._trees(set(refs.values()))
+        inner = self._trees({tree for top in tops.values() for tree, kind in top.values() if kind == "tree"})
+        held = {}
+        for ref, top in refs.items():
+            within = [tree for tree, kind in tops[top].values() if kind == "tree"]
+            trees = {top: tops[top], **{tree: inner[tree] for tree in within}}
+            groups = [_Group(tree, dict(_blobs(entries))) for tree, entries in trees.items()]
+            held[ref] = [group for group in groups if group.blobs]
+        return held
+
+    def _trees(self, ids: Collection[str]) -> dict[str, dict[str, tuple[str, str]]]:
+        """Tree -> name -> (id, ``tree`` or ``blob``); a tree that is not there is empty."""
+        return {tree: dict(_entries(data, len(tree) // 2)) for tree, data in self.objects(ids)}
+
+    def objects(self, ids: Collection[str]) -> Iterator[tuple[str, bytes]]:
+        """Objects and their content; nothing for one that is missing."""
+        if not ids:
+            return
+        output, start = self._git("cat-file", "--batch", input="".join(f"{one}\n" for one in ids).encode()), 0
+        while start < len(output):
+            end = output.index(b"\n", start)
+            fields = output[start:end].decode().split()
+            start = end + 1
+            if len(fields) == 3:
+                size = int(fields[2])
+                yield fields[0], output[start : start + size]
+                start += size + 1
+            else:
+                yield fields[0], b""
+
+    def _sizes(self, ids: Collection[str]) -> dict[str, int]:
+        listed = "".join(f"{one}\n" for one in ids).encode()
+        output = self._git("cat-file", "--batch-check=%(objectname) %(objectsize)", input=listed).decode()
+        return {one: int(size) for one, size in map(str.split, output.splitlines()) if size.isdigit()}
 
     def _store(self, snapshots: Sequence[Snapshot]) -> list[str]:
         """Write blobs: in one go from the files on disk, one by one from memory where that is not what we read."""
@@ -176,6 +314,28 @@ class GitOriginals:
 
     def _git(self, *arguments: str, input: bytes = b"") -> bytes:
         return git.run(self.repository.root, *arguments, input=input)
+
+
+class _Group(NamedTuple):
+    """Originals that were kept together: a tree, and SHA-256 -> blob."""
+
+    tree: str
+    blobs: Mapping[str, str]
+
+
+def _entries(data: bytes, width: int) -> Iterator[tuple[str, tuple[str, str]]]:
+    """Name -> (id, kind) of a tree object: ``mode SP name NUL id`` over and over, ids of ``width`` bytes."""
+    start = 0
+    while start < len(data):
+        end = data.index(b"\0", start)
+        mode, _, name = data[start:end].partition(b" ")
+        start = end + 1 + width
+        yield os.fsdecode(name), (data[end + 1 : start].hex(), "tree" if mode == b"40000" else "blob")
+
+
+def _blobs(entries: Mapping[str, tuple[str, str]]) -> Iterator[tuple[str, str]]:
+    # refs that were fetched may hold anything: only what is named by a SHA-256 is an original
+    return ((name, one) for name, (one, kind) in entries.items() if kind == "blob" and _SHA256.fullmatch(name))
 
 
 def _git_id(data: bytes, length: int) -> str:

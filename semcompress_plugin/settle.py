@@ -73,11 +73,30 @@ def _stage(settlement: Settlement, path: Path, data: bytes, lock: Lock) -> Stage
         return files.stage(path, data, settlement.snapshot, staging=lock.state)
     mode = settlement.snapshot.mode
     if not path.is_symlink() and not path.exists():
+        if other := _same_but_for_case(path):
+            raise ImageError(f"would lie beside {other}, which is the same name on many systems: rename one")
         return files.stage(path, data, staging=lock.state, mode=mode)
     there = files.read(path)
-    if not any(entry.relation != "kept" for entry in lock.by_output(there.sha256)):
+    made = [entry for entry in lock.by_output(there.sha256) if entry.relation != "kept"]
+    if not made:
         raise ImageError(f"would overwrite {path.name}, which is not ours: move that file or exclude it")
+    if all(_belongs_to_another(entry, settlement.snapshot.path) for entry in made):
+        raise ImageError(f"would be written where {made[0].name} is: rename one, or exclude one")
     return files.stage(path, data, there, staging=lock.state, mode=mode)
+
+
+def _belongs_to_another(entry: Entry, picture: Path) -> bool:
+    """Whether an output is all that there is of another picture, or lies beside one that is still there."""
+    return entry.name != picture.name and (entry.relation == "replaced" or (picture.parent / entry.name).exists())
+
+
+def _same_but_for_case(path: Path) -> str | None:
+    """A name in the same folder that is ``path``'s own where case does not count."""
+    try:
+        names = (one.name for one in path.parent.iterdir())
+        return next((name for name in names if name.casefold() == path.name.casefold()), None)
+    except OSError:
+        return None
 
 
 def _is_there(path: Path, data: bytes) -> bool:

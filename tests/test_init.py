@@ -62,7 +62,7 @@ def test_every_picture_falls_under_the_rule_that_fits_it(path, rule):
 
 def test_a_draft_names_only_what_is_there():
     (rule,) = policy([("a.jpg", 1), ("b/c.jpg", 1)]).rules
-    assert (rule.name, rule.files) == ("photos", ("*.jpg",))
+    assert (rule.name, rule.files) == ("photos", tuple(f"*{suffix}" for suffix in init.FORMATS))
     assert policy([("icons/icon-a.png", 1), ("icons/b.png", 1)]).rules[0].files == ("icons/",)
     assert "node_modules" not in written([("a.jpg", 1)])
 

@@ -11,16 +11,22 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from semcompress_plugin.cache import Cache, made_key
+from semcompress_plugin.commands._budgets import is_over, judged
 from semcompress_plugin.commands._hook import Hook
 from semcompress_plugin.commands._shared import finish, here, left, load_registry, look, versions
+from semcompress_plugin.interrupt import held_back
+from semcompress_plugin.originals import GitOriginals
 from semcompress_plugin.plan import Domain, Domains, Pending, assets, pending
+from semcompress_plugin.report.text import printable
+from semcompress_plugin.sharing import Remotes
 from semcompress_plugin.types import Result
-from semcompress_plugin.walk import find_images, repository_root
+from semcompress_plugin.walk import MISSING, find_images, repository_root
 
 if TYPE_CHECKING:
     from semcompress_plugin.commands._shared import Seen
     from semcompress_plugin.settle import Settlement
 
+USAGE = 2
 SECONDS_BETWEEN_COMMITS = 1.0
 BYTES_BETWEEN_COMMITS = 64_000_000
 
@@ -40,6 +46,7 @@ def run(arguments: argparse.Namespace, write: bool = True) -> int:
             return hook.object(objections)
     results: list[Result] = []
     work: list[Pending] = []
+    old = not getattr(arguments, "no_baseline", False)
     for asset in governed:
         if isinstance(asset, Result):
             results.append(asset)
@@ -48,6 +55,8 @@ def run(arguments: argparse.Namespace, write: bool = True) -> int:
         state = pending(asset, current)
         if isinstance(state, Pending) and Cache().get(made_key(state.sha256)) is not None:
             state = left(state, "unchanged", "was made by a build of ours, from an original elsewhere")
+        if isinstance(state, Pending) and old and state.sha256 in asset.domain.baseline:
+            state = left(state, "unchanged", "stands in the baseline")
         results.append(state) if isinstance(state, Result) else work.append(state)
     bugs: list[str] = []
     shrinking = _Shrinking(write)
@@ -57,10 +66,29 @@ def run(arguments: argparse.Namespace, write: bool = True) -> int:
         _mend_locks(domains.used(), arguments.quiet)
     if hook and not work:
         arguments.quiet = True  # a commit with nothing to do for us is not to be talked about
+    results = list(judged(results, domains, base))
     code = finish(
         results, started, registry, domains, arguments, bugs, "compressed" if write else "would be compressed"
     )
-    return hook.conclude(code, results, shrinking.locks) if hook else code
+    _tell(results, shrinking, arguments)
+    if hook:
+        return hook.conclude(code, results, shrinking.locks)
+    # a name that was mistyped is a mistake of the command line, though the other files have been seen to
+    return USAGE if code < USAGE and any(item.named and item.error == MISSING for item in found) else code
+
+
+def _tell(results: Iterable[Result], shrinking: _Shrinking, arguments: argparse.Namespace) -> None:
+    """What the report's table has no room for."""
+    for result in results:
+        if result.status == "compressed" and is_over(result):  # those that failed have been told of
+            print(f"semcompress: {printable(result.path)}: {printable(result.reason or '')}", file=sys.stderr)
+    if arguments.quiet or arguments.format != "text":
+        return
+    for domain in shrinking.replaced:
+        if isinstance(domain.originals, GitOriginals) and (alone := Remotes(domain.originals).only_here()):
+            amount = "1 original exists" if len(alone) == 1 else f"{len(alone)} originals exist"
+            print(f"{amount} only in this clone (`semcompress originals push` hands on)")
+            return
 
 
 def _mend_locks(domains: Iterable[Domain], quiet: bool) -> None:
@@ -82,26 +110,37 @@ class _Shrinking:
         self.claimed: dict[Path, str] = {}
         self.locks: set[Path] = set()
         """Locks that have been given lines."""
+        self.replaced: set[Domain] = set()
+        """Domains in which an original was kept."""
         self.since = time.monotonic()
 
     def settle(self, seen: Iterable[Seen]) -> Iterator[Result]:
         """The results, each once its files are written (if they are to be)."""
-        for item, result, settlement in seen:
-            if settlement is None:
-                yield result
-            elif (other := self._rival(result, settlement)) is not None:
-                yield left(item, "failed", f"would be written where {other} is: rename one, or exclude one")
-            elif not self.write:
-                yield result
-            else:
-                self.group.append((result, settlement, item.asset.domain))
-                if self._is_time():
-                    yield from self._commit()
+        try:
+            for item, result, settlement in seen:
+                if settlement is None:
+                    yield result
+                elif (other := self._rival(result, settlement)) is not None:
+                    yield left(item, "failed", f"would be written where {other} is: rename one, or exclude one")
+                elif not self.write:
+                    yield result
+                else:
+                    self.group.append((result, settlement, item.asset.domain))
+                    if self._is_time():
+                        yield from self._commit()
+        except KeyboardInterrupt:
+            yield from self._commit()  # what is finished has been paid for
+            raise
         yield from self._commit()
 
     def _rival(self, result: Result, settlement: Settlement) -> str | None:
-        """Another picture that is written to the same place, whose turn came first."""
-        others = [self.claimed.setdefault(target, result.path) for target in settlement.writes]
+        """Another picture that is written to the same place, whose turn came first.
+
+        New names that differ in case only are one place: on many systems they would be one file.
+        """
+        own = settlement.snapshot.path
+        places = [path if path == own else path.with_name(path.name.casefold()) for path in settlement.writes]
+        others = [self.claimed.setdefault(place, result.path) for place in places]
         return next((other for other in others if other != result.path), None)
 
     def _is_time(self) -> bool:
@@ -109,17 +148,24 @@ class _Shrinking:
         return time.monotonic() - self.since > SECONDS_BETWEEN_COMMITS or waiting > BYTES_BETWEEN_COMMITS
 
     def _commit(self) -> Iterator[Result]:
+        group, self.group = self.group, []
+        with held_back():
+            done = list(self._settled(group))
+        self.since = time.monotonic()
+        yield from done
+
+    def _settled(self, group: list[tuple[Result, Settlement, Domain]]) -> Iterator[Result]:
         from semcompress_plugin.settle import settle
 
-        for domain in dict.fromkeys(domain for _, _, domain in self.group):
-            mine = [(result, settlement) for result, settlement, owner in self.group if owner is domain]
+        for domain in dict.fromkeys(domain for _, _, domain in group):
+            mine = [(result, settlement) for result, settlement, owner in group if owner is domain]
             reasons = settle([settlement for _, settlement in mine], domain.lock, domain.originals)
             if None in reasons:
                 self.locks.add(domain.lock.path)
-            for (result, _), reason in zip(mine, reasons, strict=True):
+            for (result, settlement), reason in zip(mine, reasons, strict=True):
                 if reason is None:
+                    if any(entry.relation == "replaced" for entry in settlement.entries):
+                        self.replaced.add(domain)
                     yield result
                 else:
                     yield replace(result, status="failed", after=result.before, outputs=(), reason=reason)
-        self.group.clear()
-        self.since = time.monotonic()

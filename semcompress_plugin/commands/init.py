@@ -18,10 +18,8 @@ def run(arguments: argparse.Namespace) -> int:
         raise UsageError(f"{folder}: is not a folder")
     target = folder / POLICY_NAME
     found = [item.path for item in find_images([folder]) if item.error is None]
-    text = draft((PurePosixPath(path.relative_to(folder).as_posix()), path.stat().st_size) for path in found)
-    if repository_root(folder) is None:
-        text += "\n# Not in a git repository: this folder, relative to this file, keeps what is replaced.\n"
-        text += "originals: .semcompress/originals\n"
+    sizes = ((PurePosixPath(path.relative_to(folder).as_posix()), path.stat().st_size) for path in found)
+    text = draft(sizes, None if repository_root(folder) else ".semcompress/originals")
     if target.exists() and not arguments.force:
         raise UsageError(f"{target}: is there already; --force overwrites it")
     try:

@@ -9,9 +9,10 @@ from pathlib import Path
 from semcompress_plugin.commands._shared import absolute, here, load_registry, print_report
 from semcompress_plugin.errors import UsageError
 from semcompress_plugin.plan import Domain, Domains, shown_path
+from semcompress_plugin.report.text import printable, size
 from semcompress_plugin.restore import plan_restore, restore
 from semcompress_plugin.types import Result
-from semcompress_plugin.walk import find_images, repository_root
+from semcompress_plugin.walk import MISSING, find_images, repository_root
 
 
 def run(arguments: argparse.Namespace) -> int:
@@ -30,19 +31,25 @@ def run(arguments: argparse.Namespace) -> int:
             continue
         domain = domains.of(path, named=True)
         assert domain is not None  # a named file always has one
-        result = _restored(path, shown, domain)
+        result, target = _restored(path, shown, domain)
+        if target is not None and arguments.format == "text" and not arguments.quiet:
+            name = "" if target.name == path.name else f" as {printable(target.name)}"
+            print(f"{printable(shown)}: restored{name}, {size(result.before)} -> {size(result.after)}")
         if result.status != "unchanged" or arguments.paths:
             results.append(result)
     print_report(results, time.monotonic() - started, arguments, (), "restored")
+    if any(item.named and item.error == MISSING for item in found):
+        return 2  # a mistake of the command line, though the other files have been seen to
     return int(any(result.status == "failed" for result in results))
 
 
-def _restored(path: Path, shown: str, domain: Domain) -> Result:
+def _restored(path: Path, shown: str, domain: Domain) -> tuple[Result, Path | None]:
+    """What became of a file, and the path that its original was brought back to."""
     (plan,) = plan_restore([path], domain.lock)
     before = len(plan.snapshot.data) if plan.snapshot else 0
     if plan.entry is None:
-        return Result(shown, "unchanged" if plan.snapshot else "failed", before, before, reason=plan.reason)
+        return Result(shown, "unchanged" if plan.snapshot else "failed", before, before, reason=plan.reason), None
     reason = restore(plan, domain.lock, domain.originals)
     if reason is not None:
-        return Result(shown, "failed", before, before, reason=reason)
-    return Result(shown, "compressed", before, plan.entry.original.bytes)
+        return Result(shown, "failed", before, before, reason=reason), None
+    return Result(shown, "compressed", before, plan.entry.original.bytes), plan.target

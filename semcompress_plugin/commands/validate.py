@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import os
 from pathlib import Path
 
 from semcompress_plugin.commands._shared import here, load_registry
@@ -30,6 +31,7 @@ def run(arguments: argparse.Namespace) -> int:
 def _nearest() -> Path:
     folder = here()
     found = find_policy(folder, repository_root(folder) or Path(folder.anchor))
+    found = None if found is None else Path(os.path.relpath(found))
     if found is None:
         raise UsageError(f"no {POLICY_NAME} here or above: name one, or write one with `semcompress init`")
     return found

@@ -1,0 +1,131 @@
+"""``semcompress lock``: is the lock sound, and ``--merge``: make one of two."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import shlex
+import sys
+from pathlib import Path
+
+from semcompress_plugin import files, git
+from semcompress_plugin.commands._shared import absolute, here
+from semcompress_plugin.entries import Index
+from semcompress_plugin.errors import ImageError, LockError, OriginalsError, UsageError
+from semcompress_plugin.lock import NAME, Lock
+from semcompress_plugin.merge import Sides, merge, parted
+from semcompress_plugin.plan import shown_path
+from semcompress_plugin.policy import find_policy
+from semcompress_plugin.walk import repository_root
+
+_DRIVER = "semcompress lock --merge %O %A %B"
+
+
+def run(arguments: argparse.Namespace) -> int:
+    if arguments.merge is None:
+        return _state()
+    if len(arguments.merge) not in (0, 3):
+        raise UsageError("lock --merge takes three files, as git's merge drivers do (%O %A %B), or none")
+    return _drive(*map(Path, arguments.merge)) if arguments.merge else _resolve()
+
+
+def _drive(base: Path, ours: Path, theirs: Path) -> int:
+    """As git's merge driver: the merged lock goes to ``ours``. 1 tells git that the conflict stands."""
+    try:
+        text = merge(Sides(*(_text(path) for path in (base, ours, theirs))), NAME)
+        files.replace(ours, _bytes(text), files.read(ours))
+    except (LockError, ImageError) as error:
+        print(f"semcompress: {error}; then run `semcompress lock --merge`", file=sys.stderr)
+        return 1
+    return 0
+
+
+def _resolve() -> int:
+    """Resolve every lock that a merge left in conflict: from git's stages, else from what stands between markers."""
+    base = here()
+    unmerged = _unmerged(base)
+    locks = list(unmerged) or [path for path in [_nearest(base)] if path is not None and path.exists()]
+    resolved: list[str] = []
+    for path in locks:
+        text = _text(path) if path.exists() else ""
+        sides = unmerged.get(path) or parted(text)
+        if path not in unmerged and sides.ours == sides.theirs:
+            continue
+        merged = Index.load(merge(sides, shown_path(path, base)), str(path))
+        known = {key for side in sides for key in Index.salvage(side).lines}
+        # what was settled since the merge stands in the file alone
+        merged.add(line for key, line in Index.salvage(text).lines.items() if key not in known)
+        Lock(path, _state_folder(path)).rewrite(merged.text())
+        resolved.append(shown_path(path, base))
+        print(f"{resolved[-1]}: merged, {len(merged.lines)} entries")
+    if not resolved:
+        print("no lock is in conflict here")
+    elif unmerged:
+        print(f"now tell git: git add {' '.join(map(shlex.quote, resolved))}")
+    return 0
+
+
+def _state() -> int:
+    base = here()
+    path = _nearest(base)
+    if path is None or not path.exists():
+        print(f"no {NAME} here: nothing has been settled yet")
+    else:
+        count = len(Index.load(_text(path), shown_path(path, base)).lines)
+        print(f"{shown_path(path, base)}: sound, {count} entries")
+    if (root := repository_root(base)) is not None and not _is_driven(root):
+        print("git can merge locks by itself; tell it so, once per repository and once per clone:")
+        print(f"  echo '{NAME} merge=semcompress' >> {shlex.quote(os.path.relpath(root / '.gitattributes', base))}")
+        print(f"  git config merge.semcompress.driver '{_DRIVER}'")
+    return 0
+
+
+def _is_driven(root: Path) -> bool:
+    try:
+        git.run(root, "config", "--get", "merge.semcompress.driver")
+        return b"merge: semcompress" in git.run(root, "check-attr", "merge", "--", NAME)
+    except OriginalsError:  # not set
+        return False
+
+
+def _nearest(folder: Path) -> Path | None:
+    """The lock beside the policy that governs this folder; without a policy, the one at the repository's root."""
+    root = repository_root(folder)
+    policy = find_policy(folder, root or Path(folder.anchor))
+    if policy is not None:
+        return policy.with_name(NAME)
+    return absolute(root or folder) / NAME
+
+
+def _unmerged(folder: Path) -> dict[Path, Sides]:
+    """Locks that git holds unmerged, with their stages. Where one side deleted the lock, the other's stands."""
+    root = repository_root(folder)
+    if root is None:
+        return {}
+    stages: dict[Path, dict[str, str]] = {}
+    listed = git.run(root, "ls-files", "--unmerged", "-z", "--", f":(glob)**/{NAME}")
+    for record in filter(None, listed.split(b"\0")):
+        facts, _, name = record.partition(b"\t")
+        _, blob, stage = facts.decode().split()
+        text = git.run(root, "cat-file", "blob", blob).decode("utf-8", "surrogateescape")
+        stages.setdefault(root / os.fsdecode(name), {})[stage] = text
+    return {
+        path: Sides(texts.get("1", "") if {"2", "3"} <= texts.keys() else "", texts.get("2", ""), texts.get("3", ""))
+        for path, texts in stages.items()
+    }
+
+
+def _state_folder(path: Path) -> Path | None:
+    repository = git.find(path.parent)
+    return None if repository is None else repository.state
+
+
+def _text(path: Path) -> str:
+    try:
+        return files.read(path).data.decode("utf-8", "surrogateescape")
+    except ImageError as error:
+        raise LockError(f"{path}: {error}") from error
+
+
+def _bytes(text: str) -> bytes:
+    return text.encode("utf-8", "surrogateescape")

@@ -1,0 +1,110 @@
+"""``semcompress verify``: does what was committed still hold what its policy asks?"""
+
+from __future__ import annotations
+
+import argparse
+import math
+import sys
+import time
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from semcompress_plugin.commands._budgets import judged
+from semcompress_plugin.commands._shared import failure, finish, here, load_registry
+from semcompress_plugin.errors import ImageError, UsageError
+from semcompress_plugin.plan import Asset, Domains, assets
+from semcompress_plugin.registry import Registry
+from semcompress_plugin.types import Result
+from semcompress_plugin.walk import MISSING, find_images, repository_root
+
+if TYPE_CHECKING:
+    from semcompress_plugin.verify import Comparison
+
+_NO_ORIGINAL = "its original is not here to compare with: "
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """Exit 1 if a picture violates its policy or budget, or if an original is missing that is required."""
+    if not (math.isfinite(arguments.tolerance) and arguments.tolerance >= 0):
+        raise UsageError(f"--tolerance: expected a number of at least 0, got {arguments.tolerance}")
+    started = time.monotonic()
+    registry = load_registry()
+    domains = Domains(registry, arguments.policy, in_place=False)
+    base = here()
+    found = find_images(arguments.paths or [Path()], repository_root(base))
+    results: list[Result] = []
+    work: list[Comparison] = []
+    for asset in assets(found, domains, base):
+        for one in [asset] if isinstance(asset, Result) else _of(asset):
+            results.append(one) if isinstance(one, Result) else work.append(one)
+    bugs: list[str] = []
+    compared = list(_compared(work, registry, arguments, bugs)) if work else []
+    missing = sum((result.reason or "").startswith(_NO_ORIGINAL) for result in compared)
+    results = list(judged(_merged([*results, *compared]), domains, base))
+    code = finish(results, started, registry, domains, arguments, bugs, "changed")
+    if not arguments.quiet:
+        lacking = f"; {missing} could not be, their originals are not here" if missing else ""
+        text = f"verified {len(compared) - missing} of {len(work)} outputs against their originals{lacking}"
+        print(f"semcompress: {text}", file=sys.stderr)
+    if any(item.named and item.error == MISSING for item in found):
+        return 2
+    return code or int(bool(missing) and arguments.require_originals)
+
+
+def _of(asset: Asset) -> Iterator[Comparison | Result]:
+    from semcompress_plugin.verify import comparisons  # only now: this brings Pillow and numpy along
+
+    try:
+        yield from comparisons(asset)
+    except ImageError as error:
+        yield Result(asset.shown, "failed", 0, 0, asset.rule.name, reason=str(error))
+
+
+def _compared(
+    work: Sequence[Comparison], registry: Registry, arguments: argparse.Namespace, bugs: list[str]
+) -> Iterator[Result]:
+    from functools import partial
+
+    from tqdm import tqdm
+
+    from semcompress_plugin.runner import Job, Runner
+    from semcompress_plugin.verify import NotHereError, tolerant
+    from semcompress_plugin.workshop import Workshop
+
+    rules = {id(one.asset.rule): tolerant(one.asset.rule, arguments.tolerance) for one in work}
+    jobs = (Job(one, one.load, partial(one.study, rule=rules[id(one.asset.rule)], registry=registry)) for one in work)
+    with tqdm(total=len(work), unit="picture", disable=True if arguments.quiet else None) as bar:
+        for done in Runner(Workshop(registry), arguments.jobs).run(jobs):
+            bar.update()
+            one: Comparison = done.key
+            size = one.asset.path.stat().st_size
+            result = Result(one.asset.shown, "unchanged", size, size, one.asset.rule.name)
+            if isinstance(done.error, NotHereError):
+                yield replace(result, status="skipped", reason=f"{_NO_ORIGINAL}{done.error}")
+            elif done.error is not None:
+                status, reason, bug = failure(done.error)
+                if bug:
+                    bugs.append(f"{one.asset.shown}\n{bug}")
+                yield replace(result, status=status, reason=reason)
+            elif done.answer is not None and not done.answer.holds:
+                name = "" if one.path == one.asset.path else f"{one.path.name} "
+                reason = f"{name}does not hold what its policy asks: {done.answer.reason}"
+                yield replace(result, status="failed", looks=1, reason=reason)
+            else:
+                yield replace(result, looks=1)
+
+
+def _merged(results: Sequence[Result]) -> list[Result]:
+    """One result per picture: of several outputs the worst speaks."""
+    worst = ("failed", "skipped", "unchanged", "compressed")
+    merged: dict[str, Result] = {}
+    for result in results:
+        other = merged.get(result.path)
+        if other is None:
+            merged[result.path] = result
+        else:
+            first = min(other, result, key=lambda one: worst.index(one.status))
+            merged[result.path] = replace(first, looks=other.looks + result.looks)
+    return list(merged.values())

@@ -1,0 +1,181 @@
+"""Which originals nobody needs any more. Reads; removes nothing.
+
+When in doubt an original is needed: it may be the only copy of a picture. It may go when
+
+- no lock names it: not at the tip of any branch, tag, remote's branch or stash, in no worktree and no index; and what
+  was made of it is found nowhere, neither as a file in a worktree nor among all objects of the repository; or
+- it has been restored: the very original stands at the tip of a branch, and what was made of it in no worktree.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+
+from semcompress_plugin import files, git
+from semcompress_plugin.entries import Content, Index
+from semcompress_plugin.errors import ImageError, OriginalsError
+from semcompress_plugin.lock import NAME, Lock
+from semcompress_plugin.originals import REFS, GitOriginals, Kept, Originals
+from semcompress_plugin.walk import find_images
+
+_SHA256 = re.compile(rb"[0-9a-f]{64}")
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """Whether an original may go, and why (not), in words."""
+
+    kept: Kept
+    removable: bool
+    why: str
+
+
+def judge(store: Originals, lock: Lock, elsewhere: Iterable[str] = ()) -> list[Verdict]:
+    """A verdict on everything in ``store``; ``elsewhere`` are contents (SHA-256) that a remote has as well.
+
+    ``lock`` is one of those that use the store: its journal says what was made here. Hold it while acting on verdicts.
+    """
+    repository = git.find(lock.path.parent)
+    facts = _GitFacts(repository) if repository is not None else _Facts(lock.path.parent)
+    remote = set(elsewhere)
+    return [_verdict(one, lock.journal, facts, remote) for one in store.kept()]
+
+
+def _verdict(kept: Kept, journal: Index, facts: _Facts, remote: set[str]) -> Verdict:
+    made = [entry.output for entry in journal.by_original(kept.sha256) if entry.relation == "replaced"]
+    if kept.sha256.encode() in facts.named:
+        if made and kept.blob is not None and kept.blob in facts.standing and not facts.has_files(made):
+            return Verdict(kept, True, "was restored and is committed; no shrunk copy is left")
+        return Verdict(kept, False, "a lock names it")
+    if not made:
+        if kept.sha256 in remote:
+            return Verdict(kept, True, "no lock here names it, and a remote has it")
+        return Verdict(kept, False, "who needs it is not known here")
+    if facts.has(made):
+        return Verdict(kept, False, "no lock names it, but its shrunk picture is still there")
+    return Verdict(kept, True, "no lock names it, and its shrunk picture is nowhere")
+
+
+class _Facts:
+    """What a folder outside git holds: locks and pictures at or below it."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folders = [folder]
+
+    @cached_property
+    def named(self) -> set[bytes]:
+        """Whatever looks like a SHA-256 in any lock, damaged or newer ones too."""
+        return {one for text in self._locks() for one in _SHA256.findall(text)}
+
+    @property
+    def standing(self) -> set[str]:
+        """Blobs at the tips of branches."""
+        return set()
+
+    def has(self, contents: list[Content]) -> bool:
+        return self.has_files(contents)
+
+    def has_files(self, contents: list[Content]) -> bool:
+        """Whether a picture in any worktree has one of these contents."""
+        wanted = {content.sha256 for content in contents}
+        sizes = {content.bytes for content in contents}
+        return any(_sha256(path) in wanted for size in sizes for path in self._pictures.get(size, ()))
+
+    def _locks(self) -> Iterator[bytes]:
+        for folder in self.folders:
+            yield from (path.read_bytes() for path in folder.rglob(NAME) if path.is_file())
+
+    @cached_property
+    def _pictures(self) -> dict[int, list[Path]]:
+        found: dict[int, list[Path]] = {}
+        for folder in self.folders:
+            for item in find_images([folder], skip_ignored=False):
+                if item.error is None:
+                    found.setdefault(item.path.stat().st_size, []).append(item.path)
+        return found
+
+
+class _GitFacts(_Facts):
+    """What a repository holds, in all its worktrees, on all its refs and among its objects."""
+
+    def __init__(self, repository: git.Repository) -> None:
+        self.root = repository.root
+        self.folders = [path for path, _ in self._worktrees() if path.is_dir()]
+
+    @cached_property
+    def standing(self) -> set[str]:
+        return {blob for blob, _ in self._at_tips}
+
+    def has(self, contents: list[Content]) -> bool:
+        if self.has_files(contents):
+            return True
+        blobs = [blob for content in contents for blob in self._blobs_by_size.get(content.bytes, ())]
+        wanted = {content.sha256 for content in contents}
+        return any(files.digest(data) in wanted for _, data in self._store.objects(blobs))
+
+    def _locks(self) -> Iterator[bytes]:
+        yield from super()._locks()
+        blobs = {blob for blob, name in self._at_tips if name.rpartition(b"/")[2] == NAME.encode()}
+        for folder in self.folders:
+            listed = git.run(folder, "ls-files", "--stage", "-z", "--", f":(top,glob)**/{NAME}")
+            blobs |= {record.split()[1].decode() for record in listed.split(b"\0") if record}
+        yield from (data for _, data in self._store.objects(blobs))
+
+    @cached_property
+    def _store(self) -> GitOriginals:
+        found = git.find(self.root)
+        assert found is not None
+        return GitOriginals(found)
+
+    def _worktrees(self) -> list[tuple[Path, str | None]]:
+        """Every worktree and the commit it stands on."""
+        found: list[tuple[Path, str | None]] = []
+        for record in git.run(self.root, "worktree", "list", "--porcelain", "-z").split(b"\0"):
+            word, _, value = record.partition(b" ")
+            if word == b"worktree":
+                found.append((Path(os.fsdecode(value)), None))
+            elif word == b"HEAD" and set(value) != {ord("0")}:
+                found[-1] = (found[-1][0], value.decode())
+        return found
+
+    @cached_property
+    def _at_tips(self) -> set[tuple[str, bytes]]:
+        """(blob, path) at the tip of every ref but ours (the latest stash is one) and at every worktree's HEAD.
+
+        Older stashes are among the objects that :meth:`has` looks through.
+        """
+        listed = git.run(self.root, "for-each-ref", "--format=%(objectname) %(refname)").decode()
+        tips = {one for one, ref in map(str.split, listed.splitlines()) if not ref.startswith(f"{REFS}/")}
+        tips |= {head for _, head in self._worktrees() if head is not None}
+        found: set[tuple[str, bytes]] = set()
+        for tip in sorted(tips):
+            try:
+                tree = git.run(self.root, "ls-tree", "-r", "-z", "--full-tree", f"{tip}^{{tree}}")
+            except OriginalsError:
+                continue  # a tag may point to anything
+            for record in filter(None, tree.split(b"\0")):
+                facts, _, name = record.partition(b"\t")
+                found.add((facts.split()[2].decode(), name))
+        return found
+
+    @cached_property
+    def _blobs_by_size(self) -> dict[int, list[str]]:
+        form = "--batch-check=%(objecttype) %(objectsize) %(objectname)"
+        found: dict[int, list[str]] = {}
+        for line in git.run(self.root, "cat-file", "--batch-all-objects", "--unordered", form).decode().splitlines():
+            kind, size, one = line.split()
+            if kind == "blob":
+                found.setdefault(int(size), []).append(one)
+        return found
+
+
+def _sha256(path: Path) -> str | None:
+    try:
+        return files.read(path).sha256
+    except ImageError:
+        return None

@@ -1,0 +1,104 @@
+"""Measures what was shrunk against its original again: what to compare, and one comparison on its way."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from semcompress_plugin import files
+from semcompress_plugin.engine import Measurement, Rounds, measure
+from semcompress_plugin.entries import Entry
+from semcompress_plugin.errors import ImageError, OriginalsError
+from semcompress_plugin.images import decode, decode_candidate
+from semcompress_plugin.lock import output_beside
+from semcompress_plugin.plan import Asset
+from semcompress_plugin.registry import Registry
+from semcompress_plugin.types import Reference, Result, Rule
+
+
+class NotHereError(Exception):
+    """The original that a picture would be compared with cannot be had; the text says why."""
+
+
+@dataclass(frozen=True, slots=True)
+class Comparison:
+    """A picture that we wrote, at ``path``, and the entry that tells of its original.
+
+    ``beside`` is the original itself where it lies next to the output.
+    """
+
+    asset: Asset
+    path: Path
+    entry: Entry
+    beside: Path | None = None
+
+    def load(self) -> Reference:
+        """The original. Raises NotHereError, or ImageError where it cannot be read."""
+        try:
+            data = files.read(self.beside).data if self.beside else self.asset.domain.originals.get(self.entry)
+        except OriginalsError as error:
+            raise NotHereError(str(error)) from error
+        rule = self.asset.rule
+        return decode(data, self.entry.name, rule.metadata, rule.limits)
+
+    def study(self, reference: Reference, rule: Rule, registry: Registry) -> Rounds[Measurement]:
+        """How the picture fares today under ``rule``, which is the asset's with some tolerance."""
+        data, decoder = files.read(self.path).data, registry.decoder(self.path)
+        here = decode_candidate(data) if decoder is None else decoder.decode(data)
+        return measure(reference, here, rule, registry)
+
+
+def comparisons(asset: Asset) -> Iterator[Comparison | Result]:
+    """What there is to compare about a file, or a Result: nothing is, or an output is not what we wrote.
+
+    Raises ImageError when the file cannot be read.
+    """
+    snapshot = files.read(asset.path)
+    size, lock = len(snapshot.data), asset.domain.lock
+    entries = lock.by_output(snapshot.sha256)
+    replaced = [entry for entry in entries if entry.relation == "replaced"]
+    beside = [
+        entry
+        for entry in lock.by_original(snapshot.sha256)
+        if entry.relation == "beside" and entry.policy == asset.rule.digest
+    ]
+    if replaced:
+        here = lock.relative(asset.path)
+        yield Comparison(asset, asset.path, min(replaced, key=lambda entry: entry.path != here))
+    for entry in beside:
+        output = output_beside(asset.path, entry)
+        try:
+            same = files.read(output).sha256 == entry.output.sha256
+        except ImageError:
+            same = False
+        if same:
+            yield Comparison(asset, output, entry, asset.path)
+        else:
+            reason = f"{output.name}, which should lie beside it, is not what was written: run semcompress compress"
+            yield Result(asset.shown, "failed", size, size, asset.rule.name, reason=reason)
+    if replaced or beside:
+        return
+    if entries:  # kept as it is, or itself an output beside another
+        yield Result(asset.shown, "unchanged", size, size, asset.rule.name)
+    else:
+        yield Result(asset.shown, "skipped", size, size, asset.rule.name, reason=UNSETTLED)
+
+
+UNSETTLED = "is not settled, so there is nothing to verify (semcompress check)"
+
+
+def tolerant(rule: Rule, tolerance: float) -> Rule:
+    """``rule`` with every bound moved outwards by ``tolerance``, in the unit of its metric."""
+    if not (math.isfinite(tolerance) and tolerance >= 0):
+        raise ValueError(f"expected a tolerance of at least 0, got {tolerance}")
+    keep = tuple(
+        replace(
+            constraint,
+            min=None if constraint.min is None else constraint.min - tolerance,
+            max=None if constraint.max is None else constraint.max + tolerance,
+        )
+        for constraint in rule.keep
+    )
+    return replace(rule, keep=keep)

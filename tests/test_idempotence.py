@@ -1,0 +1,137 @@
+"""What is settled is neither searched nor shrunk again: not after a rename, in a clone, nor with newer tools."""
+
+from __future__ import annotations
+
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from disk import commit, git
+from pictures import encoded, photo
+from semcompress_plugin import shrink
+from semcompress_plugin.cli import main
+from semcompress_plugin.commands import compress
+from semcompress_plugin.compressors.jpeg import JpegCompressor
+from semcompress_plugin.entries import parse
+
+HEAD = "version: 1\npreset: machine\nrules:\n"
+RULE = """\
+  - name: {name}
+    files: ["{files}"]
+    compress: [{compress}]
+    keep: {{classifier: {{js_divergence: {{max: {bound}}}}}}}
+"""
+
+
+def rules(folder: Path, *wanted: dict) -> None:
+    usual = {"name": "all", "files": "*.jpg", "compress": "jpeg", "bound": 0.05}
+    (folder / ".semcompress.yaml").write_text(HEAD + "".join(RULE.format(**{**usual, **one}) for one in wanted))
+
+
+@pytest.fixture
+def folder(repository: Path) -> Path:
+    rules(repository, {})
+    (repository / "a.jpg").write_bytes(encoded(photo((240, 180), 1), "JPEG", quality=97))
+    return repository
+
+
+@pytest.fixture
+def worked_on(monkeypatch) -> list[str]:
+    """The pictures that were taken up, to be measured or searched."""
+    names: list[str] = []
+    load = shrink.Work.load
+    monkeypatch.setattr(shrink.Work, "load", lambda self: (names.append(self.pending.asset.shown), load(self))[1])
+    return names
+
+
+def settled(folder: Path, worked_on: list[str]) -> bool:
+    """Whether a run over everything takes nothing up and changes nothing, here and in a fresh clone."""
+    before = {path: path.read_bytes() for path in folder.rglob("*") if path.is_file() and ".git" not in path.parts}
+    worked_on.clear()
+    assert main(["compress"]) == 0
+    commit(folder)
+    clone = folder.parent / "clone"
+    shutil.rmtree(clone, ignore_errors=True)
+    git(folder.parent, "clone", "-q", f"file://{folder}", "clone")
+    assert main(["compress", str(clone)]) == 0
+    after = {path: path.read_bytes() for path in before}
+    return after == before and not worked_on and not git(clone, "status", "--porcelain")
+
+
+def test_a_rename_a_copy_and_a_fresh_clone(folder, worked_on):
+    assert main(["compress"]) == 1
+    shutil.copy(folder / "a.jpg", folder / "copy.jpg")
+    (folder / "sub").mkdir()
+    (folder / "a.jpg").rename(folder / "sub" / "renamed.jpg")
+    assert settled(folder, worked_on)
+
+
+def test_two_originals_with_one_output(folder, worked_on, monkeypatch):
+    rules(folder, {"bound": 0.9})
+    other = encoded(photo((240, 180), 1), "JPEG", quality=96)
+    (folder / "b.jpg").write_bytes(other)
+    result = encoded(photo((240, 180), 1), "JPEG", quality=80)
+    monkeypatch.setattr(JpegCompressor, "compress", lambda self, *_: result)
+    assert main(["compress"]) == 1
+    assert (folder / "a.jpg").read_bytes() == (folder / "b.jpg").read_bytes() == result
+    entries = parse((folder / "semcompress.lock").read_text(), "x")
+    assert len({entry.original for entry in entries}) == 2
+    assert settled(folder, worked_on)
+    assert main(["restore", "b.jpg"]) == 0
+    assert (folder / "b.jpg").read_bytes() == other
+
+
+def test_one_content_under_two_rules(folder, worked_on):
+    rules(folder, {"name": "strict", "files": "strict/*.jpg", "bound": 0.01}, {})
+    (folder / "strict").mkdir()
+    shutil.copy(folder / "a.jpg", folder / "strict/a.jpg")
+    assert main(["compress"]) == 1
+    policies = {entry.policy for entry in parse((folder / "semcompress.lock").read_text(), "x")}
+    assert len(policies) == 2
+    assert settled(folder, worked_on)
+
+
+def test_outputs_beside_also_after_a_rename_of_both(folder, worked_on):
+    rules(folder, {"compress": "webp]\n    outputs: {formats: [webp], place: beside}\n    search: [bisect"})
+    text = (folder / ".semcompress.yaml").read_text().replace("search: [bisect]", "search: bisect")
+    (folder / ".semcompress.yaml").write_text(text)
+    assert main(["compress"]) == 1
+    assert settled(folder, worked_on)
+    for suffix in (".jpg", ".webp"):
+        (folder / f"a{suffix}").rename(folder / f"b{suffix}")
+    assert settled(folder, worked_on)
+
+
+def test_a_newer_library_and_a_newer_model(folder, worked_on, monkeypatch):
+    assert main(["compress"]) == 1
+    real = compress.versions
+    newer = lambda rule, registry: {name: f"{version}.1" for name, version in real(rule, registry).items()}  # noqa: E731
+    monkeypatch.setattr(compress, "versions", newer)
+    assert settled(folder, worked_on)
+    assert main(["compress", "--refresh"]) in (0, 1)
+    assert worked_on == ["a.jpg"], "but --refresh does redo it"
+
+
+def test_processes_at_once_lose_no_entry_and_shrink_nothing_twice(folder, worked_on):
+    (folder / "a.jpg").unlink()
+    for worker in range(3):
+        (folder / str(worker)).mkdir()
+        for seed in range(3):
+            picture = encoded(photo((120, 90), 10 * worker + seed), "JPEG", quality=97)
+            (folder / str(worker) / f"{seed}.jpg").write_bytes(picture)
+    command = [sys.executable, "-m", "semcompress_plugin", "compress", "--jobs", "1"]
+    # each has its own pictures, and those of its neighbour
+    running = [subprocess.Popen([*command, str(n), str((n + 1) % 3)], cwd=folder, stdout=subprocess.DEVNULL)
+               for n in range(3)]  # fmt: skip
+    assert {process.wait(timeout=300) for process in running} <= {0, 1}
+    entries = parse((folder / "semcompress.lock").read_text(), "x")
+    assert {entry.path for entry in entries} >= {f"{n}/{seed}.jpg" for n in range(3) for seed in range(3)}
+    assert {entry.generation for entry in entries} <= {0, 1}
+    assert settled(folder, worked_on)
+    assert main(["restore", "--all"]) == 0
+    for path in folder.glob("?/*.jpg"):
+        worker, seed = int(path.parent.name), int(path.stem)
+        assert path.read_bytes() == encoded(photo((120, 90), 10 * worker + seed), "JPEG", quality=97)

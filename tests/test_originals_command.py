@@ -1,0 +1,272 @@
+"""``semcompress originals``: what is kept, handed on and let go; and where a policy may keep it."""
+
+from __future__ import annotations
+
+import json
+import os
+import stat
+import sys
+from pathlib import Path
+
+import pytest
+
+from disk import commit, git, names, repository, shrunk, workplace
+from semcompress_plugin import git as ours
+from semcompress_plugin import originals
+from semcompress_plugin.cli import main
+from semcompress_plugin.errors import UsageError
+from semcompress_plugin.originals import open_originals
+from semcompress_plugin.settle import settle
+from semcompress_plugin.sharing import Remotes
+
+
+def replaced(root: Path, *pictures: str) -> None:
+    """Pictures that were shrunk before they were ever committed: their originals are on no branch."""
+    for name in pictures:
+        (root / name).write_bytes(b"original of " + name.encode())
+    lock, store = workplace(root)
+    assert settle([shrunk(root / n, lock, b"small " + n.encode()) for n in pictures], lock, store) == [None] * len(
+        pictures
+    )
+    commit(root)
+
+
+def listed(capsys) -> dict:
+    assert main(["originals", "list", "--format", "json"]) == 0
+    return json.loads(capsys.readouterr().out)
+
+
+def prune(capsys, *more: str) -> str:
+    assert main(["originals", "prune", *more]) == 0
+    return capsys.readouterr().out
+
+
+@pytest.fixture
+def here(tmp_path, monkeypatch) -> Path:
+    root = repository(tmp_path / "r")
+    monkeypatch.chdir(root)
+    git(tmp_path, "init", "-q", "--bare", "there.git")
+    git(root, "remote", "add", "origin", f"file://{tmp_path}/there.git")
+    return root
+
+
+def test_list_says_path_name_size_hash_place_and_who_has_it(here, capsys):
+    (here / "a.jpg").write_bytes(b"x")
+    replaced(here, "a.jpg", "b.jpg")
+    report = listed(capsys)
+    assert report["totals"] == {"count": 2, "only_here": 2}
+    first = report["originals"][0]
+    assert (first["paths"], first["name"], first["bytes"], first["pushed"]) == (["a.jpg"], "a.jpg", 17, [])
+    assert git(here, "cat-file", "blob", first["where"].removeprefix("blob ")) == "original of a.jpg"
+    assert main(["originals", "list"]) == 0
+    out = capsys.readouterr().out
+    assert "only here  a.jpg" in out
+    assert out.endswith("2 originals, 34 B; 2 only here, in this git repository\n")
+
+
+def test_push_warns_of_private_metadata_and_wants_a_yes(here, capsys):
+    replaced(here, "a.jpg")
+    assert main(["originals", "push"]) == 2
+    err = capsys.readouterr().err
+    assert "publishes" in err
+    assert "places, serial numbers" in err
+    assert "nothing was pushed: say --yes" in err
+    assert git(here, "ls-remote", "origin") == ""
+
+
+def test_what_was_pushed_can_be_fetched_and_restored_in_a_fresh_clone(here, tmp_path, monkeypatch, capsys):
+    (here / "a.jpg").write_bytes(b"x")
+    (here / "a.jpg").chmod(0o755)
+    replaced(here, "a.jpg", "b.jpg")
+    git(here, "push", "-q", "origin", "main")
+    assert main(["originals", "push", "--yes"]) == 0
+    capsys.readouterr()
+    assert [one["pushed"] for one in listed(capsys)["originals"]] == [["origin"], ["origin"]]
+    git(tmp_path, "clone", "-q", "-b", "main", f"file://{tmp_path}/there.git", "clone")
+    monkeypatch.chdir(tmp_path / "clone")
+    assert main(["restore", "a.jpg"]) == 1
+    assert "`semcompress originals fetch`" in capsys.readouterr().out
+    assert main(["originals", "fetch"]) == 0
+    assert capsys.readouterr().out == "origin: 2 originals fetched that were not here\n"
+    assert listed(capsys)["totals"] == {"count": 2, "only_here": 0}
+    assert main(["restore", "--all"]) == 0
+    out = capsys.readouterr().out
+    assert "a.jpg" in out, "the report names what was restored"
+    assert Path("a.jpg").read_bytes() == b"original of a.jpg"
+    assert stat.S_IMODE(Path("a.jpg").stat().st_mode) & 0o111
+    assert main(["originals", "fetch", "origin"]) == 0
+    assert "0 originals" in capsys.readouterr().out
+
+
+def test_two_clones_push_without_getting_into_each_others_way(here, tmp_path, monkeypatch, capsys):
+    replaced(here, "a.jpg")
+    git(here, "push", "-q", "origin", "main")
+    git(tmp_path, "clone", "-q", "-b", "main", f"file://{tmp_path}/there.git", "clone")
+    clone = tmp_path / "clone"
+    for key, value in {"user.name": "Bo", "user.email": "bo@example.org"}.items():
+        git(clone, "config", key, value)
+    replaced(clone, "b.jpg")
+    for folder in (here, clone, here):
+        monkeypatch.chdir(folder)
+        assert main(["originals", "push", "--yes"]) == 0
+    assert main(["originals", "fetch"]) == 0
+    capsys.readouterr()
+    assert listed(capsys)["totals"] == {"count": 2, "only_here": 0}
+
+
+def test_which_remote_is_meant_must_be_clear(here, capsys):
+    replaced(here, "a.jpg")
+    git(here, "remote", "rename", "origin", "one")
+    git(here, "remote", "add", "two", "file:///nowhere")
+    assert main(["originals", "push", "--yes"]) == 2
+    assert "say which remote: there are one, two" in capsys.readouterr().err
+    assert main(["originals", "push", "--yes", "two"]) == 2
+    assert "git push" in capsys.readouterr().err
+    assert main(["originals", "push", "--yes", "one"]) == 0
+
+
+def test_prune_leaves_what_any_branch_worktree_stash_or_index_names(here, tmp_path, capsys):
+    replaced(here, "main.jpg")
+    git(here, "checkout", "-q", "-b", "feature")
+    replaced(here, "feature.jpg")
+    git(here, "checkout", "-q", "main")
+    git(here, "worktree", "add", "-q", "-b", "third", "../w")
+    lock, store = workplace(tmp_path / "w")
+    (tmp_path / "w/tree.jpg").write_bytes(b"original of tree")
+    settle([shrunk(tmp_path / "w/tree.jpg", lock, b"small tree")], lock, store)  # its lock is not even added
+    (here / "stash.jpg").write_bytes(b"original of stash")
+    git(here, "add", "stash.jpg")
+    lock, store = workplace(here)
+    settle([shrunk(here / "stash.jpg", lock, b"small stash")], lock, store)
+    git(here, "stash", "-q")
+    assert "0 originals" in prune(capsys)
+    assert prune(capsys, "--yes").endswith("removed; 4 stay\n")
+    assert listed(capsys)["totals"]["count"] == 4
+
+
+def test_prune_removes_only_what_nothing_refers_to_and_only_when_told(here, capsys):
+    replaced(here, "stay.jpg")
+    git(here, "checkout", "-q", "-b", "doomed")
+    replaced(here, "gone.jpg")
+    git(here, "checkout", "-q", "main")
+    git(here, "branch", "-q", "-D", "doomed")
+    assert "0 originals" in prune(capsys), "the shrunk picture is still among the objects, so the branch may come back"
+    git(here, "reflog", "expire", "--expire=now", "--all")
+    git(here, "gc", "-q", "--prune=now")
+    out = prune(capsys)
+    assert "gone.jpg: no lock names it" in out
+    assert "1 original, 20 B, would be removed; 1 stay; --yes removes them" in out
+    assert listed(capsys)["totals"]["count"] == 2, "a dry run removes nothing"
+    assert "removed; 1 stay; git frees" in prune(capsys, "--yes")
+    (left,) = listed(capsys)["originals"]
+    assert left["paths"] == ["stay.jpg"]
+    git(here, "gc", "-q", "--prune=now")
+    assert main(["restore", "stay.jpg"]) == 0
+    assert (here / "stay.jpg").read_bytes() == b"original of stay.jpg"
+
+
+def test_prune_keeps_the_original_of_a_picture_whose_lock_was_forgotten(here, capsys):
+    replaced(here, "a.jpg")
+    (here / "semcompress.lock").unlink()
+    commit(here)
+    assert "0 originals" in prune(capsys, "--yes")
+    assert main(["restore", "a.jpg"]) == 0
+
+
+def test_a_picture_that_was_restored_and_committed_needs_no_original(here, capsys):
+    replaced(here, "a.jpg")
+    assert main(["restore", "a.jpg"]) == 0
+    capsys.readouterr()
+    assert "0 originals" in prune(capsys), "it is not committed yet"
+    commit(here)
+    assert "was restored and is committed" in prune(capsys, "--yes")
+    assert listed(capsys)["totals"]["count"] == 0
+
+
+def test_originals_of_unknown_owners_stay(here, capsys):
+    replaced(here, "a.jpg")
+    git(here, "checkout", "-q", "--orphan", "empty")
+    git(here, "rm", "-rfq", ".")
+    git(here, "branch", "-q", "-D", "main")
+    (here / ".git/semcompress/journal").unlink()
+    commit(here)
+    assert "0 originals" in prune(capsys, "--yes")
+    assert listed(capsys)["totals"]["count"] == 1
+
+
+def test_pruning_one_of_many_folded_groups_keeps_the_rest_and_who_has_them(here, capsys, monkeypatch):
+    monkeypatch.setattr(originals, "_FOLD_BEYOND", 3)
+    for number in range(6):
+        replaced(here, f"{number}.jpg")
+    assert main(["originals", "push", "--yes"]) == 0
+    store = open_originals(here, None)
+    assert isinstance(store, originals.GitOriginals)
+    kept = store.kept()
+    assert len(kept) == 6
+    store.drop([kept[0].sha256])
+    git(here, "gc", "-q", "--prune=now")
+    assert [one.sha256 for one in store.kept()] == [one.sha256 for one in kept[1:]]
+    assert Remotes(store).only_here() == []
+    store.drop([one.sha256 for one in kept])
+    assert store.kept() == []
+    assert git(here, "for-each-ref", "refs/semcompress") == ""
+
+
+def test_a_folder_of_originals_is_listed_and_pruned(tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / ".semcompress.yaml").write_text("version: 1\noriginals: kept\n")
+    lock, store = workplace(tmp_path, "kept")
+    for name in ("a.jpg", "b.jpg"):
+        (tmp_path / name).write_bytes(b"original of " + name.encode())
+    settle([shrunk(tmp_path / name, lock, b"small " + name.encode()) for name in ("a.jpg", "b.jpg")], lock, store)
+    report = listed(capsys)
+    assert [one["paths"] for one in report["originals"]] == [["a.jpg"], ["b.jpg"]]
+    assert (tmp_path / report["originals"][0]["where"]).read_bytes() == b"original of a.jpg"
+    assert "0 originals" in prune(capsys, "--yes")
+    (tmp_path / "semcompress.lock").unlink()
+    (tmp_path / "b.jpg").unlink()
+    assert "1 original, 17 B, removed; 1 stay" in prune(capsys, "--yes")
+    assert main(["restore", "a.jpg"]) == 0
+    assert (tmp_path / "a.jpg").read_bytes() == b"original of a.jpg"
+    assert main(["originals", "push", "--yes"]) == 2
+    assert "outside git" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("setting", ["../kept", "/tmp/semcompress-kept", "~/kept", ".git/kept", "link/kept"])
+def test_a_policy_in_a_repository_writes_nowhere_outside_it(here, tmp_path, setting):
+    (here / "link").symlink_to(tmp_path)
+    with pytest.raises(UsageError, match=r"originals: .*: lies outside the repository .*git config --add"):
+        open_originals(here, setting)
+    assert sorted(names(tmp_path)) == ["r", "there.git"]
+
+
+def test_outside_it_is_what_this_machine_allows(here, tmp_path):
+    with pytest.raises(UsageError) as caught:
+        open_originals(here, "../kept")
+    command = str(caught.value).partition("git config ")[2].split()
+    git(here, "config", *command)
+    store = open_originals(here, "../kept")
+    assert store.folder == tmp_path / "kept"
+    assert open_originals(here, "kept/deep").folder == here / "kept/deep"
+    with pytest.raises(UsageError):
+        open_originals(here, "../other")
+
+
+def test_an_interruption_meant_for_us_does_not_reach_git(here):
+    alias = f"alias.group=!{sys.executable} -c 'import os; print(os.getpgrp())'"
+    assert int(ours.run(here, "-c", alias, "group")) != os.getpgrp()
+    assert int(ours.run(here, "-c", alias, "group", ask=True)) == os.getpgrp()
+
+
+def test_git_never_asks_for_a_password_unless_a_remote_was_named(here, monkeypatch):
+    seen = []
+    real = ours.subprocess.run
+
+    def watched(command, **options):
+        seen.append((command[-1], options["env"].get("GIT_TERMINAL_PROMPT")))
+        return real(command, **options)
+
+    monkeypatch.setattr(ours.subprocess, "run", watched)
+    Remotes(open_originals(here, None)).fetch("origin")
+    assert [prompt for last, prompt in seen if last.startswith("refs/semcompress/*")] == [None]
+    assert {prompt for last, prompt in seen if not last.startswith("refs/semcompress/*")} == {"0"}

@@ -1,0 +1,298 @@
+"""``semcompress verify``, budgets and the baseline: CI against regressions."""
+
+from __future__ import annotations
+
+import json
+import signal
+from pathlib import Path
+
+import pytest
+
+from disk import commit, git
+from pictures import encoded, photo
+from policy_registry import Stand
+from semcompress_plugin import budget, interrupt, shrink
+from semcompress_plugin.baseline import Old, parse, render
+from semcompress_plugin.cli import main
+from semcompress_plugin.commands import compress
+from semcompress_plugin.errors import BaselineError, PolicyError
+from semcompress_plugin.policy import parse_policy
+from semcompress_plugin.types import Constraint, Metric, Rule
+from semcompress_plugin.verify import tolerant
+
+POLICY = """\
+version: 1
+preset: machine
+rules:
+  - name: all
+    files: ["*.jpg"]
+    compress: [jpeg]
+    keep: {classifier: {js_divergence: {max: 0.05}}}
+"""
+
+
+@pytest.fixture
+def folder(repository: Path) -> Path:
+    (repository / ".semcompress.yaml").write_text(POLICY)
+    for seed in range(2):
+        (repository / f"{seed}.jpg").write_bytes(encoded(photo((240, 180), seed), "JPEG", quality=97))
+    return repository
+
+
+def rule(folder: Path, *changes: tuple[str, str]) -> None:
+    text = POLICY
+    for old, new in changes:
+        assert old in text
+        text = text.replace(old, new)
+    (folder / ".semcompress.yaml").write_text(text)
+
+
+def report(capsys, *arguments: str) -> tuple[int, dict[str, dict], str]:
+    capsys.readouterr()
+    code = main([*arguments, "--format", "json"])
+    out = capsys.readouterr()
+    return code, {one["path"]: one for one in json.loads(out.out)["results"]}, out.err
+
+
+def test_what_holds_is_verified_and_what_a_stricter_policy_refuses_is_named(folder, capsys):
+    assert main(["compress"]) == 1
+    code, results, err = report(capsys, "verify")
+    assert code == 0
+    assert {one["status"] for one in results.values()} == {"unchanged"}
+    assert all(one["looks"] == 1 for one in results.values())
+    assert err == "semcompress: verified 2 of 2 outputs against their originals\n"
+    rule(folder, ("0.05", "0.0000001"))
+    before = (folder / "0.jpg").read_bytes()
+    code, results, _ = report(capsys, "verify")
+    assert code == 1
+    assert results["0.jpg"]["status"] == "failed"
+    assert "does not hold what its policy asks: classifier.js_divergence" in results["0.jpg"]["reason"]
+    assert report(capsys, "verify", "--tolerance", "1")[0] == 0
+    assert report(capsys, "verify", "0.jpg", "--tolerance", "1")[1].keys() == {"0.jpg"}
+    assert (folder / "0.jpg").read_bytes() == before
+    assert main(["verify", "--tolerance", "-1"]) == 2
+    assert main(["verify", "nope.jpg"]) == 2
+
+
+def test_without_its_original_a_picture_is_counted_and_fails_only_where_that_is_asked(
+    folder, tmp_path, monkeypatch, capsys
+):
+    assert main(["compress"]) == 1
+    commit(folder)
+    git(tmp_path, "clone", "-q", f"file://{folder}", "clone")
+    monkeypatch.chdir(tmp_path / "clone")
+    code, results, err = report(capsys, "verify")
+    assert code == 0
+    assert {one["status"] for one in results.values()} == {"skipped"}
+    assert "its original is not here to compare with" in results["0.jpg"]["reason"]
+    assert err.endswith(
+        "verified 0 of 2 outputs against their originals; 2 could not be, their originals are not here\n"
+    )
+    assert report(capsys, "verify", "--require-originals")[0] == 1
+    assert main(["originals", "fetch"]) == 0
+    code, results, _ = report(capsys, "verify", "--require-originals")
+    assert (code, {one["status"] for one in results.values()}) == (0, {"unchanged"})
+
+
+def test_what_was_never_settled_or_edited_since_is_not_verified(folder, capsys):
+    assert main(["compress", "0.jpg"]) == 1
+    (folder / "0.jpg").write_bytes(encoded(photo((240, 180), 9), "JPEG", quality=20))
+    code, results, _ = report(capsys, "verify")
+    assert code == 0
+    assert {one["status"] for one in results.values()} == {"skipped"}
+    assert "not settled" in results["0.jpg"]["reason"]
+
+
+def test_outputs_beside_are_compared_with_what_they_lie_beside(folder, capsys):
+    rule(folder, ("compress: [jpeg]", "compress: [webp]\n    outputs: {formats: [webp], place: beside}"))
+    assert main(["compress"]) == 1
+    code, results, _ = report(capsys, "verify")
+    assert (code, results["0.jpg"]["looks"]) == (0, 1)
+    (folder / "0.webp").write_bytes(b"something else")
+    code, results, _ = report(capsys, "verify")
+    assert code == 1
+    assert results["0.jpg"]["reason"].startswith("0.webp, which should lie beside it, is not what was written")
+
+
+def test_a_tolerance_moves_bounds_outwards():
+    metric = Metric("m", "a metric", higher_is_better=True)
+    moved = tolerant(Rule("r", ("*",), keep=(Constraint("e", metric, min=0.9, max=0.95),)), 0.01)
+    assert moved.keep[0].holds(0.891)
+    assert moved.keep[0].holds(0.959)
+    assert not moved.keep[0].holds(0.889)
+    with pytest.raises(ValueError, match="at least 0"):
+        tolerant(moved, float("nan"))
+
+
+# ---- budgets
+
+
+@pytest.mark.parametrize(
+    ("written", "count"),
+    [("200 kB", 200_000), ("200kB", 200_000), ("1.5 MB", 1_500_000), ("2 KiB", 2048), ("7 B", 7), (900, 900)],
+)
+def test_a_budget_is_a_size(written, count):
+    assert budget.in_bytes(written) == count
+    text = f'version: 1\nrules:\n  - {{name: a, files: ["*"], budget: {written}}}\n'
+    assert parse_policy(text, Stand(), Path()).rules[0].budget == count
+
+
+@pytest.mark.parametrize("written", ["200", '"200"', "lots", "0", "-1", "2 TB", "[]"])
+def test_a_budget_that_is_none_is_refused(written):
+    text = f'version: 1\nrules:\n  - {{name: a, files: ["*"], budget: {written}}}\n'
+    if written == "200":
+        assert parse_policy(text, Stand(), Path()).rules[0].budget == 200
+        return
+    with pytest.raises(PolicyError, match="expected a size such as 200 kB"):
+        parse_policy(text, Stand(), Path())
+
+
+def test_a_budget_is_no_reason_to_settle_anew():
+    plain, guarded = (
+        parse_policy(f'version: 1\nrules:\n  - {{name: a, files: ["*"]{more}}}\n', Stand(), Path()).rules[0]
+        for more in ("", ", budget: 1 kB")
+    )
+    assert plain.digest == guarded.digest
+
+
+def test_a_picture_above_its_budget_fails_and_is_not_shrunk_below_its_constraints(folder, capsys):
+    assert main(["compress"]) == 1
+    size = (folder / "0.jpg").stat().st_size
+    assert main(["check"]) == 0
+    rule(folder, ("files:", "budget: 100 B\n    files:"))
+    for command in ("check", "compress", "verify"):
+        code, results, _ = report(capsys, command)
+        assert code == 1, command
+        assert results["0.jpg"]["status"] == "failed"
+        assert results["0.jpg"]["reason"].startswith("above its budget: ")
+        assert "rule all allows 100 B" in results["0.jpg"]["reason"]
+    assert (folder / "0.jpg").stat().st_size == size
+
+
+def test_one_that_was_just_shrunk_and_is_still_above_its_budget_gets_a_line(folder, capsys):
+    rule(folder, ("files:", "budget: 100 B\n    files:"))
+    assert main(["compress", "0.jpg"]) == 1
+    assert "semcompress: 0.jpg: above its budget: " in capsys.readouterr().err
+    assert main(["compress", "0.jpg"]) == 1, "and goes on failing"
+
+
+def test_a_skipped_file_has_a_budget_too(folder, capsys):
+    rule(folder, ("files:", "skip: true\n    budget: 100 B\n    files:"))
+    code, results, _ = report(capsys, "check")
+    assert (code, results["0.jpg"]["status"]) == (1, "failed")
+
+
+# ---- the baseline
+
+
+def test_old_pictures_may_stay_but_never_change(folder, capsys):
+    before = (folder / "0.jpg").read_bytes()
+    assert main(["check"]) == 1
+    capsys.readouterr()
+    assert main(["baseline"]) == 0
+    assert capsys.readouterr().out == "semcompress.baseline: 2 pictures may stay as they are\n"
+    code, results, _ = report(capsys, "check")
+    assert code == 0
+    assert results["0.jpg"]["reason"] == "stands in the baseline"
+    assert main(["compress", "0.jpg"]) == 0
+    assert (folder / "0.jpg").read_bytes() == before
+    (folder / "0.jpg").rename(folder / "renamed.jpg")
+    assert main(["check"]) == 0, "the content counts"
+    (folder / "renamed.jpg").write_bytes(encoded(photo((260, 180), 0), "JPEG", quality=99))
+    assert main(["check"]) == 1
+    assert main(["compress", "--no-baseline"]) == 1
+    capsys.readouterr()
+    assert main(["baseline"]) == 0
+    assert capsys.readouterr().out == "semcompress.baseline: 0 pictures may stay as they are; 2 no longer need to\n"
+
+
+def test_a_baseline_only_ratchets_down_unless_it_is_renewed(folder, capsys):
+    assert main(["baseline"]) == 0
+    (folder / "new.jpg").write_bytes(encoded(photo((240, 180), 5), "JPEG", quality=97))
+    capsys.readouterr()
+    assert main(["baseline"]) == 0
+    assert "2 pictures may stay as they are; 1 others are not in it (--renew adds them)" in capsys.readouterr().out
+    assert main(["check"]) == 1
+    assert main(["baseline", "--renew"]) == 0
+    assert main(["check"]) == 0
+
+
+def test_the_baseline_spares_what_is_above_its_budget_and_says_so_again_next_time(folder, capsys):
+    assert main(["compress"]) == 1
+    rule(folder, ("files:", "budget: 100 B\n    files:"))
+    assert main(["check"]) == 1
+    for _ in range(2):
+        assert main(["baseline"]) == 0
+        assert main(["check"]) == 0
+    assert len(parse((folder / "semcompress.baseline").read_text(), "x")) == 2
+
+
+def test_a_baseline_is_sorted_lines_that_any_order_gives_and_union_merges():
+    some = [Old("b\udcff.jpg", "b" * 64, 2), Old("a.jpg", "a" * 64, 1)]
+    assert render(some) == render(reversed(some))
+    assert parse(render(some), "x") == set(some)
+    assert parse(render(some[:1]) + render(some[1:]), "x") == set(some)
+    assert render(some).isascii()
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("nonsense\n", r"x:1: not a line of a baseline"),
+        ("<<<<<<< ours\n", r"x:1: .*delete the marker lines"),
+        ('{"format": "semcompress.baseline", "version": 2}\n', r"x:1: .*upgrade"),
+        ('{"path": "a", "sha256": "short", "bytes": 1}\n', r"x:1: not a line"),
+        ("[" * 100_000, r"x:1: not a line"),
+    ],
+)
+def test_a_baseline_that_cannot_be_used_says_where_and_what_to_do(text, words):
+    with pytest.raises(BaselineError, match=words):
+        parse(text, "x")
+
+
+def test_a_damaged_baseline_stops_a_run(folder, capsys):
+    (folder / "semcompress.baseline").write_text("nonsense\n")
+    assert main(["check"]) == 2
+    assert "semcompress.baseline:1: not a line" in capsys.readouterr().err
+
+
+# ---- ^C
+
+
+def test_an_interruption_settles_what_is_finished(folder, capsys, monkeypatch):
+    monkeypatch.setattr(compress, "SECONDS_BETWEEN_COMMITS", 1e9)
+    real = compress.look
+
+    def look(*arguments):
+        seen = real(*arguments)
+        yield next(seen)
+        seen.close()
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(compress, "look", look)
+    before = {path: path.read_bytes() for path in folder.glob("*.jpg")}
+    assert main(["compress"]) == 130
+    assert capsys.readouterr().err.startswith("semcompress: interrupted")
+    assert sum(path.read_bytes() != data for path, data in before.items()) == 1
+    monkeypatch.setattr(compress, "look", real)
+    asked = []
+    load = shrink.Work.load
+    monkeypatch.setattr(shrink.Work, "load", lambda self: (asked.append(1), load(self))[1])
+    assert main(["compress"]) == 1
+    assert len(asked) == 1, "the finished search was not lost"
+
+
+def test_an_interruption_waits_for_the_group_that_is_being_written():
+    done = []
+
+    def write():
+        with interrupt.held_back():
+            signal.raise_signal(signal.SIGINT)
+            done.append("written")
+        done.append("and on")
+
+    with pytest.raises(KeyboardInterrupt):
+        write()
+    assert done == ["written"]
+    with pytest.raises(KeyboardInterrupt):
+        signal.raise_signal(signal.SIGINT)
