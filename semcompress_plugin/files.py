@@ -19,6 +19,7 @@ import time
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import BinaryIO
 
 from semcompress_plugin.errors import ImageError
 
@@ -103,6 +104,20 @@ def create(path: Path, data: bytes, *, overwrite: bool = False, mode: int | None
         sync([path.parent])
 
 
+def pour(path: Path, source: BinaryIO, *, like: Path | None = None, durable: bool = True) -> None:
+    """Write a file whole from an open one of any size, making its folders; an existing one is replaced.
+
+    ``like`` is the file whose mode and times it gets. Raises ImageError when it cannot be written.
+    """
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with contextlib.closing(Staged(path, None, *_temporary(path.parent, 0o666))) as staged:
+            staged.take(source, like, durable)
+            staged.commit(overwrite=True)
+    except OSError as error:
+        raise ImageError(_unwritable(error)) from error
+
+
 def stage(
     path: Path,
     data: bytes,
@@ -182,6 +197,16 @@ class Staged:
             _take_after(self._expected.path, self._temporary)
         if mode is not None:
             self._temporary.chmod(mode)
+        if durable:
+            os.fsync(self._descriptor)
+
+    def take(self, source: BinaryIO, like: Path | None, durable: bool) -> None:
+        assert self._descriptor is not None
+        assert self._temporary is not None
+        with open(self._descriptor, "wb", closefd=False) as file:
+            shutil.copyfileobj(source, file, 1 << 20)
+        if like is not None:
+            shutil.copystat(like, self._temporary, follow_symlinks=False)
         if durable:
             os.fsync(self._descriptor)
 

@@ -1,4 +1,4 @@
-"""From a file's bytes to upright pixels with their metadata, and back to what an encoder needs.
+"""From a file's bytes to upright pixels with their metadata.
 
 Whatever we could damage is refused here: animations, CMYK, more than 8 bits a channel, several pictures in one file.
 """
@@ -6,14 +6,37 @@ Whatever we could damage is refused here: animations, CMYK, more than 8 bits a c
 from __future__ import annotations
 
 import io
-import re
+import warnings
+from collections.abc import Callable
 from pathlib import PurePath
-from typing import Any, Literal
 
-from PIL import Image, ImageOps, PngImagePlugin
+from PIL import AvifImagePlugin, GifImagePlugin, Image, JpegImagePlugin, PngImagePlugin, WebPImagePlugin
 
+from semcompress_plugin import exif
+from semcompress_plugin.containers import (
+    avif_colours,
+    gif_frames,
+    has_film,
+    has_gain_map,
+    metadata_bytes,
+    png_chunks,
+)
 from semcompress_plugin.errors import ImageError, UnsupportedImageError
-from semcompress_plugin.types import Metadata, Reference
+from semcompress_plugin.metadata import MetadataPolicy, exif_block, metadata_of, save_parameters, xmp_orientation
+from semcompress_plugin.types import Limits, Reference
+
+__all__ = [
+    "FORMATS",
+    "MODES",
+    "SUFFIXES",
+    "MetadataPolicy",
+    "decode",
+    "decode_candidate",
+    "has_transparency",
+    "metadata_of",
+    "renditions",
+    "save_parameters",
+]
 
 FORMATS = ("JPEG", "PNG", "WEBP", "AVIF", "GIF")
 """What we open; every further decoder would be one more that strangers' files can attack."""
@@ -31,66 +54,48 @@ SUFFIXES = {
 }
 MODES = ("1", "L", "LA", "P", "RGB", "RGBA")
 
-MetadataPolicy = Literal["keep", "strip-private", "strip-all"]
-
 _LFS = b"version https://git-lfs.github.com/spec/"
-_ORIENTATION, _EXIF_IFD, _GPS_IFD = 0x0112, 0x8769, 0x8825
-_XMP_ORIENTATION = re.compile(rb'tiff:Orientation="[0-9]"|<tiff:Orientation>[0-9]</tiff:Orientation>')
-# What says how a picture was made and whose it is, and nothing about where, by which body, or by whom else: an
-# allowlist, because makers invent new tags for serial numbers and places.
-_PUBLIC_TAGS = {
-    0x010E, 0x010F, 0x0110, 0x0132, 0x013B, 0x8298,  # description, make, model, date, artist, copyright
-}  # fmt: skip
-_PUBLIC_EXIF_TAGS = {
-    0x829A, 0x829D, 0x8822, 0x8827, 0x9000, 0x9003, 0x9004, 0x9010, 0x9011, 0x9012,  # exposure, dates, time zones
-    0x9201, 0x9202, 0x9203, 0x9204, 0x9205, 0x9206, 0x9207, 0x9208, 0x9209, 0x920A,  # shutter … focal length
-    0xA001, 0xA402, 0xA403, 0xA404, 0xA405, 0xA406, 0xA434,  # colour space, modes, lens model
-}  # fmt: skip
+_TURNS = {
+    2: Image.Transpose.FLIP_LEFT_RIGHT,
+    3: Image.Transpose.ROTATE_180,
+    4: Image.Transpose.FLIP_TOP_BOTTOM,
+    5: Image.Transpose.TRANSPOSE,
+    6: Image.Transpose.ROTATE_270,
+    7: Image.Transpose.TRANSVERSE,
+    8: Image.Transpose.ROTATE_90,
+}
+_SRGB_AS_NUMBERS = {(primaries, transfer) for primaries in (1, 2) for transfer in (1, 2, 6, 13)}
+"""H.273: BT.709 primaries or unspecified; BT.709, BT.601, sRGB or unspecified transfer: browsers show them alike."""
 
 
 def decode(
-    data: bytes,
-    name: str | None = None,
-    metadata: MetadataPolicy = "keep",
-    max_pixels: int | None = None,
+    data: bytes, name: str | None = None, metadata: MetadataPolicy = "keep", limits: Limits | None = None
 ) -> Reference:
     """The picture in ``data``, upright, with the metadata that the policy wants kept.
 
     ``name`` is the file's name, whose suffix must agree with the content. Raises :class:`UnsupportedImageError` for
-    sound pictures that we leave alone and :class:`ImageError` for everything that is not a whole picture.
+    sound pictures that we leave alone and :class:`ImageError` for everything that is not a whole picture or exceeds
+    ``limits`` (whose ``max_seconds`` and ``isolate`` are for the caller to see to).
     """
-    image = _open(data, max_pixels)
+    limits = limits or Limits()
+    _refuse_stored_metadata(data, limits)
+    image = _open(data)
     assert image.format is not None  # a picture that was opened from bytes has one
+    _refuse_large(image, limits)
     expected = SUFFIXES.get(PurePath(name).suffix.lower()) if name else None
     if expected and expected != image.format and image.format != "MPO":
         suffix = PurePath(name or "").suffix
         raise ImageError(f"holds {image.format}, not {expected} as {suffix!r} says: rename the file")
-    _refuse_unsupported(image, data)
+    _refuse_unsupported(image, data, limits)
     pixels = _load(image)
-    upright = _upright(pixels)
-    return Reference(upright, source=data, format=image.format, metadata=metadata_of(pixels, metadata))
+    _refuse_unpacked_metadata(pixels, limits)
+    _refuse_ambiguous(pixels)
+    return Reference(_upright(pixels), source=data, format=image.format, metadata=metadata_of(pixels, metadata, data))
 
 
 def decode_candidate(data: bytes) -> Image.Image:
     """The upright pixels of a file that one of our compressors wrote."""
-    return _upright(_load(_open(data, None)))
-
-
-def metadata_of(image: Image.Image, policy: MetadataPolicy) -> Metadata:
-    """What ``policy`` wants written back of an image's metadata. Orientation is left out of EXIF, in the image too."""
-    icc = image.info.get("icc_profile") or None
-    chunks = _colour_chunks(image) if image.format == "PNG" else ()
-    if policy == "strip-all":
-        return Metadata(icc_profile=icc, png_chunks=chunks)
-    dpi = image.info.get("dpi")
-    return Metadata(
-        icc_profile=icc,
-        exif=_exif(image, private=policy == "keep"),
-        # XMP may repeat places and serial numbers under any name
-        xmp=_xmp(image) if policy == "keep" else None,
-        dpi=(float(dpi[0]), float(dpi[1])) if dpi else None,
-        png_chunks=chunks,
-    )
+    return _upright(_load(_open(data)))
 
 
 def has_transparency(image: Image.Image) -> bool:
@@ -117,62 +122,109 @@ def renditions(image: Image.Image) -> tuple[Image.Image, ...]:
     )
 
 
-def save_parameters(metadata: Metadata, format: str) -> dict[str, Any]:
-    """Keyword arguments that make ``Image.save`` write ``metadata`` into a file of ``format``.
-
-    Everything is passed explicitly, also as empty, since Pillow otherwise falls back to what it finds in the image.
-    """
-    parameters: dict[str, Any] = {"icc_profile": metadata.icc_profile, "exif": metadata.exif or b""}
-    if format in ("JPEG", "WEBP", "AVIF"):
-        parameters["xmp"] = metadata.xmp or b""
-    if format in ("JPEG", "PNG") and metadata.dpi:
-        parameters["dpi"] = metadata.dpi
-    if format == "JPEG":
-        parameters["comment"] = b""
-    if format == "PNG":
-        chunks = PngImagePlugin.PngInfo()
-        for kind, payload in metadata.png_chunks:
-            chunks.add(kind, payload)
-        if metadata.xmp:
-            chunks.add_itxt("XML:com.adobe.xmp", metadata.xmp.decode("utf-8", "replace"))
-        parameters["pnginfo"] = chunks
-    return parameters
-
-
-def _open(data: bytes, max_pixels: int | None) -> Image.Image:
+def _open(data: bytes) -> Image.Image:
     if not data:
         raise ImageError("is empty: delete it or put the picture back")
     if data.startswith(_LFS):
         raise UnsupportedImageError("is a Git LFS pointer, not a picture: run `git lfs pull` first")
-    limit = max_pixels or Image.MAX_IMAGE_PIXELS
+    opener = _opener(data)
     try:
-        image = Image.open(io.BytesIO(data), formats=FORMATS)
-    except Image.DecompressionBombError as error:
-        raise ImageError(f"is too large: {error}") from error
+        with (
+            warnings.catch_warnings()
+        ):  # about what is damaged beside the pixels; threads may undo each other's, no harm
+            warnings.simplefilter("ignore")
+            # not Image.open, whose own limit on pixels is one for the whole process
+            image = opener(io.BytesIO(data)) if opener else None
     except MemoryError as error:
         raise ImageError("needs more memory than there is") from error
     except Exception as error:  # decoders raise nearly anything on damaged files
-        raise ImageError(
-            f"is not a picture that can be read ({', '.join(FORMATS)}) or its header is damaged"
-        ) from error
-    pixels = image.width * image.height
-    if limit is not None and pixels > limit:
-        raise ImageError(f"has {pixels:,} pixels, more than {limit:,}: raise limits.max_pixels in the policy")
-    if not pixels:
+        raise ImageError(_unpacks_to_too_much(error) or _NOT_A_PICTURE) from error
+    if image is None:
+        raise ImageError(_NOT_A_PICTURE)
+    if not image.width * image.height:
         raise ImageError("has no pixels")
     return image
 
 
-def _refuse_unsupported(image: Image.Image, data: bytes) -> None:
-    if image.format == "MPO" or getattr(image, "n_frames", 1) > 1:
-        kind = "several pictures in one JPEG (MPO or HDR gain map)" if image.format == "MPO" else "animated"
-        raise UnsupportedImageError(f"is {kind}: left alone")
+_NOT_A_PICTURE = f"is not a picture that can be read ({', '.join(FORMATS)}) or its header is damaged"
+
+
+def _opener(data: bytes) -> Callable[[io.BytesIO], Image.Image] | None:
+    """What reads files that begin like this one."""
+    if data.startswith(b"\xff\xd8\xff"):
+        return JpegImagePlugin.jpeg_factory
+    if data.startswith(b"\x89PNG\r\n\x1a\n"):
+        return PngImagePlugin.PngImageFile
+    if data[:4] == b"RIFF" and data[8:12] == b"WEBP":
+        return WebPImagePlugin.WebPImageFile
+    if data[4:8] == b"ftyp":
+        return AvifImagePlugin.AvifImageFile
+    return GifImagePlugin.GifImageFile if data[:6] in (b"GIF87a", b"GIF89a") else None
+
+
+def _refuse_large(image: Image.Image, limits: Limits) -> None:
+    pixels = image.width * image.height
+    if pixels > limits.max_pixels:
+        raise ImageError(
+            f"has {pixels:,} pixels, more than {limits.max_pixels:,}: raise limits.max_pixels in the policy"
+        )
+
+
+def _refuse_stored_metadata(data: bytes, limits: Limits) -> None:
+    _refuse_metadata(metadata_bytes(data), limits)
+
+
+def _refuse_unpacked_metadata(image: Image.Image, limits: Limits) -> None:
+    _refuse_metadata(sum(len(value) for value in image.info.values() if isinstance(value, (bytes, str))), limits)
+
+
+def _refuse_metadata(amount: int, limits: Limits) -> None:
+    if amount > limits.max_metadata:
+        raise ImageError(
+            f"has {amount:,} bytes of metadata, more than {limits.max_metadata:,}: "
+            "raise limits.max_metadata in the policy"
+        )
+
+
+def _refuse_unsupported(image: Image.Image, data: bytes, limits: Limits) -> None:
+    frames = _frames(image, data, limits.max_frames)
+    if frames > limits.max_frames:
+        raise ImageError(f"has more than {limits.max_frames:,} frames: raise limits.max_frames in the policy")
+    if image.format == "MPO" or has_gain_map(data):
+        raise UnsupportedImageError("is several pictures in one file (MPO or HDR gain map): left alone")
+    if frames > 1 or (image.format == "PNG" and any(kind == b"acTL" for kind, _ in png_chunks(data))):
+        raise UnsupportedImageError("is animated: left alone")
     if image.format == "GIF":
         raise UnsupportedImageError("is a GIF, which no compressor here writes: left alone")
+    if has_film(data):
+        raise UnsupportedImageError("has a film behind it (motion photo), which would be lost: left alone")
     if image.mode not in MODES:
         raise UnsupportedImageError(f"has pixels of mode {image.mode}, which are not kept exactly yet: left alone")
     if _deep(image.format, data):
         raise UnsupportedImageError("has more than 8 bits a channel, which would be lost: left alone")
+    if image.format == "PNG" and any(kind in (b"mDCV", b"cLLI") for kind, _ in png_chunks(data)):
+        raise UnsupportedImageError("is made for HDR screens (mDCV, cLLI), which would be lost: left alone")
+    if image.format == "AVIF" and not image.info.get("icc_profile"):
+        colours = avif_colours(data)
+        if colours is not None and colours not in _SRGB_AS_NUMBERS:
+            raise UnsupportedImageError(
+                f"has colours by number (nclx {colours[0]}/{colours[1]}), not sRGB and without a profile: left alone"
+            )
+
+
+def _refuse_ambiguous(image: Image.Image) -> None:
+    """What readers disagree about already: whatever we made of it would be wrong for some."""
+    if exif.orientation(exif_block(image)) is None and (xmp_orientation(image) or 1) != 1:
+        raise UnsupportedImageError("is turned by XMP but not by EXIF, on which readers disagree: left alone")
+    ratio = image.info["jfif_density"] if image.info.get("jfif_unit") == 0 else image.info.get("aspect")
+    across, down = ratio or (1, 1)
+    if across != down:
+        raise UnsupportedImageError(f"has pixels that are not square ({across} to {down}): left alone")
+
+
+def _frames(image: Image.Image, data: bytes, most: int) -> int:
+    # Pillow counts a GIF's frames by reading all of them
+    return gif_frames(data, most + 1) if image.format == "GIF" else getattr(image, "n_frames", 1)
 
 
 def _deep(format: str | None, data: bytes) -> bool:
@@ -191,55 +243,16 @@ def _load(image: Image.Image) -> Image.Image:
     except MemoryError as error:
         raise ImageError("needs more memory than there is") from error
     except Exception as error:  # decoders raise nearly anything on damaged files
-        raise ImageError(f"is damaged or cut off: {error}") from error
+        raise ImageError(_unpacks_to_too_much(error) or f"is damaged or cut off: {error}") from error
     return image
 
 
+def _unpacks_to_too_much(error: Exception) -> str | None:
+    """Pillow's word for a small chunk of a PNG that unpacks to more than a megabyte."""
+    large = isinstance(error, ValueError) and "too large" in str(error)
+    return "has metadata that unpacks to too much: remove it (exiftool -all= does)" if large else None
+
+
 def _upright(image: Image.Image) -> Image.Image:
-    try:
-        upright = ImageOps.exif_transpose(image)
-    except Exception:  # an unreadable EXIF block says nothing about the pixels
-        return image
-    return upright
-
-
-def _exif(image: Image.Image, *, private: bool) -> bytes | None:
-    """EXIF without orientation (it has been applied) and thumbnail (it would show the old picture)."""
-    try:
-        exif = image.getexif()
-        exif.pop(_ORIENTATION, None)
-        if not private:
-            details = exif.get_ifd(_EXIF_IFD)
-            public = {tag: value for tag, value in exif.items() if tag in _PUBLIC_TAGS}
-            public_details = {tag: value for tag, value in details.items() if tag in _PUBLIC_EXIF_TAGS}
-            exif = Image.Exif()
-            exif.update(public)
-            if public_details:
-                exif.get_ifd(_EXIF_IFD).update(public_details)
-        return exif.tobytes() if len(exif) or exif.get_ifd(_EXIF_IFD) else None
-    except Exception:  # a damaged EXIF block cannot be written back; the pixels are sound
-        return None
-
-
-def _xmp(image: Image.Image) -> bytes | None:
-    """XMP without orientation, which readers take from here where EXIF has none."""
-    xmp = image.info.get("xmp") or image.info.get("XML:com.adobe.xmp")
-    xmp = xmp.encode() if isinstance(xmp, str) else xmp
-    return _XMP_ORIENTATION.sub(b"", xmp) if xmp else None
-
-
-def _colour_chunks(image: Image.Image) -> tuple[tuple[bytes, bytes], ...]:
-    """gAMA, cHRM and sRGB as PNG stores them (PNG specification, 11.3.2), which Pillow reads but does not write."""
-    chunks: list[tuple[bytes, bytes]] = []
-    info = image.info
-    if "gamma" in info:
-        chunks.append((b"gAMA", _fixed_point(info["gamma"])))
-    if "chromaticity" in info:
-        chunks.append((b"cHRM", b"".join(map(_fixed_point, info["chromaticity"]))))
-    if "srgb" in info:
-        chunks.append((b"sRGB", bytes([info["srgb"]])))
-    return tuple(chunks)
-
-
-def _fixed_point(value: float) -> bytes:
-    return round(value * 100_000).to_bytes(4, "big")
+    turn = _TURNS.get(exif.orientation(exif_block(image)) or 1)
+    return image.copy() if turn is None else image.transpose(turn)

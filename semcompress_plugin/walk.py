@@ -11,6 +11,8 @@ from semcompress_plugin import git
 from semcompress_plugin.errors import OriginalsError
 
 SUFFIXES = frozenset({".jpg", ".jpeg", ".jfif", ".jpe", ".png", ".apng", ".webp", ".avif", ".gif"})
+MISSING = "does not exist"
+"""The error of a file that was named and is not there."""
 _PASSED_BY = frozenset({".git", ".hg", ".svn", ".jj", ".bzr", "CVS", ".semcompress"})
 
 
@@ -63,7 +65,7 @@ def _named(path: Path, root: Path | None, skip_ignored: bool) -> Iterator[Found]
         elif path.is_file():
             yield Found(path, named=True)
         else:
-            yield Found(path, "is not a regular file" if path.exists() else "does not exist", named=True)
+            yield Found(path, "is not a regular file" if path.exists() else MISSING, named=True)
     except (OSError, ValueError) as error:
         yield Found(path, f"cannot be read: {getattr(error, 'strerror', None) or error}", named=True)
 

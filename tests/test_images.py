@@ -11,6 +11,7 @@ from PIL import Image, ImageCms
 
 from semcompress_plugin.errors import ImageError, UnsupportedImageError
 from semcompress_plugin.images import decode, decode_candidate, has_transparency, renditions, save_parameters
+from semcompress_plugin.types import Limits
 
 
 def encoded(image: Image.Image, format: str, **parameters: object) -> bytes:
@@ -72,8 +73,8 @@ def test_what_we_could_damage_is_refused_in_one_clear_line(data, name, kind, wor
 def test_a_picture_with_too_many_pixels_is_refused_before_it_is_decoded():
     bomb = encoded(Image.new("1", (3000, 3000)), "PNG")
     with pytest.raises(ImageError, match=r"9,000,000 pixels, more than 1,000,000: raise limits.max_pixels"):
-        decode(bomb, "a.png", max_pixels=1_000_000)
-    assert decode(bomb, "a.png", max_pixels=9_000_000).image.size == (3000, 3000)
+        decode(bomb, "a.png", limits=Limits(max_pixels=1_000_000))
+    assert decode(bomb, "a.png", limits=Limits(max_pixels=9_000_000)).image.size == (3000, 3000)
 
 
 @pytest.mark.parametrize("size", [(1, 1), (20_000, 10), (3, 7)])

@@ -1,0 +1,157 @@
+"""The parts that picture files are made of, as bytes: for what Pillow does not tell, and before it reads anything.
+
+Nothing here decodes pixels, and nothing raises: what cannot be read ends the walk.
+"""
+
+from __future__ import annotations
+
+import struct
+from collections.abc import Iterator
+
+_PNG = b"\x89PNG\r\n\x1a\n"
+_JPEG = b"\xff\xd8"
+_START_OF_SCAN, _END_OF_IMAGE, _COMMENT = 0xDA, 0xD9, 0xFE
+_APP1, _APP2, _APP15 = 0xE1, 0xE2, 0xEF
+_PIXELS_OF_PNG = {b"IHDR", b"PLTE", b"tRNS", b"IDAT", b"IEND", b"fdAT", b"fcTL", b"acTL"}
+_METADATA_OF_WEBP = {b"ICCP", b"EXIF", b"XMP "}
+_BOXES_DEEP = 4
+_FULL_BOX = 4
+"""Bytes of version and flags that a "full" ISO box has before what it holds."""
+
+
+def png_chunks(data: bytes) -> Iterator[tuple[bytes, bytes]]:
+    """Kind and payload of each chunk (PNG specification, 5.3); checksums are left to the decoder."""
+    if not data.startswith(_PNG):
+        return
+    at = len(_PNG)
+    while at + 8 <= len(data):
+        length, kind = struct.unpack_from(">I4s", data, at)
+        yield kind, data[at + 8 : at + 8 + length]
+        at += length + 12
+
+
+def jpeg_segments(data: bytes) -> Iterator[tuple[int, bytes]]:
+    """Marker and payload of each segment before the first scan (ITU-T T.81, B.1.1)."""
+    if not data.startswith(_JPEG):
+        return
+    at = len(_JPEG)
+    while at + 4 <= len(data) and data[at] == 0xFF:
+        marker = data[at + 1]
+        if marker == 0xFF:  # fill bytes may stand before a marker
+            at += 1
+            continue
+        if marker in (_START_OF_SCAN, _END_OF_IMAGE):
+            return
+        length = int.from_bytes(data[at + 2 : at + 4], "big")
+        yield marker, data[at + 4 : at + 2 + length]
+        at += 2 + max(length, 2)
+
+
+def after_jpeg(data: bytes) -> bytes:
+    """What lies behind the end of a JPEG: nothing, rubbish, or a film."""
+    start = data.find(b"\xff\xda")
+    end = data.find(b"\xff\xd9", start)
+    return b"" if start < 0 or end < 0 else data[end + 2 :]
+
+
+def riff_chunks(data: bytes) -> Iterator[tuple[bytes, bytes]]:
+    """Kind and payload of each chunk of a WebP (RFC 9649, 2.3)."""
+    if data[:4] != b"RIFF" or data[8:12] != b"WEBP":
+        return
+    at = 12
+    while at + 8 <= len(data):
+        kind, length = struct.unpack_from("<4sI", data, at)
+        yield kind, data[at + 8 : at + 8 + length]
+        at += 8 + length + (length & 1)
+
+
+def gif_frames(data: bytes, most: int) -> int:
+    """How many pictures a GIF holds (GIF89a, 20); counting ends at ``most``."""
+    if data[:3] != b"GIF" or len(data) < 13:
+        return 0
+    at, count = 13 + _gif_palette(data[10]), 0
+    while count < most and at < len(data):
+        if data[at] == 0x21:  # an extension: its label, then blocks
+            at += 2
+        elif data[at] == 0x2C and at + 10 < len(data):  # a picture: place, size, flags, palette, code size, then blocks
+            count += 1
+            at += 11 + _gif_palette(data[at + 9])
+        else:
+            break
+        while at < len(data) and data[at]:
+            at += 1 + data[at]
+        at += 1
+    return count
+
+
+def avif_boxes(data: bytes) -> Iterator[tuple[bytes, bytes]]:
+    """Type and payload of the boxes that describe an AVIF: those in ``meta``, four deep (ISO 14496-12, 4.2)."""
+    for kind, body in _boxes(data):
+        if kind == b"meta":
+            yield from _below(body[_FULL_BOX:], _BOXES_DEEP)
+
+
+def metadata_bytes(data: bytes) -> int:
+    """How many bytes of a JPEG, PNG or WebP are not needed for its pixels, as they are stored (0 for other files)."""
+    png = sum(len(payload) for kind, payload in png_chunks(data) if kind not in _PIXELS_OF_PNG)
+    jpeg = sum(len(payload) for marker, payload in jpeg_segments(data) if marker == _COMMENT or _is_app(marker))
+    webp = sum(len(payload) for kind, payload in riff_chunks(data) if kind in _METADATA_OF_WEBP)
+    return png + jpeg + webp
+
+
+def has_gain_map(data: bytes) -> bool:
+    """Whether a JPEG or AVIF carries a second picture that makes it brighter on HDR screens (ISO 21496-1)."""
+    jpeg = any(
+        (marker == _APP2 and payload.startswith(b"urn:iso:std:iso:ts:21496"))
+        or (marker == _APP1 and (b"http://ns.adobe.com/hdr-gain-map/" in payload or b"HDRGainMap" in payload))
+        for marker, payload in jpeg_segments(data)
+    )
+    # an item of type tmap derives the HDR picture from the plain one and the map
+    return jpeg or any(kind == b"infe" and payload[8:12] == b"tmap" for kind, payload in avif_boxes(data))
+
+
+def has_film(data: bytes) -> bool:
+    """Whether a film lies behind a JPEG, as telephones make 'motion' or 'live' photos."""
+    behind = after_jpeg(data) if data.startswith(_JPEG) else b""
+    return behind[4:8] == b"ftyp" or b"MotionPhoto_Data" in behind
+
+
+def avif_colours(data: bytes) -> tuple[int, int] | None:
+    """Primaries and transfer function that an AVIF names by number (ITU-T H.273), or None."""
+    for kind, payload in avif_boxes(data):
+        if kind == b"colr" and payload[:4] == b"nclx" and len(payload) >= 8:
+            primaries, transfer = struct.unpack_from(">HH", payload, 4)
+            return primaries, transfer
+    return None
+
+
+def _gif_palette(flags: int) -> int:
+    return 3 << ((flags & 7) + 1) if flags & 0x80 else 0
+
+
+def _is_app(marker: int) -> bool:
+    return _APP1 <= marker <= _APP15
+
+
+def _boxes(data: bytes) -> Iterator[tuple[bytes, bytes]]:
+    at = 0
+    while at + 8 <= len(data):
+        length, kind = struct.unpack_from(">I4s", data, at)
+        head = 8
+        if length == 1 and at + 16 <= len(data):
+            length, head = int.from_bytes(data[at + 8 : at + 16], "big"), 16
+        if length == 0:
+            length = len(data) - at
+        if length < head:
+            return
+        yield kind, data[at + head : at + length]
+        at += length
+
+
+def _below(data: bytes, levels: int) -> Iterator[tuple[bytes, bytes]]:
+    for kind, body in _boxes(data):
+        yield kind, body
+        if levels and kind in (b"iprp", b"ipco"):
+            yield from _below(body, levels - 1)
+        elif levels and kind == b"iinf":  # a full box; how many there are takes 2 bytes in version 0, else 4
+            yield from _below(body[_FULL_BOX + (2 if body[:1] == b"\0" else 4) :], levels - 1)

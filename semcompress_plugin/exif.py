@@ -1,0 +1,160 @@
+"""EXIF blocks as bytes. Pillow reads and writes the common tags; what must stay exactly as it is stays bytes here.
+
+A block is a TIFF file: a header, then directories (IFDs) of 12-byte entries whose longer values lie elsewhere in the
+block. Makers' notes hold offsets of their own into it, so a block from which only a little is taken must keep
+everything else in its place: writing it anew would break them.
+"""
+
+from __future__ import annotations
+
+import struct
+from collections.abc import Iterator
+from typing import NamedTuple
+
+from PIL import Image
+
+PREFIX = b"Exif\0\0"
+ORIENTATION = 0x0112
+_EXIF_IFD, _GPS_IFD, _INTEROP_IFD = 0x8769, 0x8825, 0xA005
+_THUMBNAIL, _THUMBNAIL_BYTES = 0x0201, 0x0202
+_SIZES = {1: 1, 2: 1, 3: 2, 4: 4, 5: 8, 6: 1, 7: 1, 8: 2, 9: 4, 10: 8, 11: 4, 12: 8, 13: 4}
+"""TIFF type -> bytes of one value (TIFF 6.0, section 2)."""
+_INTEGERS = {1: "B", 3: "H", 4: "I"}
+# What says how a picture was made and whose it is, and nothing about where, by which body, or by whom else: an
+# allowlist, because makers invent new tags for serial numbers and places.
+_PUBLIC_TAGS = {
+    0x010E, 0x010F, 0x0110, 0x0132, 0x013B, 0x8298,  # description, make, model, date, artist, copyright
+    0x011A, 0x011B, 0x0128,  # density
+}  # fmt: skip
+_PUBLIC_EXIF_TAGS = {
+    0x829A, 0x829D, 0x8822, 0x8827, 0x9000, 0x9003, 0x9004, 0x9010, 0x9011, 0x9012,  # exposure, dates, time zones
+    0x9201, 0x9202, 0x9203, 0x9204, 0x9205, 0x9206, 0x9207, 0x9208, 0x9209, 0x920A,  # shutter … focal length
+    0xA001, 0xA402, 0xA403, 0xA404, 0xA405, 0xA406, 0xA434,  # colour space, modes, lens model
+}  # fmt: skip
+_INTEROP_INDEX = 0x0001
+"""R98 is sRGB, R03 Adobe RGB: without a profile the only word about the colours."""
+
+
+class _Entry(NamedTuple):
+    tag: int
+    type: int
+    values: int
+    at: int
+    """Where the entry's 12 bytes stand in the block."""
+
+
+def orientation(block: bytes | None) -> int | None:
+    """1 to 8 as the EXIF standard numbers them; None where the block does not say or cannot be read."""
+    try:
+        tiff = _Tiff(block or b"")
+        value = next((tiff.integer(entry) for entry in tiff.entries(tiff.first) if entry.tag == ORIENTATION), 0)
+    except (struct.error, ValueError):
+        return None
+    return value if 1 <= value <= 8 else None
+
+
+def whole(block: bytes) -> bytes | None:
+    """The block without orientation (it has been applied) and thumbnail (it shows the picture as it was stored).
+
+    Everything else stays at its offset. None for a block that cannot be read.
+    """
+    try:
+        tiff = _Tiff(block)
+        tiff.drop_thumbnail()
+        tiff.drop(ORIENTATION)
+        return PREFIX + bytes(tiff.data) if any(tiff.entries(tiff.first)) else None
+    except (struct.error, ValueError):
+        return None
+
+
+def public(block: bytes) -> bytes | None:
+    """What tells when, with what and by whom the picture was made; nothing of where, and no serial numbers.
+
+    None where nothing is left, or for a block that cannot be read.
+    """
+    try:
+        given = Image.Exif()
+        given.load(block)
+        kept = Image.Exif()
+        kept.update({tag: value for tag, value in given.items() if tag in _PUBLIC_TAGS})
+        details = {tag: v for tag, v in given.get_ifd(_EXIF_IFD).items() if tag in _PUBLIC_EXIF_TAGS}
+        if index := given.get_ifd(_INTEROP_IFD).get(_INTEROP_INDEX):
+            details[_INTEROP_IFD] = {_INTEROP_INDEX: index}
+        if details:
+            kept.get_ifd(_EXIF_IFD).update(details)
+        return kept.tobytes() if len(kept) or details else None
+    except Exception:  # Pillow raises nearly anything on damaged blocks; such a one cannot be written back
+        return None
+
+
+class _Tiff:
+    """A block that can be changed in place. Raises ValueError or struct.error where it cannot be read."""
+
+    def __init__(self, block: bytes) -> None:
+        self.data = bytearray(block.removeprefix(PREFIX))
+        order = bytes(self.data[:4])
+        if order not in (b"II*\0", b"MM\0*"):
+            raise ValueError("not a TIFF header")
+        self._order = "<" if order.startswith(b"I") else ">"
+        self.first = self._read("I", 4)
+
+    def entries(self, at: int) -> Iterator[_Entry]:
+        for place in range(at + 2, at + 2 + 12 * self._read("H", at), 12):
+            yield _Entry(self._read("H", place), self._read("H", place + 2), self._read("I", place + 4), place)
+
+    def integer(self, entry: _Entry) -> int:
+        if entry.type not in _INTEGERS or entry.values != 1:
+            raise ValueError("not one integer")
+        return self._read(_INTEGERS[entry.type], entry.at + 8)
+
+    def drop(self, tag: int) -> None:
+        """Take entries out of the first directory: those behind it move up, values stay where they are."""
+        while found := next((entry for entry in self.entries(self.first) if entry.tag == tag), None):
+            count, end = self._read("H", self.first), self._end(self.first)
+            self.data[found.at : end + 4] = self.data[found.at + 12 : end + 4] + bytes(12)
+            self._write("H", self.first, count - 1)
+
+    def drop_thumbnail(self) -> None:
+        """Unlink the second directory, and cut it off where nothing else lies behind it."""
+        link = self._end(self.first)
+        second = self._read("I", link)
+        self._write("I", link, 0)
+        if not second:
+            return
+        used = max(self._used(self.first, depth=0), link + 4)
+        try:
+            parts = {entry.tag: self.integer(entry) for entry in self.entries(second) if entry.tag in _THUMBNAIL_TAGS}
+        except (struct.error, ValueError):
+            parts = {}
+        start, length = parts.get(_THUMBNAIL, 0), parts.get(_THUMBNAIL_BYTES, 0)
+        if start >= used:
+            self.data[start : start + length] = bytes(len(self.data[start : start + length]))
+            if second >= used:
+                del self.data[min(start, second) :]
+        elif second >= used and not start:
+            del self.data[second:]
+
+    def _used(self, at: int, depth: int) -> int:
+        """The end of what a directory and those below it refer to."""
+        end = self._end(at) + 4
+        for entry in self.entries(at):
+            length = _SIZES.get(entry.type, 1) * entry.values
+            if length > 4:
+                end = max(end, self._read("I", entry.at + 8) + length)
+            elif entry.tag in (_EXIF_IFD, _GPS_IFD, _INTEROP_IFD) and depth < 3:
+                end = max(end, self._used(self.integer(entry), depth + 1))
+        return min(end, len(self.data))
+
+    def _end(self, at: int) -> int:
+        """Where a directory's entries end, and the link to the next one stands."""
+        return at + 2 + 12 * self._read("H", at)
+
+    def _read(self, kind: str, at: int) -> int:
+        value: int = struct.unpack_from(self._order + kind, self.data, at)[0]
+        return value
+
+    def _write(self, kind: str, at: int, value: int) -> None:
+        struct.pack_into(self._order + kind, self.data, at, value)
+
+
+_THUMBNAIL_TAGS = {_THUMBNAIL, _THUMBNAIL_BYTES}

@@ -1,0 +1,213 @@
+"""What travels beside the pixels: read from a picture as a policy wants it, and handed to an encoder.
+
+docs/metadata.md has the table of what becomes of what; tests/metadata_table.py holds the same table against files.
+"""
+
+from __future__ import annotations
+
+import re
+import struct
+from collections.abc import Iterable, Iterator
+from typing import Any, Literal
+
+from PIL import Image, PngImagePlugin
+
+from semcompress_plugin import exif
+from semcompress_plugin.containers import jpeg_segments, png_chunks
+from semcompress_plugin.types import Metadata
+
+MetadataPolicy = Literal["keep", "strip-private", "strip-all"]
+
+_XMP_ORIENTATION = re.compile(
+    rb"""\s*tiff:Orientation\s*=\s*(["'])\s*([0-9])\s*\1|<tiff:Orientation>\s*([0-9])\s*</tiff:Orientation>"""
+)
+_APP1, _APP13 = 0xE1, 0xED
+_EXTENDED_XMP = b"http://ns.adobe.com/xmp/extension/\0"
+_PHOTOSHOP = b"Photoshop 3.0\0"
+_PHOTOSHOP_THUMBNAILS = {0x0409, 0x040C}
+_TEXTS = {b"tEXt", b"zTXt", b"iTXt"}
+_PUBLIC_TEXTS = {b"Title", b"Author", b"Description", b"Copyright", b"Creation Time"}
+"""Keywords of the PNG specification (11.3.3.2) that say what EXIF's public tags say."""
+_CARRIED_OTHERWISE = {
+    b"XML:com.adobe.xmp", b"Raw profile type exif", b"Raw profile type APP1", b"Raw profile type xmp",
+}  # fmt: skip
+_COLOURS = (b"cICP", b"gAMA", b"cHRM", b"sRGB")
+_SRGB_GAMMA = 45455
+_SRGB_CHROMATICITIES = (31270, 32900, 64000, 33000, 30000, 60000, 15000, 6000)
+"""White, red, green, blue; in 1/100,000 (PNG specification, 11.3.2.1)."""
+_SRGB_NUMBERS = b"\x01\x0d\0\x01"
+_ROUNDING = 1000
+
+
+def metadata_of(image: Image.Image, policy: MetadataPolicy, source: bytes | None = None) -> Metadata:
+    """What ``policy`` wants written back of an image's metadata; orientation is always left out.
+
+    ``source`` is the file that the image comes from, where there is one: Pillow does not tell everything.
+    """
+    icc = image.info.get("icc_profile") or None
+    chunks = list(png_chunks(source)) if source else []
+    colours = _colour_chunks(chunks) if chunks else _colour_info(image)
+    if policy == "strip-all":
+        return Metadata(icc_profile=icc, png_chunks=colours)
+    dpi = image.info.get("dpi")
+    block = exif_block(image)
+    keep = policy == "keep"
+    texts = tuple(_texts(chunks, keep))
+    return Metadata(
+        icc_profile=icc,
+        exif=None if block is None else exif.whole(block) if keep else exif.public(block),
+        # XMP may repeat places and serial numbers under any name
+        xmp=_xmp(image) if keep else None,
+        dpi=(float(dpi[0]), float(dpi[1])) if dpi else None,
+        png_chunks=colours + texts,
+        jpeg_segments=tuple(_segments(source)) if keep and source else (),
+        comment=_comment(image) if keep else None,
+    )
+
+
+def save_parameters(metadata: Metadata, format: str) -> dict[str, Any]:
+    """Keyword arguments that make ``Image.save`` write ``metadata`` into a file of ``format``.
+
+    Everything is passed explicitly, also as empty, since Pillow otherwise falls back to what it finds in the image.
+    Raises ValueError where the format cannot say what the colours mean.
+    """
+    if format != "PNG" and metadata.icc_profile is None and not _is_srgb(metadata.png_chunks):
+        raise ValueError("its colours are described by gAMA, cHRM or cICP, which only PNG has, and not by a profile")
+    parameters: dict[str, Any] = {"icc_profile": metadata.icc_profile, "exif": metadata.exif or b""}
+    if format in ("JPEG", "WEBP", "AVIF"):
+        parameters["xmp"] = metadata.xmp or b""
+    if format in ("JPEG", "PNG") and metadata.dpi:
+        parameters["dpi"] = metadata.dpi
+    if format == "JPEG":
+        parameters["comment"] = metadata.comment or b""
+        parameters["extra"] = b"".join(
+            bytes([0xFF, marker]) + struct.pack(">H", len(payload) + 2) + payload
+            for marker, payload in metadata.jpeg_segments
+        )
+    if format == "PNG":
+        chunks = PngImagePlugin.PngInfo()
+        for kind, payload in metadata.png_chunks:
+            chunks.add(kind, payload)
+        if metadata.xmp:
+            chunks.add_itxt("XML:com.adobe.xmp", metadata.xmp.decode("utf-8", "replace"))
+        if metadata.comment:
+            chunks.add_itxt("Comment", metadata.comment.decode("utf-8", "replace"))
+        parameters["pnginfo"] = chunks
+    return parameters
+
+
+def exif_block(image: Image.Image) -> bytes | None:
+    """An image's EXIF as it is stored, wherever its format keeps it."""
+    block = image.info.get("exif")
+    if isinstance(block, bytes) and block:
+        return block
+    raw = image.info.get("Raw profile type exif") or image.info.get("Raw profile type APP1")
+    return _raw_profile(raw) if isinstance(raw, str) else None
+
+
+def xmp_orientation(image: Image.Image) -> int | None:
+    """The orientation that XMP claims, 0 to 9, or None."""
+    found = _XMP_ORIENTATION.search(_xmp_packet(image) or b"")
+    return int(found[2] or found[3]) if found else None
+
+
+def _xmp(image: Image.Image) -> bytes | None:
+    """XMP without orientation, which some readers take from here where EXIF has none."""
+    packet = _xmp_packet(image)
+    return _XMP_ORIENTATION.sub(b"", packet) if packet else None
+
+
+def _xmp_packet(image: Image.Image) -> bytes | None:
+    found = image.info.get("xmp") or image.info.get("XML:com.adobe.xmp")
+    if not found and isinstance(raw := image.info.get("Raw profile type xmp"), str):
+        found = _raw_profile(raw)
+    return found.encode() if isinstance(found, str) else found or None
+
+
+def _raw_profile(text: str) -> bytes | None:
+    """A profile as ImageMagick writes it into text: a newline, its kind, its length, and hexadecimal digits."""
+    try:
+        return bytes.fromhex("".join(text.split("\n")[3:])) or None
+    except ValueError:
+        return None
+
+
+def _comment(image: Image.Image) -> bytes | None:
+    found = image.info.get("comment")
+    return found if isinstance(found, bytes) and found else None
+
+
+def _segments(source: bytes) -> Iterator[tuple[int, bytes]]:
+    """What only JPEG has a place for: the rest of a long XMP packet, and IPTC with what else Photoshop keeps there."""
+    for marker, payload in jpeg_segments(source):
+        if marker == _APP1 and payload.startswith(_EXTENDED_XMP):
+            yield marker, payload
+        elif marker == _APP13 and payload.startswith(_PHOTOSHOP):
+            try:
+                resources = b"".join(_without_thumbnails(payload[len(_PHOTOSHOP) :]))
+            except (struct.error, IndexError):
+                resources = payload[len(_PHOTOSHOP) :]
+            if resources:
+                yield marker, _PHOTOSHOP + resources
+
+
+def _without_thumbnails(blocks: bytes) -> Iterator[bytes]:
+    """Photoshop's image resources: '8BIM', number, padded name, length, padded data (Adobe's file format, 2019)."""
+    at = 0
+    while blocks[at : at + 4] == b"8BIM":
+        (number,) = struct.unpack_from(">H", blocks, at + 4)
+        name = 1 + blocks[at + 6]
+        data = at + 6 + name + name % 2
+        (length,) = struct.unpack_from(">I", blocks, data)
+        end = data + 4 + length + length % 2
+        if number not in _PHOTOSHOP_THUMBNAILS:
+            yield blocks[at:end]
+        at = end
+
+
+def _texts(chunks: Iterable[tuple[bytes, bytes]], keep: bool) -> Iterator[tuple[bytes, bytes]]:
+    for kind, payload in chunks:
+        if kind in _TEXTS:
+            keyword = payload.split(b"\0", 1)[0]
+            if keyword not in _CARRIED_OTHERWISE and (keep or keyword in _PUBLIC_TEXTS):
+                yield kind, payload
+        elif kind == b"tIME" and keep:
+            yield kind, payload
+
+
+def _colour_chunks(chunks: Iterable[tuple[bytes, bytes]]) -> tuple[tuple[bytes, bytes], ...]:
+    return tuple({kind: (kind, payload) for kind, payload in chunks if kind in _COLOURS}.values())
+
+
+def _colour_info(image: Image.Image) -> tuple[tuple[bytes, bytes], ...]:
+    """gAMA, cHRM and sRGB as PNG stores them (PNG specification, 11.3.2), of an image whose file is not at hand."""
+    chunks: list[tuple[bytes, bytes]] = []
+    info = image.info
+    if image.format == "PNG":
+        if "gamma" in info:
+            chunks.append((b"gAMA", _fixed_point(info["gamma"])))
+        if "chromaticity" in info:
+            chunks.append((b"cHRM", b"".join(map(_fixed_point, info["chromaticity"]))))
+        if "srgb" in info:
+            chunks.append((b"sRGB", bytes([info["srgb"]])))
+    return tuple(chunks)
+
+
+def _fixed_point(value: float) -> bytes:
+    return round(value * 100_000).to_bytes(4, "big")
+
+
+def _is_srgb(chunks: Iterable[tuple[bytes, bytes]]) -> bool:
+    """Whether a picture without these chunks would look the same: they say sRGB, or next to it, or nothing."""
+    found = dict(chunks)
+    if b"cICP" in found:
+        return found[b"cICP"] == _SRGB_NUMBERS
+    if b"sRGB" in found:
+        return True
+    gamma, primaries = found.get(b"gAMA"), found.get(b"cHRM")
+    if gamma is not None and abs(int.from_bytes(gamma, "big") - _SRGB_GAMMA) > _ROUNDING:
+        return False
+    if primaries is None:
+        return True
+    values = struct.unpack(">8I", primaries.ljust(32, b"\0")[:32])
+    return all(abs(one - other) <= _ROUNDING for one, other in zip(values, _SRGB_CHROMATICITIES, strict=True))

@@ -1,0 +1,376 @@
+"""What becomes of everything that travels beside the pixels: the data of docs/metadata.md and of its test.
+
+Each row says how to make a picture that has the property (one maker per format), how readers that are not ours find
+it, and what must have become of it under each policy. ``python tests/metadata_table.py`` prints the table.
+"""
+
+from __future__ import annotations
+
+import base64
+import io
+import struct
+import zlib
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import pyexiv2
+from PIL import Image, ImageCms
+from PIL.PngImagePlugin import PngInfo
+
+from pictures import photo
+
+POLICIES = ("keep", "strip-private", "strip-all")
+Make = Callable[[str], bytes]
+ALL = ("JPEG", "PNG", "WEBP", "AVIF")
+
+
+@dataclass(frozen=True)
+class Row:
+    """``cells``: what becomes of it under each of POLICIES: kept, dropped, applied or left alone.
+
+    ``exiv2`` and ``exiftool`` are the names under which these readers know it; ``seen`` finds what neither does, as
+    Pillow sees it. For pictures that are left alone, ``why`` must stand in the reason.
+    """
+
+    name: str
+    formats: tuple[str, ...]
+    make: Make
+    cells: tuple[str, str, str]
+    exiv2: tuple[str, ...] = ()
+    exiftool: tuple[str, ...] = ()
+    seen: Callable[[Image.Image, bytes], object] | None = None
+    why: str = ""
+    note: str = ""
+
+
+def save(image: Image.Image, format: str, **more: object) -> bytes:
+    out = io.BytesIO()
+    parameters = {"PNG": {}, "WEBP": {"quality": 99}}.get(format, {"quality": 98})
+    image.save(out, format, **{**parameters, **more})
+    return out.getvalue()
+
+
+def picture(format: str, **more: object) -> bytes:
+    return save(photo((96, 64)), format, **more)
+
+
+def with_exif(fill: Callable[[Image.Exif], object], **more: object) -> Make:
+    def make(format: str) -> bytes:
+        exif = Image.Exif()
+        exif[0x010F] = "Maker"  # Pillow does not write a block that has nothing in its first directory
+        fill(exif)
+        return picture(format, exif=exif, **more)
+
+    return make
+
+
+def edited(change: Callable[[pyexiv2.ImageData], object]) -> Make:
+    """A picture that exiv2 wrote into."""
+
+    def make(format: str) -> bytes:
+        with pyexiv2.ImageData(picture(format)) as image:
+            change(image)
+            return image.get_bytes()
+
+    return make
+
+
+def chunk(kind: bytes, payload: bytes) -> bytes:
+    return struct.pack(">I", len(payload)) + kind + payload + struct.pack(">I", zlib.crc32(kind + payload))
+
+
+def png_with(*chunks: tuple[bytes, bytes]) -> Make:
+    """A PNG with chunks directly behind its header, whatever Pillow thinks of them."""
+
+    def make(_: str) -> bytes:
+        data = picture("PNG")
+        return data[:33] + b"".join(chunk(*each) for each in chunks) + data[33:]
+
+    return make
+
+
+def jpeg_with(*segments: tuple[int, bytes], behind: bytes = b"") -> Make:
+    def make(_: str) -> bytes:
+        data = picture("JPEG")
+        parts = b"".join(bytes([0xFF, m]) + struct.pack(">H", len(p) + 2) + p for m, p in segments)
+        return data[:2] + parts + data[2:] + behind
+
+    return make
+
+
+def animation(format: str) -> bytes:
+    frames = [photo((48, 32), seed) for seed in range(3)]
+    return save(frames[0], format, save_all=True, append_images=frames[1:])
+
+
+def transparent(format: str) -> bytes:
+    image = photo((96, 64))
+    image.putalpha(Image.linear_gradient("L").resize(image.size))
+    return save(image, format)
+
+
+def _orientation(exif: Image.Exif) -> None:
+    exif[0x0112], exif[0x010F] = 6, "Maker"
+
+
+def _credits(exif: Image.Exif) -> None:
+    exif.update({0x010F: "Maker", 0x0110: "Model", 0x013B: "Ann", 0x8298: "(c) Ann", 0x010E: "A view"})
+    exif.get_ifd(0x8769).update({0x9003: "2024:05:01 10:00:00", 0x829A: 0.01, 0x8827: 200, 0xA434: "50mm"})
+
+
+def _gps(exif: Image.Exif) -> None:
+    exif.get_ifd(0x8825).update({1: "N", 2: (48.0, 8.0, 0.0), 3: "E", 4: (11.0, 30.0, 0.0)})
+
+
+def _owner(exif: Image.Exif) -> None:
+    exif[0x013C] = "anns-laptop"
+    exif.get_ifd(0x8769).update({0xA430: "Ann", 0xA431: "SN-1", 0xA435: "SN-2", 0xA420: "unique"})
+
+
+def _maker_note(exif: Image.Exif) -> None:
+    exif[0x010F] = "Nobody"
+    exif.get_ifd(0x8769)[0x927C] = b"Nobody\0" + bytes(range(64))
+
+
+def _adobe_rgb(exif: Image.Exif) -> None:
+    exif.get_ifd(0x8769).update({0xA001: 0xFFFF, 0xA005: {1: "R03"}})
+
+
+def _thumbnail(image: pyexiv2.ImageData) -> None:
+    image.modify_exif({"Exif.Image.Make": "Maker", "Exif.Image.Orientation": "1"})
+    image.modify_thumbnail(save(photo((32, 24)), "JPEG"))
+
+
+PROFILE = ImageCms.ImageCmsProfile(ImageCms.createProfile("LAB")).tobytes()
+XMP = (
+    b"<x:xmpmeta xmlns:x='adobe:ns:meta/'><rdf:RDF xmlns:rdf='http://www.w3.org/1999/02/22-rdf-syntax-ns#'>"
+    b"<rdf:Description xmlns:tiff='http://ns.adobe.com/tiff/1.0/' xmlns:photoshop='http://ns.adobe.com/photoshop/1.0/'"
+    b" photoshop:City='Berlin' %s/></rdf:RDF></x:xmpmeta>"
+)
+TEN_BITS = base64.b64decode(
+    "AAAAIGZ0eXBhdmlmAAAAAGF2aWZtaWYxbWlhZk1BMUEAAADrbWV0YQAAAAAAAAAhaGRscgAAAAAAAAAAcGljdAAAAAAAAAAAAAAAAAAAAAAO"
+    "cGl0bQAAAAAAAQAAAB5pbG9jAAAAAEQAAAEAAQAAAAEAAAETAAAAKwAAAChpaW5mAAAAAAABAAAAGmluZmUCAAAAAAEAAGF2MDFDb2xvcgAA"
+    "AABqaXBycAAAAEtpcGNvAAAAFGlzcGUAAAAAAAAAEAAAABAAAAAQcGl4aQAAAAADCgoKAAAADGF2MUOBIEAAAAAAE2NvbHJuY2x4AAIAAgAG"
+    "gAAAABdpcG1hAAAAAAAAAAEAAQQBAoMEAAAAM21kYXQSAAoIOAz/28CAgaQyHRlCYwTAADQAKAB1hV6PrBDW+nLYkoAsGBxkVJWw"
+)
+"""A 10-bit AVIF as imagecodecs 2026.10 writes it; Pillow writes 8 bits only."""
+
+
+def _xmp(format: str, more: bytes = b"") -> bytes:
+    packet = XMP % more
+    if format != "PNG":
+        return picture(format, xmp=packet)
+    info = PngInfo()
+    info.add_itxt("XML:com.adobe.xmp", packet.decode())
+    return picture(format, pnginfo=info)
+
+
+def _extended_xmp(_: str) -> bytes:
+    guid = b"0123456789ABCDEF0123456789ABCDEF"
+    body = XMP % b""
+    head = b"http://ns.adobe.com/xmp/extension/\0" + guid + struct.pack(">II", len(body), 0)
+    main = (XMP % b"").replace(
+        b"photoshop:City='Berlin'",
+        b"xmlns:xmpNote='http://ns.adobe.com/xmp/note/' xmpNote:HasExtendedXMP='" + guid + b"'",
+    )
+    return jpeg_with((0xE1, b"http://ns.adobe.com/xap/1.0/\0" + main), (0xE1, head + body))("JPEG")
+
+
+def _texts(_: str) -> bytes:
+    info = PngInfo()
+    for key in ("Title", "Author", "Copyright"):
+        info.add_text(key, f"the {key}")
+    info.add_itxt("Description", "größer", zip=True)
+    return picture("PNG", pnginfo=info)
+
+
+def _private_text(_: str) -> bytes:
+    info = PngInfo()
+    info.add_text("Software", "an editor")
+    info.add_text("Comment", "taken at home")
+    return picture("PNG", pnginfo=info)
+
+
+def _palette(_: str) -> bytes:
+    return save(photo((96, 64)).quantize(200), "PNG", transparency=3)
+
+
+def _colour_key(_: str) -> bytes:
+    image = photo((96, 64)).point(lambda value: value & 0xF0)
+    image.paste((1, 2, 3), (0, 0, 20, 20))
+    return save(image, "PNG", transparency=(1, 2, 3))
+
+
+def _sixteen_bits(_: str) -> bytes:
+    rows = b"".join(b"\0" + bytes(range(48)) for _ in range(8))
+    head = struct.pack(">IIBBBBB", 8, 8, 16, 2, 0, 0, 0)
+    return b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", head) + chunk(b"IDAT", zlib.compress(rows)) + chunk(b"IEND", b"")
+
+
+def _numbered(_: str) -> bytes:
+    # Pillow names BT.709 and sRGB; 12 is Display P3
+    return picture("AVIF").replace(b"colrnclx\0\x01\0\x0d", b"colrnclx\0\x0c\0\x0d")
+
+
+def _gain_map(format: str) -> bytes:
+    if format == "AVIF":  # the item type is all that tells
+        exif = Image.Exif()
+        exif[0x010F] = "Maker"
+        return picture("AVIF", exif=exif).replace(b"Exif", b"tmap", 1)
+    return picture("JPEG", xmp=XMP % b"xmlns:hdrgm='http://ns.adobe.com/hdr-gain-map/1.0/' hdrgm:Version='1.0'")
+
+
+LEFT = ("left alone",) * 3
+KEPT = ("kept",) * 3
+
+TABLE = (
+    Row(
+        "EXIF orientation", ("JPEG", "PNG", "WEBP"), with_exif(_orientation), ("applied",) * 3,
+        exiv2=("Exif.Image.Orientation",), exiftool=("IFD0:Orientation",),
+        note="the pixels are turned, the tag goes",
+    ),
+    Row(
+        "rotation and mirroring (`irot`, `imir`)", ("AVIF",), with_exif(_orientation), ("applied",) * 3,
+        exiftool=("QuickTime:Rotation",), seen=lambda image, data: image.getexif().get(0x0112),
+    ),
+    Row(
+        "orientation in XMP only", ALL, lambda f: _xmp(f, b"tiff:Orientation='6'"), LEFT,
+        why="turned by XMP but not by EXIF", note="browsers ignore it, some viewers do not",
+    ),
+    Row(
+        "EXIF: maker, model, date, exposure, artist, copyright", ALL, with_exif(_credits), ("kept", "kept", "dropped"),
+        exiv2=(
+            "Exif.Image.Make", "Exif.Image.Model", "Exif.Image.Artist", "Exif.Image.Copyright",
+            "Exif.Image.ImageDescription", "Exif.Photo.DateTimeOriginal", "Exif.Photo.ExposureTime",
+            "Exif.Photo.ISOSpeedRatings", "Exif.Photo.LensModel",
+        ),
+        exiftool=(
+            "IFD0:Make", "IFD0:Model", "IFD0:Artist", "IFD0:Copyright", "IFD0:ImageDescription",
+            "ExifIFD:DateTimeOriginal", "ExifIFD:ExposureTime", "ExifIFD:ISO", "ExifIFD:LensModel",
+        ),
+    ),
+    Row(
+        "EXIF: GPS", ALL, with_exif(_gps), ("kept", "dropped", "dropped"),
+        exiv2=("Exif.GPSInfo.GPSLatitude", "Exif.GPSInfo.GPSLongitude", "Exif.GPSInfo.GPSLatitudeRef"),
+        exiftool=("GPS:GPSLatitude", "GPS:GPSLongitude"),
+    ),
+    Row(
+        "EXIF: serial numbers, owner, computer, unique id", ALL, with_exif(_owner), ("kept", "dropped", "dropped"),
+        exiv2=(
+            "Exif.Image.HostComputer", "Exif.Photo.CameraOwnerName", "Exif.Photo.BodySerialNumber",
+            "Exif.Photo.LensSerialNumber", "Exif.Photo.ImageUniqueID",
+        ),
+        exiftool=(
+            "IFD0:HostComputer", "ExifIFD:OwnerName", "ExifIFD:SerialNumber", "ExifIFD:LensSerialNumber",
+            "ExifIFD:ImageUniqueID",
+        ),
+    ),
+    Row(
+        "EXIF: maker's note", ALL, with_exif(_maker_note), ("kept", "dropped", "dropped"),
+        exiv2=("Exif.Photo.MakerNote",),
+        note="kept at its offset, which notes depend on",
+    ),
+    Row(
+        "EXIF: thumbnail", ("JPEG", "PNG", "WEBP"), edited(_thumbnail), ("dropped",) * 3,
+        exiv2=("Exif.Thumbnail.JPEGInterchangeFormatLength",), exiftool=("IFD1:ThumbnailLength",),
+        note="it shows the picture as it was stored",
+    ),
+    Row(
+        "EXIF: Adobe RGB said by interoperability index", ALL, with_exif(_adobe_rgb), ("kept", "kept", "dropped"),
+        exiv2=("Exif.Iop.InteroperabilityIndex", "Exif.Photo.ColorSpace"),
+        exiftool=("InteropIFD:InteropIndex", "ExifIFD:ColorSpace"),
+        note="browsers ignore it",
+    ),
+    Row(
+        "ICC profile", ALL, lambda f: picture(f, icc_profile=PROFILE), KEPT,
+        exiftool=("ICC-header:ColorSpaceData", "ICC_Profile:ProfileDescription"),
+        seen=lambda image, data: image.info.get("icc_profile"),
+    ),
+    Row(
+        "XMP", ALL, _xmp, ("kept", "dropped", "dropped"),
+        exiv2=("Xmp.photoshop.City",), exiftool=("XMP-photoshop:City",), note="it may repeat places under any name",
+    ),
+    Row(
+        "extended XMP", ("JPEG",), _extended_xmp, ("kept", "dropped", "dropped"), exiftool=("XMP-photoshop:City",),
+    ),
+    Row(
+        "IPTC", ("JPEG", "PNG"), edited(lambda image: image.modify_iptc({"Iptc.Application2.City": "Berlin"})),
+        ("kept", "dropped", "dropped"), exiv2=("Iptc.Application2.City",), exiftool=("IPTC:City",),
+    ),
+    Row(
+        "comment", ("JPEG",), lambda f: picture(f, comment=b"taken at home"), ("kept", "dropped", "dropped"),
+        exiftool=("File:Comment",), seen=lambda image, data: image.info.get("comment"),
+    ),
+    Row(
+        "text: title, author, description, copyright", ("PNG",), _texts, ("kept", "kept", "dropped"),
+        exiftool=("PNG:Title", "PNG:Author", "PNG:Copyright", "PNG:Description"),
+        seen=lambda image, data: tuple(image.info.get(key) for key in ("Title", "Author", "Copyright", "Description")),
+    ),
+    Row(
+        "text: software, comment, others", ("PNG",), _private_text, ("kept", "dropped", "dropped"),
+        exiftool=("PNG:Software", "PNG:Comment"), seen=lambda image, data: image.info.get("Comment"),
+    ),
+    Row(
+        "density", ("JPEG", "PNG"), lambda f: picture(f, dpi=(300, 300)), ("kept", "kept", "dropped"),
+        seen=lambda image, data: None if "dpi" not in image.info or image.info["dpi"] == (1, 1) else round(
+            image.info["dpi"][0]
+        ),
+        note="in whole dots an inch",
+    ),
+    Row(
+        "pixels that are not square", ("JPEG",), lambda f: picture(f, dpi=(1, 2)).replace(
+            b"JFIF\0\x01\x01\x01", b"JFIF\0\x01\x01\0", 1
+        ), LEFT, why="not square",
+    ),
+    Row(
+        "gAMA, cHRM", ("PNG",),
+        png_with((b"gAMA", struct.pack(">I", 100_000)), (b"cHRM", struct.pack(">8I", *range(10_000, 90_000, 10_000)))),
+        KEPT, exiftool=("PNG:Gamma", "PNG:RedX", "PNG:WhitePointX"),
+        seen=lambda image, data: (image.info.get("gamma"), image.info.get("chromaticity")),
+    ),
+    Row(
+        "sRGB", ("PNG",), png_with((b"sRGB", b"\1")), KEPT, exiftool=("PNG:SRGBRendering",),
+        seen=lambda image, data: image.info.get("srgb"),
+    ),
+    Row(
+        "cICP (colours by number)", ("PNG",), png_with((b"cICP", b"\x0c\x0d\0\x01")), KEPT,
+        seen=lambda image, data: b"cICP\x0c\x0d\0\x01" in data,
+    ),
+    Row("mDCV, cLLI (HDR screens)", ("PNG",), png_with((b"cLLI", bytes(8))), LEFT, why="HDR screens"),
+    Row("nclx other than sRGB, no profile", ("AVIF",), _numbered, LEFT, why="colours by number"),
+    Row("transparency", ("PNG", "WEBP", "AVIF"), transparent, KEPT,
+        seen=lambda image, data: image.has_transparency_data),
+    Row("palette with transparency", ("PNG",), _palette, KEPT, seen=lambda image, data: image.has_transparency_data),
+    Row("one transparent colour", ("PNG",), _colour_key, KEPT, seen=lambda image, data: image.has_transparency_data),
+    Row("more than 8 bits a channel", ("PNG", "AVIF"), lambda f: TEN_BITS if f == "AVIF" else _sixteen_bits(f), LEFT,
+        why="more than 8 bits"),
+    Row("CMYK, YCCK", ("JPEG",), lambda f: save(photo((96, 64)).convert("CMYK"), f), LEFT, why="mode CMYK"),
+    Row("RGB stored as such (Adobe transform 0)", ("JPEG",), lambda f: picture(f, keep_rgb=True), ("applied",) * 3,
+        seen=lambda image, data: image.info.get("adobe_transform") == 0, note="the same pixels, as YCbCr"),
+    Row("progressive", ("JPEG",), lambda f: picture(f, progressive=True), KEPT,
+        seen=lambda image, data: image.info.get("progressive")),
+    Row("odd size, subsampled", ("JPEG", "WEBP", "AVIF"),
+        lambda f: save(photo((97, 63)), f, **({} if f == "WEBP" else {"subsampling": "4:2:0"})), KEPT,
+        seen=lambda image, data: image.size == (97, 63)),
+    Row("several pictures (MPO)", ("JPEG",), lambda f: animation("MPO"), LEFT, why="several pictures"),
+    Row("HDR gain map", ("JPEG", "AVIF"), _gain_map, LEFT, why="gain map"),
+    Row("film behind the picture (motion photo)", ("JPEG",),
+        jpeg_with(behind=struct.pack(">I", 24) + b"ftypmp42" + bytes(12)), LEFT, why="film"),
+    Row("animation", ("PNG", "WEBP", "AVIF", "GIF"), animation, LEFT, why="animated"),
+    Row("GIF that stands still", ("GIF",), lambda f: save(photo((96, 64)), f), LEFT, why="is a GIF"),
+)  # fmt: skip
+
+NAMES = {"JPEG": "JPEG", "PNG": "PNG", "WEBP": "WebP", "AVIF": "AVIF", "GIF": "GIF"}
+
+
+def markdown() -> str:
+    """The table as docs/metadata.md has it."""
+    lines = ["| property | formats | `keep` | `strip-private` | `strip-all` | |", "|---|---|---|---|---|---|"]
+    for row in TABLE:
+        formats = ", ".join(NAMES[format] for format in row.formats)
+        lines.append(f"| {row.name} | {formats} | {' | '.join(row.cells)} | {row.note} |")
+    return "\n".join(lines)
+
+
+if __name__ == "__main__":
+    print(markdown())

@@ -1,0 +1,173 @@
+"""What one picture may cost: files that are small and would become large, and one clear line for each."""
+
+from __future__ import annotations
+
+import io
+import json
+import re
+import struct
+import threading
+import time
+import zlib
+
+import pytest
+from PIL import Image, PngImagePlugin
+
+import metadata_table
+from pictures import Thumbnails, encoded, photo, reader, registry, rule
+from semcompress_plugin import containers
+from semcompress_plugin.cli import main
+from semcompress_plugin.engine import decide
+from semcompress_plugin.errors import ImageError, UnsupportedImageError
+from semcompress_plugin.images import decode
+from semcompress_plugin.runner import Job, Runner
+from semcompress_plugin.types import Limits
+from semcompress_plugin.workshop import Workshop
+
+
+def png(*chunks: tuple[bytes, bytes]) -> bytes:
+    return metadata_table.png_with(*chunks)("PNG")
+
+
+def bomb(kind: bytes, head: bytes, size: int = 100_000_000) -> bytes:
+    """A PNG with a chunk that unpacks to ``size`` bytes."""
+    return png((kind, head + zlib.compress(bytes(size), 9)))
+
+
+def gif(frames: int) -> bytes:
+    """A sound GIF of many frames of one pixel, each 20 bytes."""
+    frame = b"!\xf9\x04\0\0\0\0\0," + struct.pack("<4H", 0, 0, 1, 1) + b"\0\x02\x02D\x01\0"
+    return b"GIF89a" + struct.pack("<2H", 1, 1) + b"\x80\0\0" + bytes(6) + frame * frames + b";"
+
+
+BOMBS = {
+    "pixels in a small PNG": (
+        encoded(Image.new("1", (30_000, 30_000)), "PNG"),
+        "900,000,000 pixels, more than 89,478,485: raise limits.max_pixels",
+    ),
+    "text that unpacks to 100 MB": (bomb(b"zTXt", b"Comment\0\0"), "metadata that unpacks to too much"),
+    "international text": (bomb(b"iTXt", b"Comment\0\x01\0\0\0"), "metadata that unpacks to too much"),
+    "a colour profile": (bomb(b"iCCP", b"icc\0\0"), "metadata that unpacks to too much"),
+    "text, stored": (png((b"tEXt", b"Comment\0" + b"x" * 20_000_000)), "bytes of metadata, more than 16,777,216"),
+    "EXIF in a PNG": (png((b"eXIf", b"II*\0" + bytes(20_000_000))), "bytes of metadata, more than 16,777,216"),
+    "EXIF in a WebP": (
+        encoded(photo((48, 32)), "WEBP", exif=b"Exif\0\0II*\0" + bytes(20_000_000)),
+        "20,000,0.. bytes of metadata, more than 16,777,216: raise limits.max_metadata",
+    ),
+    "EXIF in an AVIF": (
+        encoded(photo((48, 32)), "AVIF", exif=b"Exif\0\0MM\0*\0\0\0\x08\0\0" + bytes(20_000_000)),
+        "bytes of metadata, more than 16,777,216",
+    ),
+    "segments of a JPEG": (
+        metadata_table.jpeg_with(*[(0xE5, bytes(65_000))] * 300)("JPEG"),
+        "19,5..,... bytes of metadata, more than 16,777,216",
+    ),
+    "frames": (gif(100_000), "more than 10,000 frames: raise limits.max_frames"),
+}
+
+
+@pytest.mark.parametrize(("data", "words"), BOMBS.values(), ids=BOMBS)
+def test_a_bomb_costs_one_line_and_no_time(data, words):
+    started = time.monotonic()
+    with pytest.raises(ImageError, match=words) as caught:
+        decode(data)
+    assert "\n" not in str(caught.value)
+    assert not isinstance(caught.value, UnsupportedImageError)  # failed, not skipped: somebody must look at it
+    assert time.monotonic() - started < 10
+
+
+def test_limits_are_the_policys(repository, capsys):
+    (repository / ".semcompress.yaml").write_text(
+        "version: 1\nlimits: {max_pixels: 9000, max_frames: 5, max_metadata: 3000}\n"
+    )
+    pictures = {
+        "pixels.png": (encoded(photo((100, 100)), "PNG"), "10,000 pixels, more than 9,000: raise limits.max_pixels"),
+        "frames.gif": (gif(6), "more than 5 frames: raise limits.max_frames"),
+        "metadata.jpg": (
+            metadata_table.jpeg_with((0xE5, bytes(4000)))("JPEG"),
+            "4,0.. bytes of metadata, more than 3,000: raise limits.max_metadata",
+        ),
+    }
+    for name, (data, _) in pictures.items():
+        (repository / name).write_bytes(data)
+    (repository / "animated.gif").write_bytes(gif(5))
+    assert main(["compress", "--format", "json"]) == 1
+    results = {result["path"]: result for result in json.loads(capsys.readouterr().out)["results"]}
+    for name, (data, words) in pictures.items():
+        assert results[name]["status"] == "failed"
+        assert re.search(words, results[name]["reason"])
+        assert (repository / name).read_bytes() == data
+    assert results["animated.gif"]["status"] == "skipped"
+
+
+def test_a_policy_may_allow_more_pixels_than_pillow_would():
+    huge = encoded(Image.new("1", (20_000, 10_000)), "PNG")
+    with pytest.raises(Image.DecompressionBombError):
+        encoded_size(huge)
+    assert decode(huge, limits=Limits(max_pixels=200_000_000)).image.size == (20_000, 10_000)
+
+
+def encoded_size(data: bytes) -> tuple[int, int]:
+    with Image.open(io.BytesIO(data)) as image:
+        return image.size
+
+
+@pytest.mark.parametrize("frames", [0, 1, 2, 7])
+def test_frames_are_counted_without_decoding_them_and_no_further_than_needed(frames):
+    assert containers.gif_frames(gif(frames), 1000) == frames
+    assert containers.gif_frames(gif(frames), 1) == min(frames, 1)
+    real = metadata_table.animation("GIF")
+    assert containers.gif_frames(real, 1000) == 3
+
+
+def test_a_picture_that_takes_too_long_fails_and_the_others_go_on():
+    class Slow(Thumbnails):
+        def observe(self, images):
+            time.sleep(0.2)
+            return super().observe(images)
+
+    known = registry(reader(factory=Slow))
+    asked = rule(known, "jpeg")
+    pictures = {name: decode(encoded(photo(seed=n), "JPEG", quality=97)) for n, name in enumerate("ab")}
+    jobs = [
+        Job(name, lambda name=name: pictures[name], lambda reference: decide(reference, asked, known), seconds)
+        for name, seconds in (("a", 0.3), ("b", 60))
+    ]
+    done = {one.key: one for one in Runner(Workshop(known), threads=1).run(jobs)}
+    assert isinstance(done["a"].error, ImageError)
+    assert str(done["a"].error) == "took longer than 0.3 s of work: raise limits.max_seconds in the policy"
+    assert done["b"].answer is not None
+
+
+def test_waiting_for_others_does_not_count_as_work():
+    known = registry()
+    asked = rule(known, "jpeg")
+    turn = threading.Lock()
+
+    def slow():
+        with turn:
+            time.sleep(0.1)
+        return decode(encoded(photo(), "JPEG", quality=97))
+
+    jobs = [Job(n, slow, lambda reference: decide(reference, asked, known), 20.0) for n in range(8)]
+    assert all(one.error is None for one in Runner(Workshop(known), threads=1).run(jobs))
+
+
+def test_without_isolation_too_memory_that_is_not_there_costs_one_picture(repository, capsys, monkeypatch):
+    really = PngImagePlugin.PngImageFile.load
+
+    def load(self):
+        if self.size == (333, 333):
+            raise MemoryError
+        return really(self)
+
+    monkeypatch.setattr(PngImagePlugin.PngImageFile, "load", load)
+    (repository / ".semcompress.yaml").write_text(
+        "version: 1\nrules: [{name: all, files: ['*'], keep: {msssim: {score: {min: 0.1}}}}]\n"
+    )
+    (repository / "huge.png").write_bytes(encoded(photo((333, 333)), "PNG"))
+    (repository / "good.png").write_bytes(encoded(photo((96, 64)), "PNG"))
+    assert main(["compress", "--format", "json"]) == 1
+    results = {result["path"]: result for result in json.loads(capsys.readouterr().out)["results"]}
+    assert results["huge.png"]["reason"] == "needs more memory than there is"
+    assert results["good.png"]["status"] == "compressed"

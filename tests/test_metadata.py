@@ -1,0 +1,276 @@
+"""Every cell of docs/metadata.md, on files that ``semcompress compress`` wrote, by readers that are not ours."""
+
+from __future__ import annotations
+
+import io
+import json
+import os
+import shutil
+import subprocess
+from pathlib import Path
+
+import numpy as np
+import pyexiv2
+import pytest
+from PIL import Image, ImageOps
+
+import metadata_table
+from hosts import missing
+from metadata_table import POLICIES, TABLE, Row, picture, with_exif
+from pictures import encoded, photo
+from semcompress_plugin import exif
+from semcompress_plugin.cli import main
+from semcompress_plugin.images import decode
+from semcompress_plugin.metadata import save_parameters
+
+POLICY = """\
+version: 1
+rules:
+  - name: all
+    files: ["*"]
+    compress: [{{jpeg: {{scale: 1, quality: 60}}}}, {{webp: {{scale: 1, quality: 60}}}},
+               {{avif: {{scale: 1, quality: 60}}}}, {{png: {{scale: 1, colors: 40}}}}]
+    keep: {{msssim: {{score: {{min: 0.1}}}}}}
+    min_saving: 0
+    metadata: {policy}
+"""
+CELLS = [
+    pytest.param(row, format, policy, id=f"{row.name}, {format}, {policy}")
+    for row in TABLE
+    for format in row.formats
+    for policy in POLICIES
+]
+EXIFTOOL = shutil.which("exiftool")
+
+
+class Shrunk:
+    """Every picture of the table, shrunk once under each policy."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.results: dict[str, dict] = {}
+        for policy in POLICIES:
+            (folder / policy).mkdir()
+            (folder / policy / ".semcompress.yaml").write_text(POLICY.format(policy=policy) + "originals: kept\n")
+        for row in TABLE:
+            for format in row.formats:
+                data = row.make(format)
+                for policy in ("before", *POLICIES):
+                    path = folder / policy / self.name(row, format)
+                    path.parent.mkdir(exist_ok=True)
+                    path.write_bytes(data)
+        home = Path.cwd()
+        for policy in POLICIES:
+            os.chdir(folder / policy)
+            report = io.StringIO()
+            with pytest.MonkeyPatch.context() as patch:
+                patch.setattr("sys.stdout", report)
+                assert main(["compress", "--format", "json"]) in (0, 1)
+            self.results |= {f"{policy}/{r['path']}": r for r in json.loads(report.getvalue())["results"]}
+        os.chdir(home)
+        self.tags = self._exiftool() if EXIFTOOL else {}
+
+    def name(self, row: Row, format: str) -> str:
+        return f"{TABLE.index(row)}.{ {'JPEG': 'jpg'}.get(format, format.lower()) }".replace(" ", "")
+
+    def _exiftool(self) -> dict[str, dict]:
+        done = subprocess.run(
+            [EXIFTOOL, "-j", "-G1", "-n", "-r", "-U", *("before", *POLICIES)],
+            cwd=self.folder, capture_output=True, check=False,
+        )  # fmt: skip
+        return {tags["SourceFile"]: tags for tags in json.loads(done.stdout)}
+
+
+@pytest.fixture(scope="module")
+def shrunk(tmp_path_factory: pytest.TempPathFactory) -> Shrunk:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("SEMCOMPRESS_CACHE", str(tmp_path_factory.mktemp("cache")))
+        return Shrunk(tmp_path_factory.mktemp("metadata"))
+
+
+def exiv2(path: Path) -> dict[str, str]:
+    image = pyexiv2.Image(str(path))
+    try:
+        return {**image.read_exif(), **image.read_iptc(), **image.read_xmp()}
+    finally:
+        image.close()
+
+
+def pillow(path: Path, row: Row) -> object:
+    data = path.read_bytes()
+    with Image.open(io.BytesIO(data)) as image:
+        image.load()
+        assert row.seen is not None
+        return row.seen(image, data)
+
+
+def absent(value: object) -> bool:
+    return not value or (isinstance(value, tuple) and not any(value))
+
+
+@pytest.mark.parametrize(("row", "format", "policy"), CELLS)
+def test_cell(shrunk: Shrunk, row: Row, format: str, policy: str):
+    name, verdict = shrunk.name(row, format), row.cells[POLICIES.index(policy)]
+    before, after, result = (
+        shrunk.folder / "before" / name,
+        shrunk.folder / policy / name,
+        shrunk.results[f"{policy}/{name}"],
+    )
+    if verdict == "left alone":
+        assert (result["status"], after.read_bytes()) == ("skipped", before.read_bytes())
+        assert row.why in result["reason"]
+        return
+    assert result["status"] == "compressed", result["reason"]
+    assert after.read_bytes() != before.read_bytes()
+    _alike(before, after)
+    readers = [
+        (names, read)
+        for names, read in (
+            (row.exiv2, exiv2),
+            (row.exiftool if EXIFTOOL else (), lambda path: shrunk.tags[f"{path.parent.name}/{path.name}"]),
+            (("seen",) if row.seen else (), lambda path: {"seen": pillow(path, row)}),
+        )
+        if names
+    ]
+    assert readers or not EXIFTOOL, "nobody looks at this cell"
+    for names, read in readers:
+        had, has = read(before), read(after)
+        for tag in names:
+            assert not absent(had.get(tag)), f"the test's own picture lacks {tag}: {sorted(had)}"
+            if verdict == "kept":
+                assert has.get(tag) == had[tag]
+            else:
+                assert absent(has.get(tag))
+
+
+def _alike(before: Path, after: Path) -> None:
+    """Upright, both show the same."""
+    shown = []
+    for path in (before, after):
+        with Image.open(path) as image:
+            upright = ImageOps.exif_transpose(image).convert("RGBA")
+            ground = Image.new("RGBA", upright.size, "grey")
+            shown.append(np.asarray(Image.alpha_composite(ground, upright).convert("RGB"), float))
+    assert shown[0].shape == shown[1].shape
+    assert np.abs(shown[0] - shown[1]).mean() < 12
+
+
+def test_the_table_in_the_documentation_is_this_one():
+    assert metadata_table.markdown() in Path(__file__).parent.parent.joinpath("docs/metadata.md").read_text()
+
+
+def test_exiftool_is_among_the_readers():
+    """A second opinion: exiv2 reads every cell in any case, exiftool where it is installed."""
+    if EXIFTOOL is None:
+        missing("exiftool is not installed (Debian: libimage-exiftool-perl): exiv2 and Pillow alone have read")
+    assert subprocess.run([EXIFTOOL, "-ver"], capture_output=True, check=True).stdout
+
+
+@pytest.mark.parametrize("orientation", range(1, 9))
+@pytest.mark.parametrize("format", metadata_table.ALL)
+def test_all_eight_orientations_show_the_same_picture_afterwards(format, orientation):
+    stored = encoded(photo((60, 40)), format, exif=_turned(orientation), quality=95)
+    with Image.open(io.BytesIO(stored)) as image:
+        expected = ImageOps.exif_transpose(image).convert("RGB")
+    reference = decode(stored)
+    assert reference.image.convert("RGB").tobytes() == expected.tobytes()
+    again = encoded(reference.image, format, **save_parameters(reference.metadata, format))
+    with pyexiv2.ImageData(again) as image:
+        assert "Exif.Image.Orientation" not in image.read_exif()
+
+
+def _turned(orientation: int) -> Image.Exif:
+    block = Image.Exif()
+    block[0x0112], block[0x010F] = orientation, "Maker"
+    return block
+
+
+def test_a_damaged_block_behind_a_sound_orientation_does_not_cost_the_orientation():
+    """Pillow's exif_transpose reads and writes the whole block, and fails on one bad tag."""
+    block = bytearray(_turned(6).tobytes())
+    at = block.index(b"\x01\x0f")  # Make: claim values beyond the end
+    block[at + 2 : at + 8] = b"\0\x02\x7f\xff\xff\xff"
+    assert decode(picture("JPEG", exif=bytes(block))).image.size == (64, 96)
+
+
+def test_whole_blocks_keep_every_offset_and_lose_only_orientation_and_thumbnail():
+    def fill(block: Image.Exif) -> None:
+        block[0x0112], block[0x010F] = 6, "A maker with a long name"
+        block.get_ifd(0x8769)[0x927C] = b"Nobody\0" + bytes(range(200))
+
+    with pyexiv2.ImageData(with_exif(fill)("JPEG")) as image:
+        image.modify_thumbnail(encoded(photo((64, 48)), "JPEG"))
+        data = image.get_bytes()
+    with Image.open(io.BytesIO(data)) as image:
+        block = image.info["exif"]
+    kept = exif.whole(block)
+    assert kept is not None
+    note = b"Nobody\0" + bytes(range(200))
+    assert kept.index(note) == block.index(note)
+    assert b"\xff\xd8" in block
+    assert b"\xff\xd8" not in kept
+    assert len(kept) < len(block) - 500
+    assert exif.orientation(block) == 6
+    assert exif.orientation(kept) is None
+
+
+@pytest.mark.parametrize("block", [b"", b"Exif\0\0", b"Exif\0\0II*\0", b"Exif\0\0II*\0\xff\xff\xff\xff", b"MM\0*" * 9])
+def test_blocks_that_cannot_be_read_are_neither_trusted_nor_written_back(block):
+    assert exif.orientation(block) is None
+    assert exif.whole(block) is None
+    assert exif.public(block) is None
+
+
+@pytest.mark.parametrize(("target", "kept"), [("PNG", True), ("WEBP", False), ("AVIF", False)])
+def test_what_only_jpeg_has_a_place_for_goes_when_the_format_changes_and_the_rest_stays(target, kept):
+    source = picture("JPEG", comment=b"a comment", xmp=metadata_table.XMP % b"", exif=_turned(1))
+    with pyexiv2.ImageData(source) as image:
+        image.modify_iptc({"Iptc.Application2.City": "Berlin"})
+        source = image.get_bytes()
+    reference = decode(source, metadata="keep")
+    data = encoded(reference.image, target, **save_parameters(reference.metadata, target))
+    with pyexiv2.ImageData(data) as image:
+        assert image.read_exif()["Exif.Image.Make"] == "Maker"
+        assert image.read_xmp()["Xmp.photoshop.City"] == "Berlin"
+        assert image.read_iptc() == {}
+    assert (b"a comment" in data) is kept
+
+
+@pytest.mark.parametrize(
+    ("chunks", "sayable"),
+    [
+        ([(b"gAMA", (45455).to_bytes(4, "big"))], True),
+        ([(b"sRGB", b"\0"), (b"gAMA", (45455).to_bytes(4, "big"))], True),
+        ([(b"cICP", b"\x01\x0d\0\x01")], True),
+        ([(b"gAMA", (100_000).to_bytes(4, "big"))], False),
+        ([(b"cHRM", bytes(32))], False),
+        ([(b"cICP", b"\x0c\x0d\0\x01")], False),
+    ],
+)
+@pytest.mark.parametrize("target", ["JPEG", "WEBP", "AVIF"])
+def test_colours_that_another_format_cannot_say_are_not_lost_in_it(chunks, sayable, target):
+    metadata = decode(metadata_table.png_with(*chunks)("PNG")).metadata
+    if sayable:
+        save_parameters(metadata, target)
+    else:
+        with pytest.raises(ValueError, match="gAMA, cHRM or cICP"):
+            save_parameters(metadata, target)
+    assert [chunk[:2] for chunk in save_parameters(metadata, "PNG")["pnginfo"].chunks] == chunks
+
+
+def test_photoshops_thumbnail_goes_and_its_other_resources_stay():
+    def resource(number: int, data: bytes) -> bytes:
+        return (
+            b"8BIM" + number.to_bytes(2, "big") + b"\0\0" + len(data).to_bytes(4, "big") + data + bytes(len(data) % 2)
+        )
+
+    payload = (
+        b"Photoshop 3.0\0"
+        + resource(0x0409, b"thumb")
+        + resource(0x0404, b"\x1c\x02\x5a\0\x03abc")
+        + resource(0x0BB7, b"x")
+    )
+    reference = decode(metadata_table.jpeg_with((0xED, payload))("JPEG"), metadata="keep")
+    ((marker, kept),) = reference.metadata.jpeg_segments
+    assert marker == 0xED
+    assert kept == payload.replace(resource(0x0409, b"thumb"), b"")
