@@ -1,0 +1,182 @@
+"""``semcompress build`` over shards: where sources or derived tree are URLs, or an executor was named."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+import time
+from collections.abc import Iterator
+from dataclasses import asdict, replace
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from semcompress_plugin.baseline import NAME as BASELINE_NAME
+from semcompress_plugin.commands._shared import load_registry
+from semcompress_plugin.errors import ImageError, UsageError
+from semcompress_plugin.lock import NAME as LOCK_NAME
+from semcompress_plugin.policy import POLICY_NAME, Policy, parse_policy
+from semcompress_plugin.report.text import percent, printable, size
+from semcompress_plugin.types import Result
+
+if TYPE_CHECKING:
+    from semcompress_plugin.scale.account import Account
+    from semcompress_plugin.scale.desk import Order
+    from semcompress_plugin.scale.executors import Pool
+    from semcompress_plugin.scale.shards import Item
+    from semcompress_plugin.scale.store import Store
+
+_PASSED_BY = frozenset({".git", ".hg", ".svn", ".jj", ".bzr", "CVS", ".semcompress"})
+_DEFAULT_POLICY = "version: 1\npreset: web\n"
+
+
+def wanted(arguments: argparse.Namespace) -> bool:
+    """Whether a build's arguments ask for shards."""
+    return bool(arguments.executor) or any("://" in str(place) for place in (arguments.source, arguments.out))
+
+
+def run(arguments: argparse.Namespace) -> int:
+    started = time.monotonic()
+    from semcompress_plugin.scale.executors import open_pool
+    from semcompress_plugin.scale.store import Store
+
+    if arguments.source is None or arguments.out is None:
+        raise UsageError("a build over shards needs SRC and OUT")
+    source, out = Store(str(arguments.source)), Store(str(arguments.out))
+    out.check_writable()
+    if source.inside(out) is not None:
+        raise UsageError(f"{out}: would be written over its own sources")
+    average = _shard_size(out, arguments.shard_size)
+    order, policy = _order(source, out, arguments.policy)
+    order = replace(order, effort=arguments.effort)
+    with open_pool(arguments.executor or "threads", arguments.jobs) as pool:
+        for store in (source, out):
+            if not pool.here and "memory" in store.protocols:
+                raise UsageError(f"{store}: is the memory of this process, which no worker sees")
+        total = _build(order, source, out, average, pool, arguments)
+    _report(total, time.monotonic() - started, out, policy, arguments)
+    if total.bugs:
+        from semcompress_plugin.cli import report_bug
+
+        return report_bug("\n".join(total.bugs))
+    return int(total.failed > 0)
+
+
+def _order(source: Store, out: Store, named: Path | None) -> tuple[Order, Policy]:
+    """What goes out to workers; the policy is checked here, before anybody works by it."""
+    from semcompress_plugin.files import digest
+    from semcompress_plugin.scale.desk import Order, made_with
+
+    registry = load_registry()
+    if named is not None:
+        try:
+            data, name = named.read_bytes(), str(named)
+        except OSError as error:
+            raise UsageError(f"{named}: cannot be read: {error.strerror}") from error
+    else:
+        found = source.find(POLICY_NAME)
+        data, name = (_DEFAULT_POLICY.encode(), "preset web") if found is None else (found, f"{source}/{POLICY_NAME}")
+    text = data.decode("utf-8", "surrogateescape")
+    policy = parse_policy(text, registry, Path(), name)
+    lock = source.find(LOCK_NAME)
+    versions = made_with(policy, registry)
+    settled = None if lock is None else digest(lock)
+    return Order(source.url, out.url, text, digest(data), name, versions, settled), policy
+
+
+def _shard_size(out: Store, asked: int | None) -> int:
+    """The shard size that the tree was begun with: another one would find nothing of what is settled there."""
+    from semcompress_plugin.scale.account import FOLDER
+    from semcompress_plugin.scale.shards import AVERAGE
+
+    place = f"{FOLDER}/build.json"
+    found = out.find(place)
+    if found is None:
+        size = asked or AVERAGE
+        try:
+            out.write(place, json.dumps({"format": "semcompress.build", "version": 1, "shard": size}).encode() + b"\n")
+        except ImageError as error:
+            raise UsageError(f"{out}: {error}") from error
+        return size
+    try:
+        size = int(json.loads(found)["shard"])
+    except (ValueError, KeyError, TypeError) as error:
+        raise UsageError(f"{out}/{place}: is damaged ({error}): delete {out}/{FOLDER} to begin anew") from error
+    if asked not in (None, size):
+        raise UsageError(f"{out} was begun with --shard-size {size}, which cannot be changed: leave the option out")
+    return size
+
+
+def _build(order: Order, source: Store, out: Store, average: int, pool: Pool, arguments: argparse.Namespace) -> Account:
+    from tqdm import tqdm
+
+    from semcompress_plugin.scale.account import Account
+    from semcompress_plugin.scale.run import run
+    from semcompress_plugin.scale.shards import cut
+
+    total = Account()
+    items = _content(source, out, total, nested=arguments.policy is None)
+    order = replace(order, threads=pool.threads)
+    # disable=None: silent unless standard error is a terminal
+    with tqdm(unit="picture", disable=True if arguments.quiet else None) as bar:
+        for done in run(order, cut(items, average), pool):
+            if done.account is not None:
+                total.merge(done.account)
+                bar.update(done.account.files)
+            else:
+                before = sum(item.bytes for item in done.shard.items)
+                reason = f"was given up ({done.lost}): run again to go on from here"
+                total.add(Result(str(done.shard), "failed", before, before, reason=reason))
+    return total
+
+
+def _content(source: Store, out: Store, total: Account, nested: bool) -> Iterator[Item]:
+    """What is to be derived, as the source lists it. ``nested``: a policy further down would have a say elsewhere."""
+    derived = out.inside(source)
+    for item in source.list():
+        parts = item.key.split("/")
+        if derived is not None and f"{item.key}/".startswith(f"{derived}/"):
+            continue
+        if not _PASSED_BY.isdisjoint(parts):
+            continue
+        if parts[-1] in (POLICY_NAME, LOCK_NAME, BASELINE_NAME):
+            if nested and len(parts) > 1:
+                reason = "is not heeded: one policy, at the source's top or given by --policy, governs all shards"
+                total.add(Result(item.key, "failed", 0, 0, reason=reason))
+        elif not all(parts) or not {".", ".."}.isdisjoint(parts) or "\0" in item.key:
+            total.add(Result(item.key, "failed", item.bytes, item.bytes, reason="is no name that a path can have"))
+        else:
+            yield item
+
+
+def _report(total: Account, seconds: float, out: Store, policy: Policy, arguments: argparse.Namespace) -> None:
+    from semcompress_plugin.report.json import dumps
+    from semcompress_plugin.scale.account import FOLDER
+
+    if total.pages and any(rule.outputs.place == "beside" and not rule.skip for rule in policy.rules):
+        print(
+            f"semcompress: {total.pages} HTML pages were copied as they are: a build over shards does not rewrite "
+            "pages to offer what lies beside their pictures; a build of local folders without --executor does",
+            file=sys.stderr,
+        )
+    if arguments.format == "json":
+        sums = asdict(total)
+        counts = {name: sums[name] for name in sums if name not in ("failures", "bugs", "copied", "pages")}
+        results = [asdict(result) for result in sorted(total.failures, key=lambda result: result.path)]
+        print(dumps({"results": results, "totals": {**counts, "seconds": round(seconds, 3)}}))
+        return
+    for result in total.failures:
+        print(f"failed: {printable(result.path)}: {result.reason}", file=sys.stderr if arguments.quiet else sys.stdout)
+    if arguments.quiet:
+        return
+    if total.failed > len(total.failures):
+        print(f"… and {total.failed - len(total.failures)} more failed")
+    saved = (
+        f", {size(total.before)} -> {size(total.after)} ({percent(total.before, total.after)})" if total.before else ""
+    )
+    print(
+        f"{total.compressed} compressed, {total.unchanged} unchanged, {total.skipped} skipped, {total.failed} failed"
+        f"{saved}, {total.copied} other files; {total.looks} looks in {seconds:.1f} s"
+    )
+    if total.files:
+        print(f"each picture's line: {out}/{FOLDER}/shards/")

@@ -1,0 +1,101 @@
+"""What a worker must know to do shards of a build, sent as data, and what it makes of that, once per process."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import lru_cache
+from pathlib import Path
+from socket import gethostname
+
+from semcompress_plugin.commands._shared import versions
+from semcompress_plugin.entries import Index
+from semcompress_plugin.errors import PluginError, UsageError
+from semcompress_plugin.files import digest
+from semcompress_plugin.lock import NAME as LOCK_NAME
+from semcompress_plugin.policy import Policy, parse_policy
+from semcompress_plugin.registry import Registry
+from semcompress_plugin.scale.store import Store
+from semcompress_plugin.types import EffortName
+from semcompress_plugin.workshop import Workshop
+
+
+@dataclass(frozen=True, slots=True)
+class Order:
+    """What goes out with every shard of a build: no code, and no credentials.
+
+    ``policy`` is the policy's text, ``sha256`` its digest, ``named`` what errors call it. ``made_with`` are, by
+    rule, the versions of everything that decides, which a worker's own must equal. ``settled`` is the SHA-256 of the
+    lock at the source's top, if there is one. ``threads`` are what one shard may use, ``effort`` is
+    the command line's.
+    """
+
+    source: str
+    out: str
+    policy: str
+    sha256: str
+    named: str
+    made_with: Mapping[str, Mapping[str, str]]
+    settled: str | None = None
+    threads: int = 1
+    effort: EffortName = "fast"
+
+
+@dataclass(frozen=True, eq=False)
+class Desk:
+    """What a process needs for every shard of a build. ``in_place`` is what the source's own lock has settled."""
+
+    policy: Policy
+    registry: Registry
+    workshop: Workshop
+    source: Store
+    out: Store
+    in_place: Index
+    made_with: Mapping[str, Mapping[str, str]]
+
+
+def desk(order: Order) -> Desk:
+    """The desk for ``order``, shared by all threads of this process.
+
+    Raises UsageError for a policy that is not the one that was sent, PluginError where other versions than the
+    client's would decide.
+    """
+    if digest(order.policy.encode("utf-8", "surrogateescape")) != order.sha256:
+        raise UsageError(f"{order.named}: did not reach the worker on {gethostname()} as it was sent")
+    with _setting_up:
+        found = _desk(order.source, order.out, order.policy, order.named, order.settled)
+    for name, wanted in order.made_with.items():
+        _check_versions(wanted, found.made_with[name])
+    return found
+
+
+def made_with(policy: Policy, registry: Registry) -> dict[str, dict[str, str]]:
+    """By each rule's name, the versions of everything that decides what it makes of a picture."""
+    return {rule.name: versions(rule, registry) for rule in policy.rules}
+
+
+_setting_up = threading.Lock()
+
+
+@lru_cache(maxsize=1)
+def _desk(source: str, out: str, policy: str, named: str, settled: str | None) -> Desk:
+    registry = Registry()
+    tree = Store(source)
+    index = Index()
+    if settled is not None:
+        lock = tree.read(LOCK_NAME)
+        if digest(lock) != settled:
+            raise UsageError(f"{tree}/{LOCK_NAME}: has changed since the build began: run again")
+        index = Index.load(lock.decode("utf-8", "surrogateescape"), f"{tree}/{LOCK_NAME}")
+    parsed = parse_policy(policy, registry, Path(), named)
+    return Desk(parsed, registry, Workshop(registry), tree, Store(out), index, made_with(parsed, registry))
+
+
+def _check_versions(wanted: Mapping[str, str], here: Mapping[str, str]) -> None:
+    for name, version in wanted.items():
+        if here.get(name) != version:
+            raise PluginError(
+                f"the worker on {gethostname()} has {name} {here.get(name, '(none)')}, this program {version}: "
+                "install the same versions everywhere, or pictures would depend on who looked at them"
+            )
