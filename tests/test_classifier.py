@@ -29,6 +29,7 @@ from semcompress_plugin.evaluators.classifier import (
     full,
     js_divergence,
     softmax,
+    sway,
     top1_agreement,
     topk_overlap,
 )
@@ -175,6 +176,7 @@ def test_any_size_can_be_looked_at(size: tuple[int, int]) -> None:
             "topk_overlap": 1,
             "confidence_ratio": 1,
             "js_divergence": 0,
+            "sway": 0,
             "feature_cosine": 1,
             "lca_height": 0,
             "wup_similarity": 1,
@@ -248,6 +250,7 @@ def test_compare_gives_every_declared_metric_of_each_candidate_in_order() -> Non
         "topk_overlap": 1,
         "confidence_ratio": 1,
         "js_divergence": 0,
+        "sway": 0,
         "feature_cosine": 1,
         "lca_height": 0,
         "wup_similarity": 1,
@@ -311,6 +314,33 @@ def test_js_divergence_is_exact_for_nearly_equal_distributions() -> None:
     step = 2.0**-30
     expected = 2 * step**2 / 0.5 / (8 * math.log(2))
     assert js_divergence(row(0.5, 0.5), row(0.5 + step, 0.5 - step)) == pytest.approx(expected, rel=1e-6)
+
+
+def test_sway_by_hand_weighs_the_change_of_the_scores_against_the_root_of_the_lead() -> None:
+    # scores 5, 1, 0 become 5, 3, 1: less their means (2 and 3) that is a change of 3 -> 2, -1 -> 0, -2 -> -2; lead 2
+    change = math.sqrt((1 + 1 + 0) / 3)
+    before, after = softmax(row(5, 1, 0)), softmax(row(5, 3, 1))
+    assert sway(before, after) == pytest.approx(change / (change + math.sqrt(2)))
+
+
+def test_sway_follows_the_reference_class_and_is_1_once_it_lost_its_lead() -> None:
+    before = softmax(row(3, 1, 0))
+    assert sway(before, softmax(row(3, 3, 0))) == 1
+    assert sway(before, softmax(row(1, 9, 0))) == 1
+    assert sway(before, before) == 0
+
+
+def test_the_same_change_sways_less_where_the_lead_is_larger() -> None:
+    sure, unsure = row(9, 1, 0), row(2, 1, 0)
+    moved = row(0, 0.4, -0.4)
+    assert sway(softmax(sure), softmax(sure + moved)) < sway(softmax(unsure), softmax(unsure + moved)) < 1
+
+
+def test_sway_copes_with_one_class_with_ties_and_with_classes_that_vanish() -> None:
+    assert sway(row(1), row(1)) == 0
+    assert sway(row(0.5, 0.5), row(0.5, 0.5)) == 0
+    assert 0 < sway(row(1, 0), row(1, 1e-9)) < 1
+    assert sway(row(1, 0), row(0, 1)) == 1
 
 
 def test_feature_cosine_by_hand() -> None:

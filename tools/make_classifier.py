@@ -94,8 +94,10 @@ class Graph:
         )
 
 
-def build(net: EfficientNet, storage: type[np.floating[Any]] = np.float16) -> onnx.ModelProto:
-    """The network as ONNX: ``image`` (N, 224, 224, 3) uint8 RGB -> ``logits`` (N, 1000), ``features`` (N, 1280)."""
+def build(
+    net: EfficientNet, storage: type[np.floating[Any]] = np.float16, name: str = NAME, side: int = SIDE
+) -> onnx.ModelProto:
+    """The network as ONNX: ``image`` (N, side, side, 3) uint8 RGB -> ``logits`` (N, 1000), ``features`` (N, 1280)."""
     graph = Graph(storage)
     x = graph.node("Transpose", ["image"], perm=[0, 3, 1, 2])
     x = graph.node("Cast", [x], to=TensorProto.FLOAT)
@@ -117,8 +119,8 @@ def build(net: EfficientNet, storage: type[np.floating[Any]] = np.float16) -> on
     model = helper.make_model(
         helper.make_graph(
             graph.nodes,
-            NAME,
-            [helper.make_tensor_value_info("image", TensorProto.UINT8, ["n", SIDE, SIDE, 3])],
+            name,
+            [helper.make_tensor_value_info("image", TensorProto.UINT8, ["n", side, side, 3])],
             [
                 helper.make_tensor_value_info("logits", TensorProto.FLOAT, ["n", 1000]),
                 helper.make_tensor_value_info("features", TensorProto.FLOAT, ["n", 1280]),

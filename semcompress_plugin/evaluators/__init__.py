@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from semcompress_plugin.evaluators import _classifier_metrics, _msssim_metrics, _torch_metrics
+from semcompress_plugin.evaluators import _classifier_metrics, _msssim_metrics, _ocr_metrics, _torch_metrics
 from semcompress_plugin.hookspecs import hookimpl
 from semcompress_plugin.types import EvaluatorSpec
 
@@ -23,6 +23,7 @@ def semcompress_evaluators() -> Iterable[EvaluatorSpec]:
             options=_classifier_metrics.OPTIONS,
             cost=20,
             concurrent=True,
+            reads=("efficientnet_lite0",),
         ),
         EvaluatorSpec(
             "msssim",
@@ -33,6 +34,16 @@ def semcompress_evaluators() -> Iterable[EvaluatorSpec]:
             cost=45,
             equal_sizes=True,
             concurrent=True,
+        ),
+        EvaluatorSpec(
+            "ocr",
+            "1",
+            "the words that a text reader (RapidOCR, PP-OCRv6) finds in the picture",
+            metrics=_ocr_metrics.METRICS,
+            factory=f"{_HERE}.ocr:OcrEvaluator",
+            options=_ocr_metrics.OPTIONS,
+            cost=3000,
+            extra="ocr",
         ),
         EvaluatorSpec(
             "torchvision",

@@ -39,6 +39,14 @@ METRICS = (
         transform="log",
     ),
     Metric(
+        "sway",
+        "how far the reader was swayed: root mean square change of its class scores, against the square root of the "
+        "lead that the reference's top class still has; 0 not at all, 1 that class is no longer first",
+        higher_is_better=False,
+        maximum=float("inf"),  # 1 in truth, which it reaches abruptly: a logit would make a cliff of that
+        transform="log",
+    ),
+    Metric(
         "feature_cosine",
         "cosine of the angle between the two vectors of the network's penultimate layer",
         higher_is_better=True,

@@ -34,11 +34,10 @@ def provenance(name: str) -> dict[str, Any]:
     return known
 
 
-def load_session(name: str, threads: int = 1) -> onnxruntime.InferenceSession:
-    """Open the model ``name`` on the CPU, once its bytes have been found to be those that were shipped.
+def model_bytes(name: str) -> bytes:
+    """The file of the model ``name``, once it has been found to be the one that was shipped.
 
-    ``threads`` is how many threads one call of ``run`` may use; a session may be shared between threads.
-    Raises :class:`ModelError` when a file is missing, unreadable or does not have the recorded SHA-256.
+    Raises :class:`ModelError` when it is missing, unreadable or does not have the recorded SHA-256.
     """
     expected = provenance(name)["sha256"]
     path = MODELS / f"{name}.onnx"
@@ -49,6 +48,16 @@ def load_session(name: str, threads: int = 1) -> onnxruntime.InferenceSession:
     got = hashlib.sha256(model).hexdigest()
     if got != expected:
         raise ModelError(f"{path}: expected sha256 {expected}, got {got}: {REINSTALL}")
+    return model
+
+
+def load_session(name: str, threads: int = 1) -> onnxruntime.InferenceSession:
+    """Open the model ``name`` on the CPU, once its bytes have been found to be those that were shipped.
+
+    ``threads`` is how many threads one call of ``run`` may use; a session may be shared between threads.
+    Raises :class:`ModelError` when a file is missing, unreadable or does not have the recorded SHA-256.
+    """
+    model = model_bytes(name)
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = threads
     options.inter_op_num_threads = 1

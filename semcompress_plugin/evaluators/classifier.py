@@ -15,10 +15,11 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from semcompress_plugin.errors import ModelError
+from semcompress_plugin.errors import ImageError, ModelError
 from semcompress_plugin.evaluators._classifier_metrics import DEPTH, METRICS, ROOT
 from semcompress_plugin.evaluators._hierarchy import CLASSES, imagenet
 from semcompress_plugin.evaluators._model import MODELS, REINSTALL, load_session
+from semcompress_plugin.types import Features
 
 if TYPE_CHECKING:
     import onnxruntime
@@ -26,6 +27,7 @@ if TYPE_CHECKING:
 MODEL = "efficientnet_lite0"
 SIDE = 224
 CROP = 0.875
+_TINY = 1e-300  # of a probability, before its logarithm is taken
 
 Array = NDArray[np.floating[Any]]
 View = Literal["center", "full", "both"]
@@ -105,6 +107,27 @@ def js_divergence(reference: Array, candidate: Array) -> NDArray[np.float64]:
     return np.asarray(np.clip(bits, 0.0, 1.0))
 
 
+def sway(reference: Array, candidate: Array) -> NDArray[np.float64]:
+    """How far a reader was swayed from its top class, 0 to 1. Probabilities (..., classes) broadcast to (...).
+
+    ``c / (c + sqrt(m))``: ``c`` is the root mean square change of the class scores (logarithms of the probabilities,
+    less their mean over the classes: the network's logits up to a constant), ``m`` the lead in the candidate of the
+    reference's top class over the next one. Without a lead it is 1. Other readers' scores change about as much as this
+    one's, and their verdicts turn where that is large beside their lead; the root stands between this reader's lead
+    and the little that it says of theirs (chosen in benchmarks/fidelity.py).
+    """
+    before, after = (np.log(np.maximum(np.asarray(x, np.float64), _TINY)) for x in (reference, candidate))
+    moved = (after - after.mean(axis=-1, keepdims=True)) - (before - before.mean(axis=-1, keepdims=True))
+    change = np.sqrt((moved**2).mean(axis=-1))
+    top = np.broadcast_to(before.argmax(axis=-1)[..., None], (*change.shape, 1))
+    after = np.broadcast_to(after, moved.shape)
+    rest = after.copy()
+    np.put_along_axis(rest, top, -np.inf, axis=-1)
+    lead = np.take_along_axis(after, top, axis=-1)[..., 0] - rest.max(axis=-1)
+    total = change + np.sqrt(np.maximum(lead, 0.0))
+    return np.asarray(np.divide(change, total, out=np.zeros_like(total), where=total > 0))
+
+
 def feature_cosine(reference: Array, candidate: Array) -> NDArray[np.float64]:
     """Cosine of the angle between the vectors, -1 to 1. Shapes (..., features) broadcast to (...).
 
@@ -139,6 +162,7 @@ def compared(reference: Seen, candidates: Sequence[Seen], top_k: int, depth: int
         "topk_overlap": topk_overlap(p, q, top_k),
         "confidence_ratio": confidence_ratio(p, q),
         "js_divergence": js_divergence(p, q),
+        "sway": sway(p, q),
         "feature_cosine": feature_cosine(reference.features, np.stack([seen.features for seen in candidates])),
         **_in_the_hierarchy(p, q, depth),
     }
@@ -194,9 +218,13 @@ class ClassifierEvaluator:
         self.top_k = top_k
         self.depth = depth
 
-    def observe(self, images: Sequence[Image.Image]) -> list[Seen]:
-        """One :class:`Seen` per picture (mode RGB, any size from 1x1 up), the same whatever came with it."""
-        return [self._look(image) for image in images]
+    def observe(self, images: Sequence[Image.Image | Features]) -> list[Seen]:
+        """One :class:`Seen` per picture (mode RGB, any size from 1x1 up), the same whatever came with it.
+
+        Instead of a picture this network's own features of it may come (:class:`~semcompress_plugin.types.Features`;
+        ImageError where a view is missing): its classifier then says what they mean.
+        """
+        return [self._understand(image) if isinstance(image, Features) else self._look(image) for image in images]
 
     def compare(self, reference: Seen, candidates: Sequence[Seen]) -> list[dict[str, float]]:
         """For each candidate a value of every metric, the worst over the views."""
@@ -209,6 +237,20 @@ class ClassifierEvaluator:
         ancestor the ``lca_height`` of a class that is related by it only.
         """
         return described(seen, _labels())
+
+    def _understand(self, features: Features) -> Seen:
+        from semcompress_plugin.features.tables import load
+
+        views = _VIEWS[self.view]
+        if features.network != MODEL:
+            raise ImageError(f"holds features of {features.network}, and classifier reads those of {MODEL}")
+        if missing := [view for view in views if view not in features.views]:
+            raise ImageError(
+                f"holds features of the view {', '.join(features.views)}, not of {', '.join(missing)}, which "
+                "classifier looks at: give both the same `view`"
+            )
+        values = features.values[[features.views.index(view) for view in views]]
+        return Seen(views, softmax(load().logits(values)), values)
 
     def _look(self, image: Image.Image) -> Seen:
         views = _VIEWS[self.view]

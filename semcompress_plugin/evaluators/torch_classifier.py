@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +15,7 @@ from semcompress_plugin.evaluators import _torchvision
 from semcompress_plugin.evaluators._classifier_metrics import DEPTH
 from semcompress_plugin.evaluators._torchvision import models
 from semcompress_plugin.evaluators.classifier import Seen, compared, described, softmax
+from semcompress_plugin.runner import available_cores
 
 Transform = Callable[[Image.Image], torch.Tensor]
 
@@ -42,6 +44,8 @@ class TorchClassifier:
         self.dtype = _torchvision.DTYPES[precision]
         self.transform, self.categories, self.top_k, self.depth = transform, categories, top_k, depth
         self._entering: list[torch.Tensor] = []
+        # a GPU sees a batch in less time than one thread needs to make a few pictures its input
+        self._transforming = ThreadPoolExecutor(available_cores() if self.device.type != "cpu" else 1, "transform")
         _, last = _torchvision.last_layer(net)
         last.register_forward_pre_hook(self._remember)
         self.net = _torchvision.prepared(net, self.device, precision, compile)
@@ -50,10 +54,12 @@ class TorchClassifier:
         """One :class:`Seen` per picture, all of them in one batch."""
         if not images:
             return []
-        inputs = torch.stack([self.transform(image) for image in images])
+        inputs = torch.stack(list(self._transforming.map(self.transform, images)))
+        if self.device.type == "cuda":
+            inputs = inputs.pin_memory()  # a copy from there need not be waited for
         with torch.inference_mode():
             self._entering.clear()
-            logits = self.net(inputs.to(self.device, self.dtype, memory_format=torch.channels_last))
+            logits = self.net(inputs.to(self.device, self.dtype, non_blocking=True, memory_format=torch.channels_last))
             probabilities = softmax(logits.float().cpu().numpy())
             features = _pooled(self._entering.pop()).float().cpu().numpy()
         return [

@@ -1,0 +1,99 @@
+"""The tables and the plot of ``benchmarks/fidelity.py``, from its figures."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+FEW = 20
+"""So many fixed settings are shown: those that no other of as few bytes surpasses."""
+
+
+def _bytes(value: float) -> str:
+    return "never" if math.isnan(value) else f"{value:,.0f}"
+
+
+def _ratio(row: Mapping[str, Any], kind: str) -> str:
+    if kind not in row or math.isnan(row[kind]):
+        return ""
+    low, high = row[f"{kind} interval"]
+    return f"{row[kind]:.2f} ({low:.2f} to {high:.2f})"
+
+
+def criteria_table(rows: Sequence[Mapping[str, Any]]) -> str:
+    """Bytes (geometric mean) at which each criterion reaches a share of agreement on the photographs to choose by."""
+    shares = [key for key in rows[0] if key.startswith("bytes at")]
+    lines = [
+        f"| criterion | {' | '.join(shares)} | fixed / this at 95 %, geometric | arithmetic |",
+        "|---|" + "---|" * (len(shares) + 2),
+    ]
+    for row in rows:
+        cells = [row["criterion"], *(_bytes(row[share]) for share in shares)]
+        lines.append(f"| {' | '.join([*cells, _ratio(row, 'geometric'), _ratio(row, 'arithmetic')])} |")
+    return "\n".join(lines)
+
+
+def report_table(figures: Mapping[str, Any]) -> str:
+    """The ratios, and every way's bytes beside its agreement."""
+    lines = ["| on the report photographs | R95, geometric mean | R95, arithmetic mean |", "|---|---|---|"]
+    for name, row in figures["r95"].items():
+        if not math.isnan(row["geometric"]):
+            lines.append(f"| {name} | {_ratio(row, 'geometric')} | {_ratio(row, 'arithmetic')} |")
+    named = [way for way in figures["ways"] if " quality " not in way["way"]]
+    fixed = frontier([way for way in figures["ways"] if " quality " in way["way"]])
+    labelled = bool(named[0]["accuracy"])
+    head = ["way", "geo-mean bytes", "mean", "median", "Lite2", "MobileNet", "mean agreement"]
+    head += [*(["true label"] if labelled else []), "looks", "s a picture", "broken bounds"]
+    lines += ["", f"| {' | '.join(head)} |", "|---" * len(head) + "|"]
+    for way in (*named, *fixed):
+        low, high = way["agreement interval"]
+        cells = [way["way"], *(f"{way[kind]:,.0f}" for kind in ("geometric", "mean", "median"))]
+        cells += [f"{100 * share:.1f} %" for share in way["agreement"].values()]
+        cells.append(f"{100 * way['agreement mean']:.1f} % ({100 * low:.1f} to {100 * high:.1f})")
+        if labelled:
+            cells.append(" / ".join(f"{100 * share:.1f}" for share in way["accuracy"].values()) + " %")
+        cells.append("" if way["looks"] is None else f"{way['looks']:.1f}")
+        cells.append("" if way["seconds"] is None else f"{way['seconds']:.2f}")
+        cells.append("" if way["violations"] is None else f"{way['violations']} of {figures['photographs']}")
+        lines.append(f"| {' | '.join(cells)} |")
+    return "\n".join(lines)
+
+
+def frontier(ways: Sequence[Mapping[str, Any]]) -> list[Mapping[str, Any]]:
+    """Those that no way of as few bytes surpasses in agreement, from the smallest."""
+    found: list[Mapping[str, Any]] = []
+    for way in sorted(ways, key=lambda way: (way["geometric"], -way["agreement mean"])):
+        if not found or way["agreement mean"] > found[-1]["agreement mean"]:
+            found.append(way)
+    return found[-FEW:]
+
+
+def plot(figures: Mapping[str, Any], path: Path) -> None:
+    """Bytes against the held-out readers' agreement, as SVG."""
+    import matplotlib as mpl
+
+    mpl.use("svg")
+    mpl.rcParams["svg.hashsalt"] = "semcompress"  # the same figures give the same file
+    from matplotlib import pyplot
+
+    figure, axes = pyplot.subplots(figsize=(7.5, 4.8))
+    for name, (sizes, shares) in figures["curves"].items():
+        points = sorted(zip(sizes, shares, strict=True))
+        if name == "one setting for all":
+            best = frontier([{"geometric": size, "agreement mean": share} for size, share in points])
+            axes.plot(sizes, shares, ".", color="0.8", markersize=4)
+            points = [(point["geometric"], point["agreement mean"]) for point in best]
+        mark = "o-" if len(points) < 10 else "-"
+        axes.plot([size for size, _ in points], [share for _, share in points], mark, markersize=4, label=name)
+    for way in figures["ways"]:
+        if way["way"].startswith(("post", "bisection")):
+            axes.plot(way["geometric"], way["agreement mean"], "x", label=way["way"])
+    axes.axhline(0.95, color="0.7", linewidth=0.8)
+    axes.set(xscale="log", xlabel="bytes a picture (geometric mean)", ylabel="agreement of readers never asked")
+    axes.set_ylim(0.4, 1.0)
+    axes.legend(fontsize=8)
+    figure.tight_layout()
+    figure.savefig(path, metadata={"Date": None})
+    pyplot.close(figure)
