@@ -9,8 +9,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Generator, Iterable, Mapping, Sequence
-from dataclasses import dataclass
-from functools import partial
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Protocol, TypeVar, cast
 
 from semcompress_plugin.images import has_transparency
@@ -19,9 +18,12 @@ from semcompress_plugin.types import (
     CompressorSpec,
     CompressorUse,
     Constraint,
+    Effort,
+    EffortName,
     EvaluatorSpec,
     EvaluatorUse,
-    Metric,
+    Features,
+    Knob,
     Observation,
     Proposal,
     Reference,
@@ -36,6 +38,12 @@ if TYPE_CHECKING:
     from PIL import Image
 
 Answer = TypeVar("Answer")
+
+FINALS = 4
+"""So many files are written with the final effort, at most, before a draft is kept."""
+
+STEP = 1.02
+"""What one step of a quality knob adds to a file, about."""
 
 
 class Specs(Protocol):
@@ -53,11 +61,14 @@ class Specs(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Candidate:
-    """An encoded file and the upright image decoded back from it; for a preview no bytes, and the pixels themselves."""
+    """An encoded file and what was decoded back from it: an upright image, or features where it holds no pixels.
+
+    For a preview no bytes, and the pixels themselves.
+    """
 
     proposal: Proposal
     data: bytes
-    image: Image.Image
+    image: Image.Image | Features
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,13 +90,13 @@ class Encode:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Observe:
-    """Task: -> what the evaluator sees, one observation per rendition of ``image``.
+    """Task: -> what the evaluator sees, one observation per rendition of ``image``; of features, one.
 
     ``size`` is the reference's, given when the evaluator needs equal sizes.
     """
 
     use: EvaluatorUse
-    image: Image.Image
+    image: Image.Image | Features
     size: tuple[int, int] | None = None
 
 
@@ -128,21 +139,25 @@ class Measurement:
 
 
 def decide(
-    reference: Reference, rule: Rule, specs: Specs, known: Mapping[str, Proposal] | None = None
+    reference: Reference,
+    rule: Rule,
+    specs: Specs,
+    known: Mapping[str, Proposal] | None = None,
+    effort: EffortName = "fast",
 ) -> Rounds[tuple[Decision, ...]]:
     """Find the smallest file for each of the rule's outputs; one Decision per output, in the rule's order.
 
     ``known`` holds, by Pillow's format name, what was found for this very picture before: if it still holds, nothing
-    else is searched.
+    else is searched. ``effort`` is what files are encoded with that may be kept.
     """
     reader = _Reader(reference, rule, specs)
     decisions = []
     for output in rule.outputs.formats:
-        decisions.append((yield from _decide_output(output, reference, rule, specs, reader, known or {})))
+        decisions.append((yield from _decide_output(output, reference, rule, specs, reader, known or {}, effort)))
     return tuple(decisions)
 
 
-def measure(reference: Reference, image: Image.Image, rule: Rule, specs: Specs) -> Rounds[Measurement]:
+def measure(reference: Reference, image: Image.Image | Features, rule: Rule, specs: Specs) -> Rounds[Measurement]:
     """Show an existing picture to the rule's evaluators, all of them, without a search."""
     reader = _Reader(reference, rule, specs)
     if reason := reader.lost(image):
@@ -168,15 +183,21 @@ def ceiling(reference: Reference, rule: Rule) -> float:
 
 
 def _decide_output(
-    output: str, reference: Reference, rule: Rule, specs: Specs, reader: _Reader, known: Mapping[str, Proposal]
+    output: str,
+    reference: Reference,
+    rule: Rule,
+    specs: Specs,
+    reader: _Reader,
+    known: Mapping[str, Proposal],
+    effort: EffortName,
 ) -> Rounds[Decision]:
     spaces, obstacle = _spaces(output, reference, reader.transparent, rule, specs)
     if not spaces:
         return Decision(output, None, {}, 0, (), obstacle)
-    hunt = _Hunt(reference, rule, reader)
+    hunt = _Hunt(reference, rule, reader, specs, effort)
     familiar = [known[space.format] for space in spaces if space.format in known]
-    if familiar and familiar[0].compressor in hunt.uses:
-        yield from hunt.try_out(familiar[:1])
+    if familiar and familiar[0].compressor in hunt.benches:
+        yield from hunt.try_out(familiar[:1], draft=False)
     if hunt.best is None:
         size = (reference.image.width, reference.image.height)
         for name, group in _by_search(spaces, rule, specs).items():
@@ -184,18 +205,48 @@ def _decide_output(
             problem = Problem(group, rule.keep, hunt.limit, reference.bytes, size, looks, 0)
             search = specs.make_search(name, problem, **rule.search.options)
             while proposals := search.ask(1):
-                search.tell((yield from hunt.try_out(proposals)))
+                trials = yield from hunt.try_out(proposals)
+                search.tell([replace(trial, proposal=replace(trial.proposal, draft=False)) for trial in trials])
+        yield from hunt.finish(spaces)
     looks = sum(trial.looked for trial in hunt.trials)
     reason = hunt.end if hunt.best else _why_nothing(hunt, rule)
     return Decision(output, hunt.best, hunt.scores, looks, tuple(hunt.trials), reason)
 
 
+@dataclass(frozen=True, slots=True)
+class _Bench:
+    """A compressor as a search tries it out, as kept files are written, and the bytes of these as a share of those."""
+
+    draft: CompressorUse | None
+    final: CompressorUse
+    share: float
+
+    def expected(self, candidate: Candidate) -> int:
+        """The bytes that the kept file will have, as far as can be told."""
+        return round(len(candidate.data) * self.share) if candidate.proposal.draft else len(candidate.data)
+
+
+def _bench(use: CompressorUse, spec: CompressorSpec, effort: EffortName) -> _Bench:
+    """What a rule says of options is said of drafts as well; where it gives one that drafts change there are none."""
+    final = spec.efforts.get(effort, _PLAIN)
+    draft = spec.efforts.get("draft") or spec.efforts.get("fast", _PLAIN)
+    whole = replace(use, options={**final.options, **use.options})
+    if draft.options == final.options or draft.options.keys() & use.options.keys():
+        return _Bench(None, whole, 1.0)
+    return _Bench(replace(use, options={**whole.options, **draft.options}), whole, final.bytes / draft.bytes)
+
+
+_PLAIN = Effort({})
+
+
 class _Hunt:
     """What has been tried for one output so far, and the best of it."""
 
-    def __init__(self, reference: Reference, rule: Rule, reader: _Reader) -> None:
+    def __init__(
+        self, reference: Reference, rule: Rule, reader: _Reader, specs: Specs, effort: EffortName = "fast"
+    ) -> None:
         self.reference, self.reader = reference, reader
-        self.uses = {use.name: use for use in rule.compress}
+        self.benches = {use.name: _bench(use, specs.compressor(use.name), effort) for use in rule.compress}
         self.limit = ceiling(reference, rule)
         self.best: Candidate | None = None
         self.scores: Scores = {}
@@ -215,11 +266,10 @@ class _Hunt:
         settings = " ".join(f"{knob} {value:g}" for knob, value in walk[-1].proposal.settings.items())
         return f"{name}: everything still holds at {settings}, where the search ends"
 
-    def try_out(self, proposals: Sequence[Proposal]) -> Rounds[list[Trial]]:
-        """Encode the proposals, and look at those that would be an improvement."""
-        tasks = [Encode(self.uses[proposal.compressor], self.reference, proposal) for proposal in proposals]
-        encoded = cast("Sequence[Candidate | EncodingFailed]", (yield tasks))
-        enough = self.limit if self.best is None else min(self.limit, len(self.best.data) - 1)
+    def try_out(self, proposals: Sequence[Proposal], *, draft: bool = True) -> Rounds[list[Trial]]:
+        """Encode the proposals, as drafts where there are any, and look at those that would be an improvement."""
+        encoded = yield from self._encoded(proposals, draft)
+        enough = self.limit if self.best is None else min(self.limit, self._expected(self.best) - 1)
         worthy: list[Candidate] = []
         trials: list[Trial] = []
         for result in encoded:
@@ -228,22 +278,101 @@ class _Hunt:
                 trials.append(Trial(result.proposal, 0, {}, holds=False, looked=False))
             elif result.proposal.preview:
                 worthy.append(result)
-            elif len(result.data) > enough:
-                trials.append(Trial(result.proposal, len(result.data), {}, holds=False, looked=False))
+            elif self._expected(result) > enough:
+                trials.append(Trial(result.proposal, self._expected(result), {}, holds=False, looked=False))
             elif lost := self.reader.lost(result.image):
                 self.obstacle = lost
-                trials.append(Trial(result.proposal, len(result.data), {}, holds=False, looked=False))
+                trials.append(Trial(result.proposal, self._expected(result), {}, holds=False, looked=False))
             else:
                 worthy.append(result)
         seen = (yield from self.reader.look([candidate.image for candidate in worthy])) if worthy else []
         for candidate, scores in zip(worthy, seen, strict=True):
             holds = not self.reader.missed(scores)
-            trials.append(Trial(candidate.proposal, len(candidate.data), scores, holds))
+            trials.append(Trial(candidate.proposal, self._expected(candidate), scores, holds))
             wanted = holds and not candidate.proposal.preview
-            if wanted and (self.best is None or len(candidate.data) < len(self.best.data)):
+            if wanted and (self.best is None or self._expected(candidate) < self._expected(self.best)):
                 self.best, self.scores = candidate, scores
         self.trials += trials
         return trials
+
+    def finish(self, spaces: Iterable[Space]) -> Rounds[None]:
+        """Write with the final effort what held as a draft, the smallest first.
+
+        A file whose pixels are the draft's holds as that did. Others are looked at; where one fails, the next step up
+        of its finest knob is tried as well. Where none holds, the draft is kept.
+        """
+        draft, scores = self.best, self.scores
+        if draft is None or not draft.proposal.draft:
+            return
+        drafts = [trial for trial in self.trials if trial.holds and trial.proposal.draft]
+        queue = [(trial.bytes, replace(trial.proposal, draft=False)) for trial in drafts]
+        knobs = {(space.compressor, space.format): space.knobs for space in spaces}
+        self.best = None
+        for _ in range(FINALS):
+            expected, proposal = min(queue, key=lambda entry: entry[0])
+            if self.best is not None and expected >= len(self.best.data):
+                break
+            queue.remove((expected, proposal))
+            known = (draft, scores) if replace(proposal, draft=True) == draft.proposal else None
+            failed = yield from self._finished(proposal, known)
+            gentler = _gentler(proposal, knobs[proposal.compressor, proposal.format])
+            if failed and gentler is not None and all(gentler != other for _, other in queue):
+                queue.append((round(failed * STEP), gentler))
+            if not queue:
+                break
+        if self.best is None and len(draft.data) <= self.limit:
+            self.best, self.scores = draft, scores
+
+    def _finished(self, proposal: Proposal, known: tuple[Candidate, Scores] | None) -> Rounds[int | None]:
+        """Try a final file out; its bytes if it was too little. ``known``: its draft, and what readers saw there."""
+        if known is None:
+            (trial,) = yield from self.try_out([proposal], draft=False)
+            return trial.bytes if trial.looked and not trial.holds else None
+        (result,) = yield from self._encoded([proposal], draft=False)
+        if isinstance(result, EncodingFailed) or len(result.data) > self.limit:
+            return None
+        if _same_pixels(result, known[0]):
+            self.trials.append(Trial(proposal, len(result.data), known[1], holds=True, looked=False))
+            self.best, self.scores = result, known[1]
+            return None
+        if self.reader.lost(result.image):
+            return None
+        (scores,) = yield from self.reader.look([result.image])
+        holds = not self.reader.missed(scores)
+        self.trials.append(Trial(proposal, len(result.data), scores, holds))
+        if holds:
+            self.best, self.scores = result, scores
+        return None if holds else len(result.data)
+
+    def _encoded(self, proposals: Sequence[Proposal], draft: bool) -> Rounds[Sequence[Candidate | EncodingFailed]]:
+        tasks = []
+        for proposal in proposals:
+            bench = self.benches[proposal.compressor]
+            if draft and bench.draft is not None:
+                tasks.append(Encode(bench.draft, self.reference, replace(proposal, draft=True)))
+            else:
+                tasks.append(Encode(bench.final, self.reference, proposal))
+        return cast("Sequence[Candidate | EncodingFailed]", (yield tasks))
+
+    def _expected(self, candidate: Candidate) -> int:
+        return self.benches[candidate.proposal.compressor].expected(candidate)
+
+
+def _same_pixels(one: Candidate, other: Candidate) -> bool:
+    if isinstance(one.image, Features) or isinstance(other.image, Features):
+        return False
+    return one.image.mode == other.image.mode and one.image.tobytes() == other.image.tobytes()
+
+
+def _gentler(proposal: Proposal, knobs: Iterable[Knob]) -> Proposal | None:
+    """One step further from the smallest files, by the first knob that has steps; None at its end."""
+    for knob in knobs:
+        if knob.integer and not knob.fixed:
+            value = proposal.settings[knob.name] + (1 if knob.smaller == "low" else -1)
+            if knob.low <= value <= knob.high:
+                return replace(proposal, settings={**proposal.settings, knob.name: value})
+            return None
+    return None
 
 
 def _spaces(
@@ -288,7 +417,7 @@ class _Reader:
         self.uses = sorted(uses, key=lambda pair: pair[1].cost)
         self.observed: dict[str, Sequence[Observation]] = {}
 
-    def look(self, images: Sequence[Image.Image], skip_failed: bool = True) -> Rounds[list[Scores]]:
+    def look(self, images: Sequence[Image.Image | Features], skip_failed: bool = True) -> Rounds[list[Scores]]:
         """Scores of each image; dear evaluators are not asked about those that failed a cheaper one."""
         scores: list[dict[str, dict[str, float]]] = [{} for _ in images]
         live = list(range(len(images)))
@@ -310,13 +439,17 @@ class _Reader:
                 break
         return list(scores)
 
-    def lost(self, image: Image.Image) -> str | None:
+    def lost(self, image: Image.Image | Features) -> str | None:
         """What a candidate lost that no evaluator need notice: profile, transparency, shape."""
+        width, height = self.reference.image.size
+        if isinstance(image, Features):
+            if image.size == (width, height):
+                return None
+            return f"these are features of another picture: of {' x '.join(map(str, image.size))} pixels"
         if self.reference.metadata.icc_profile != (image.info.get("icc_profile") or None):
             return "the compressor lost the colour profile"
         if self.transparent and not has_transparency(image):
             return "the compressor lost the transparency"
-        width, height = self.reference.image.size
         # rounding to whole pixels may bend the shape a little; a lost orientation bends it a lot
         if abs(image.width * height - image.height * width) > max(width, height) + 0.02 * width * image.height:
             return (
@@ -334,15 +467,11 @@ class _Reader:
         ]
 
 
-def _worst(renditions: Iterable[dict[str, float]], spec: EvaluatorSpec) -> dict[str, float]:
-    """Of each metric the worst value over all renditions; not a number is worse than any number."""
-
-    def badness(metric: Metric, value: float) -> tuple[bool, float]:
-        return math.isnan(value), -value if metric.higher_is_better else value
-
+def _worst(renditions: Iterable[Mapping[str, float]], spec: EvaluatorSpec) -> dict[str, float]:
+    """Of each metric the worst value over all renditions."""
     rows = list(renditions)
     return {
-        metric.name: max((float(row[metric.name]) for row in rows), key=partial(badness, metric))
+        metric.name: (min if metric.higher_is_better else max)(float(row[metric.name]) for row in rows)
         for metric in spec.metrics
     }
 

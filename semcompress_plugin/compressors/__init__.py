@@ -6,12 +6,13 @@ from collections.abc import Iterable
 
 from semcompress_plugin.compressors.iterative import SEED, THEN, iterative_spec
 from semcompress_plugin.hookspecs import hookimpl
-from semcompress_plugin.types import CompressorSpec, Knob
+from semcompress_plugin.types import CompressorSpec, Effort, Knob
 
 SCALE = Knob("scale", "linear size of the picture", low=0.05, high=1.0, log=True)
 QUALITY = Knob("quality", "the encoder's own quality number", low=1, high=100, integer=True)
 JPEG_QUALITY = Knob("quality", "libjpeg's quality; above 95 only the file grows", low=1, high=95, integer=True)
 COLORS = Knob("colors", "palette size; 257 keeps every colour (lossless)", low=2, high=257, integer=True, log=True)
+STEP = Knob("step", "how coarse, in quarter octaves", low=1, high=24, integer=True, smaller="high")
 
 _HERE = __name__
 
@@ -22,11 +23,19 @@ def semcompress_compressors() -> Iterable[CompressorSpec]:
         CompressorSpec(
             "jpeg",
             "1",
-            "JPEG (libjpeg-turbo): optimised, progressive",
+            "JPEG (libjpeg-turbo), packed by mozjpeg",
             formats=("JPEG",),
             knobs=(SCALE, JPEG_QUALITY),
             factory=f"{_HERE}.jpeg:JpegCompressor",
-            options={"subsampling": {"enum": ["4:4:4", "4:2:2", "4:2:0"], "default": "4:2:0"}},
+            options={
+                "subsampling": {"enum": ["4:4:4", "4:2:2", "4:2:0"], "default": "4:2:0"},
+                "coding": {"enum": ["plain", "progressive", "smallest"], "default": "smallest"},
+            },
+            efforts={
+                "draft": Effort({"coding": "plain"}),
+                "fast": Effort({"coding": "smallest"}, 0.9),
+                "best": Effort({"coding": "smallest"}, 0.9),
+            },
             cost=40,
             alpha=False,
         ),
@@ -38,6 +47,10 @@ def semcompress_compressors() -> Iterable[CompressorSpec]:
             knobs=(SCALE, QUALITY),
             factory=f"{_HERE}.webp:WebpCompressor",
             options={"method": {"type": "integer", "minimum": 0, "maximum": 6, "default": 4}},
+            efforts={
+                "fast": Effort({"method": 4}),
+                "best": Effort({"method": 6}, 0.955),
+            },
             cost=70,
         ),
         CompressorSpec(
@@ -51,6 +64,10 @@ def semcompress_compressors() -> Iterable[CompressorSpec]:
                 "speed": {"type": "integer", "minimum": 0, "maximum": 10, "default": 6},
                 "subsampling": {"enum": ["4:4:4", "4:2:2", "4:2:0"], "default": "4:2:0"},
             },
+            efforts={
+                "fast": Effort({"speed": 6}),
+                "best": Effort({"speed": 5}, 0.96),
+            },
             cost=250,
         ),
         CompressorSpec(
@@ -60,7 +77,28 @@ def semcompress_compressors() -> Iterable[CompressorSpec]:
             formats=("PNG",),
             knobs=(SCALE, COLORS),
             factory=f"{_HERE}.png:PngCompressor",
+            options={"level": {"type": "integer", "minimum": 0, "maximum": 6, "default": 2}},
+            efforts={"fast": Effort({"level": 2}), "best": Effort({"level": 4})},
             cost=300,
+        ),
+        CompressorSpec(
+            "feature",
+            "1",
+            "no picture: what the network of `classifier` makes of it before it names a class, for machines alone",
+            formats=("SEMF",),
+            knobs=(STEP,),
+            factory=f"{_HERE}.feature:FeatureCompressor",
+            options={
+                "view": {
+                    "enum": ["center", "full", "both"],
+                    "default": "both",
+                    "description": "of the usual centre crop, the whole frame, or both; it must have what the rule's "
+                    "`classifier` looks at",
+                }
+            },
+            cost=400,
+            alpha=False,
+            writes="efficientnet_lite0",
         ),
         iterative_spec(
             "seed-resize",

@@ -23,8 +23,11 @@ class PngCompressor:
     """PNG: with 257 colours every pixel stays as it is; with fewer, a palette with error diffusion.
 
     The last step is oxipng's, which finds the smallest colour type, filters and deflate stream; it keeps chunks.
-    Where it is not installed, Pillow's deflate does.
+    Where it is not installed, Pillow's deflate does. ``level`` is oxipng's effort, 0 to 6.
     """
+
+    def __init__(self, level: int = 2) -> None:
+        self.level = level
 
     def compress(self, reference: Reference, settings: Settings, format: str) -> bytes:
         image = scaled(reference.image, settings)
@@ -37,7 +40,7 @@ class PngCompressor:
             return out.getvalue()
         # oxipng compresses once more: an effort here would be wasted
         image.save(out, format, compress_level=1, **parameters)
-        return bytes(oxipng.optimize_from_memory(out.getvalue(), level=2))
+        return bytes(oxipng.optimize_from_memory(out.getvalue(), level=self.level))
 
 
 def _quantised(image: Image.Image, colors: int) -> Image.Image:
