@@ -1,6 +1,12 @@
 # One list of commands, for people and for CI.
 python := ".venv-dev/bin/"
 
+# photographs of ImageNet's classes (fit, validate, report) and held-out readers; large photographs; what takes hours
+data := "../shared/data"
+wallpapers := "/usr/share/backgrounds"
+recorded := "build/recorded"
+grid := "scale=.12,.18,.26,.38,.54,.75,1:quality=5,10,18,26,35,45,55,65,75,85,93"
+
 # an environment with everything that development needs
 setup:
     python3 -m venv .venv-dev
@@ -18,9 +24,47 @@ format:
     {{python}}ruff format .
     {{python}}ruff check --fix .
 
+# site generators that are not Python's, installed from their registry
+hosts *args:
+    {{python}}pytest -q -m hosts {{args}}
+
+# damaged pictures of every format, and what must hold for each (10,000 take two to eight minutes)
+fuzz count="10000" *args:
+    {{python}}python tests/fuzz.py {{count}} {{args}}
+
+# coverage-guided, of everything that reads what strangers write; needs the extra [fuzz]
+fuzz-coverage seconds="140":
+    for target in images semc lock policy; do {{python}}python fuzz/cover.py $target {{seconds}} || exit 1; done
+
 # the example site, shrunk
 demo:
     {{python}}semcompress build examples/site build/site
+
+# every figure of docs/benchmarks.md, in its order: on a quiet machine, as long as a day the first time (what
+# is recorded is kept in `recorded`). Needs the extras [dev]; wallpapers: apt-get install lomiri-wallpapers-16.04
+bench: record
+    {{python}}python benchmarks/fidelity.py --fit {{data}}/imagenet/fit --validate {{data}}/imagenet/validate --report {{data}}/imagenet/report --readers {{recorded}}/readers --cache {{recorded}}/cache
+    {{python}}python benchmarks/photos.py {{data}}/imagenet/report
+    {{python}}python benchmarks/feature.py {{data}}/imagenet/report
+    {{python}}python benchmarks/install.py
+    {{python}}python benchmarks/torch_agreement.py {{data}}/imagenet/validate
+    {{python}}python benchmarks/msssim.py
+    {{python}}python benchmarks/throughput.py {{data}}/imagenet/validate --torch-python {{python}}python
+    {{python}}python benchmarks/presets.py photographs=web:{{wallpapers}} site=web:examples/site photos=machine:{{data}}/imagenet/validate diagrams=text:examples/site/img
+    {{python}}python benchmarks/effort.py {{data}}/imagenet/validate
+    {{python}}python benchmarks/search.py {{recorded}}/validate.jsonl
+    {{python}}python benchmarks/isolation.py
+    {{python}}python benchmarks/originals.py
+    {{python}}python benchmarks/scale.py {{data}}/imagenet/validate
+    {{python}}python benchmarks/plan.py
+    {{python}}python benchmarks/looks.py {{data}}/imagenet/validate
+
+# what benchmarks/search.py replays and fidelity.py asks; goes on where it was stopped
+record:
+    mkdir -p {{recorded}}/readers
+    cp -n {{data}}/readers/* {{recorded}}/readers/
+    {{python}}python tools/make_readers.py {{recorded}}/readers
+    {{python}}python tools/record_grids.py {{data}}/imagenet/validate {{recorded}}/validate.jsonl --limit 100 --compressor jpeg:{{grid}} --compressor webp:{{grid}} --compressor avif:scale=.18,.26,.38,.54,.75,1:quality=8,20,35,50,65,80 --evaluator center=classifier:view=center --evaluator full=classifier:view=full
 
 # remake what is checked in: the models, the search's prior needs recorded grids (see tools/)
 models:

@@ -11,6 +11,7 @@ import os
 import sys
 import tempfile
 import traceback
+import warnings
 from collections.abc import Sequence
 from importlib import import_module
 from importlib.metadata import version
@@ -24,12 +25,15 @@ USAGE, BUG, INTERRUPTED = 2, 3, 130
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the command line ``argv`` (default: this process's) and return the exit code."""
     arguments = parser().parse_args(argv)
+    warnings.filterwarnings("ignore", module="PIL")  # about damaged pictures, in words that help nobody
     try:
         code: int = import_module(f"semcompress_plugin.commands.{arguments.command.replace('-', '_')}").run(arguments)
         sys.stdout.flush()
         return code
     except SemcompressError as error:
-        print(f"semcompress: {error}", file=sys.stderr)
+        from semcompress_plugin.report.text import printable
+
+        print("\n".join(f"semcompress: {printable(line)}" for line in str(error).splitlines()), file=sys.stderr)
         return USAGE
     except KeyboardInterrupt:
         print("semcompress: interrupted; files are whole, and the next run goes on from here", file=sys.stderr)
@@ -43,12 +47,17 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def report_bug(text: str) -> int:
     """Keep the traceback in a file, say where, and return the exit code for bugs."""
+    print(f"semcompress: {bug_kept(text)}", file=sys.stderr)
+    return BUG
+
+
+def bug_kept(text: str) -> str:
+    """Keep the traceback ``text`` in a file; a line that says where, and asks for a report."""
     handle, name = tempfile.mkstemp(prefix="semcompress-bug-", suffix=".txt")
     with os.fdopen(handle, "w", encoding="utf-8", errors="backslashreplace") as file:
         file.write(f"semcompress {version('semcompress-plugin')}, Python {sys.version}, {sys.platform}\n\n{text}")
     last = text.strip().splitlines()[-1]
-    print(f"semcompress: this is a bug of ours ({last}); please report it with {name}", file=sys.stderr)
-    return BUG
+    return f"this is a bug of ours ({last}); please report it with {name}"
 
 
 def parser() -> argparse.ArgumentParser:
@@ -72,6 +81,13 @@ def parser() -> argparse.ArgumentParser:
     work = argparse.ArgumentParser(add_help=False)
     work.add_argument("--jobs", type=_positive, metavar="N", help="worker threads (default: one per core)")
     work.add_argument("--quiet", action="store_true", help="say nothing but errors")
+    effort = argparse.ArgumentParser(add_help=False)
+    effort.add_argument(
+        "--effort",
+        choices=("fast", "best"),
+        default="fast",
+        help="what to spend on files that are kept; readers must see the same in both (default: fast)",
+    )
     paths = argparse.ArgumentParser(add_help=False)
     paths.add_argument("paths", nargs="*", type=Path, metavar="PATH", help="files or folders (default: here)")
     redo = argparse.ArgumentParser(add_help=False)
@@ -89,13 +105,45 @@ def parser() -> argparse.ArgumentParser:
         help="as a git hook: without PATH the staged pictures; also stops where the lock was not staged",
     )
 
-    command("compress", "shrink pictures in place", paths, policy, form, work, redo, hook)
-    command("check", "say what `compress` would change, and write nothing", paths, policy, form, work, redo, hook)
-    build = command("build", "derive a tree with shrunk pictures; sources stay as they are", policy, form, work)
-    build.add_argument("source", type=Path, nargs="?", metavar="SRC", help="the tree to read")
-    build.add_argument("out", type=Path, nargs="?", metavar="OUT", help="the tree to write")
+    redo.add_argument("--no-baseline", action="store_true", help="also shrink what stands in the baseline")
+    command("compress", "shrink pictures in place", paths, policy, form, work, effort, redo, hook)
+    command(
+        "check", "say what `compress` would change, and write nothing", paths, policy, form, work, effort, redo, hook
+    )
+    verify = command(
+        "verify", "measure what was shrunk against its original again, and write nothing", paths, policy, form, work
+    )
+    verify.add_argument(
+        "--tolerance",
+        type=float,
+        metavar="T",
+        default=1e-4,
+        help="how far beyond its bound a metric may lie, in its own unit (default: 0.0001)",
+    )
+    verify.add_argument(
+        "--require-originals", action="store_true", help="exit 1 also where an original is not here to compare with"
+    )
+    baseline = command("baseline", "let pictures that are there now stay as they are", policy)
+    baseline.add_argument("--renew", action="store_true", help="add to a baseline that is there, not only tidy it")
+    build = command("build", "derive a tree with shrunk pictures; sources stay as they are", policy, form, work, effort)
+    build.add_argument("source", type=_place, nargs="?", metavar="SRC", help="the tree to read: a folder, or an URL")
+    build.add_argument("out", type=_place, nargs="?", metavar="OUT", help="the tree to write: a folder, or an URL")
+    build.add_argument(
+        "--executor",
+        metavar="WHERE",
+        help="build over shards: threads, dask (workers here), dask:tcp://scheduler:8786 (see docs/scale.md)",
+    )
+    build.add_argument("--shard-size", type=_positive, metavar="N", help="files per shard, about (default: 500)")
     build.add_argument(
         "--in-place", type=Path, metavar="DIR", help="shrink inside DIR, which a generator has just made"
+    )
+    build.add_argument(
+        "--no-pages", dest="pages", action="store_false", help="leave HTML and CSS alone, whatever lies beside pictures"
+    )
+    build.add_argument(
+        "--site-url",
+        metavar="URL",
+        help="where pages say the tree will be, such as https://example.org/repo/ or /repo/ (default: /)",
     )
     evaluate = command("evaluate", "say how a candidate fares against a reference", policy, form)
     evaluate.add_argument("reference", type=Path, metavar="REFERENCE")
@@ -105,6 +153,29 @@ def parser() -> argparse.ArgumentParser:
     restore = command("restore", "bring replaced originals back", policy, form, work)
     restore.add_argument("paths", nargs="*", type=Path, metavar="PATH")
     restore.add_argument("--all", action="store_true", help="everything that the lock of this folder knows")
+    originals = command("originals", "list, hand on or prune the originals of replaced pictures")
+    actions = originals.add_subparsers(dest="action", metavar="ACTION", required=True)
+
+    def action(name: str, help: str, *parents: argparse.ArgumentParser) -> argparse.ArgumentParser:
+        return actions.add_parser(
+            name, help=help, description=help[0].upper() + help[1:] + ".", parents=[policy, *parents]
+        )
+
+    action("list", "say what is kept, of which pictures, and which remote has it", form)
+    push = action("push", "push originals to a remote, private metadata included")
+    push.add_argument("--yes", action="store_true", help="push without asking")
+    fetched = action("fetch", "fetch the originals that others have pushed")
+    for sub in (push, fetched):
+        sub.add_argument("remote", nargs="?", metavar="REMOTE", help="default: origin, or the only one")
+    pruned = action("prune", "say which originals nobody needs any more, and with --yes let go of them")
+    pruned.add_argument("--yes", action="store_true", help="really remove them")
+    lock = command("lock", "say whether the lock is sound, or merge locks")
+    lock.add_argument(
+        "--merge",
+        nargs="*",
+        metavar=("%O", "%A %B"),
+        help="resolve locks that a merge left in conflict; with three files, as git's merge driver",
+    )
     validate = command("validate", "check a policy and say all that is wrong with it")
     validate.add_argument(
         "policy", nargs="*", type=Path, metavar="POLICY", help="default: the nearest .semcompress.yaml"
@@ -122,6 +193,11 @@ def parser() -> argparse.ArgumentParser:
     init.add_argument("--force", action="store_true", help="overwrite a policy that is there")
     command("install-hook", "install a git hook that shrinks what is staged before it is committed")
     return top
+
+
+def _place(text: str) -> Path | str:
+    """A folder, or an URL, from which a path would take a slash."""
+    return text if "://" in text else Path(text)
 
 
 def _positive(text: str) -> int:

@@ -31,6 +31,10 @@ class LockError(SemcompressError):
     """A lock that cannot be used: conflict markers, damaged lines, a newer format."""
 
 
+class BaselineError(SemcompressError):
+    """A baseline that cannot be used: conflict markers, damaged lines, a newer format."""
+
+
 class OriginalsError(SemcompressError):
     """An original that cannot be kept or brought back."""
 

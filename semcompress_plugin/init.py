@@ -73,7 +73,7 @@ version: 1
 preset: web
 
 # Where replaced originals are kept: git (default in a repository), a folder, or none.
-# originals: git
+{originals}
 """
 
 _TAIL = """
@@ -86,15 +86,18 @@ _TAIL = """
 """
 
 
-def draft(files: Iterable[tuple[PurePosixPath, int]]) -> str:
+def draft(files: Iterable[tuple[PurePosixPath, int]], originals: str | None = None) -> str:
     """A commented policy fitted to ``files``: paths relative to the policy's folder, and sizes in bytes.
+
+    ``originals`` says where replaced ones go where there is no git repository to keep them.
 
     Only names are looked at. Files that are not pictures may be among them. The text is a valid policy.
     """
     every = sorted((path, size) for path, size in files)
     pictures = [(path.as_posix(), size) for path, size in every if path.suffix.lower() in FORMATS]
     others = Counter(path.suffix.lower() for path, _ in every if path.suffix.lower() in _OTHERS)
-    text = _HEAD.format(found=_found(pictures, others))
+    place = "# originals: git" if originals is None else f"originals: {originals}"
+    text = _HEAD.format(found=_found(pictures, others), originals=place)
     rules = list(_rules(pictures))
     if rules:
         text += "\n# The first rule that matches a file decides; a file that none matches is left alone.\nrules:\n"
@@ -107,7 +110,8 @@ def draft(files: Iterable[tuple[PurePosixPath, int]]) -> str:
 def _rules(pictures: Sequence[tuple[str, int]]) -> Iterable[str]:
     rest = list(pictures)
     for group in _GROUPS:
-        patterns = _fitting(group.candidates, rest)
+        # the last rule is for pictures to come as well
+        patterns = group.candidates if group is _GROUPS[-1] and pictures else _fitting(group.candidates, rest)
         if not patterns:
             continue
         matches = matcher(patterns)

@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 
-from semcompress_plugin import files
+from semcompress_plugin import baseline, files
 from semcompress_plugin.entries import Entry
 from semcompress_plugin.errors import ImageError, UsageError
 from semcompress_plugin.git import find as find_repository
@@ -34,6 +34,11 @@ class Domain:
             None if self.policy.originals == "git" else self.policy.originals,
             needed=self.in_place,
         )
+
+    @cached_property
+    def baseline(self) -> frozenset[str]:
+        """Contents (SHA-256) that may stay as they are."""
+        return frozenset(old.sha256 for old in baseline.load(self.policy.root / baseline.NAME))
 
     @cached_property
     def lock(self) -> Lock:

@@ -6,13 +6,14 @@ import difflib
 from collections.abc import Callable, Mapping
 from functools import partial
 from importlib import import_module
+from pathlib import PurePath
 from types import MappingProxyType
 from typing import Any, TypeVar, cast
 
 from semcompress_plugin.errors import PluginError
 from semcompress_plugin.plugins import Broken, Plugins, Provider
 from semcompress_plugin.search import STRATEGIES, Problem, SearchSpec
-from semcompress_plugin.types import Compressor, CompressorSpec, Evaluator, EvaluatorSpec, Search
+from semcompress_plugin.types import Compressor, CompressorSpec, Decoder, Evaluator, EvaluatorSpec, Search
 
 Spec = TypeVar("Spec", CompressorSpec, EvaluatorSpec)
 
@@ -44,6 +45,13 @@ class Registry:
         if colon and argument and family in self.evaluators and self.evaluators[family].argument:
             name = family
         return self._find("evaluator", name, self.evaluators)
+
+    def decoder(self, path: PurePath) -> Decoder | None:
+        """What decodes files of ``path``'s extension where a compressor writes them without pixels; else None."""
+        format = path.suffix.removeprefix(".").upper()
+        names = (spec.name for spec in self.compressors.values() if spec.writes and format in spec.formats)
+        name = next(names, None)
+        return None if name is None else cast(Decoder, self.make_compressor(name))
 
     def make_compressor(self, name: str, options: Mapping[str, Any] = MappingProxyType({})) -> Compressor:
         return cast(Compressor, self._make("compressor", self.compressor(name), options))

@@ -6,8 +6,10 @@ one copy of each model. Memory is bounded by the pixels in flight, whatever the 
 
 from __future__ import annotations
 
+import math
 import os
 import queue
+import time
 from collections import defaultdict, deque
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -16,6 +18,7 @@ from functools import partial
 from typing import Any, Generic, TypeVar
 
 from semcompress_plugin.engine import Observe, Rounds
+from semcompress_plugin.errors import ImageError
 from semcompress_plugin.types import Reference
 from semcompress_plugin.workshop import Workshop, identity
 
@@ -28,11 +31,15 @@ PIXELS_IN_FLIGHT = 24_000_000
 
 @dataclass(frozen=True, slots=True)
 class Job(Generic[Key, Answer]):
-    """One picture: how to load it (in a worker thread) and what to find out about it."""
+    """One picture: how to load it (in a worker thread) and what to find out about it.
+
+    One that has taken more than ``max_seconds`` of threads' time ends with an ImageError.
+    """
 
     key: Key
     load: Callable[[], Reference]
     study: Callable[[Reference], Rounds[Answer]]
+    max_seconds: float = math.inf
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,6 +60,7 @@ class _Active:
     rounds: Rounds[Any] | None = None
     results: list[object] = field(default_factory=list)
     missing: int = 0
+    seconds: float = 0.0
     error: BaseException | None = None
 
 
@@ -88,8 +96,10 @@ class _Run:
         self.workshop, self.pool, self.threads, self.jobs = workshop, pool, threads, jobs
         self.active: set[_Active] = set()
         self.running = 0
-        self.finished: queue.SimpleQueue[tuple[list[_Slot], Future[list[Any]]]] = queue.SimpleQueue()
+        self.finished: queue.SimpleQueue[tuple[list[_Slot], Future[tuple[list[Any], float]]]] = queue.SimpleQueue()
         self.unseen: dict[tuple[str, str], deque[tuple[_Slot, Observe]]] = defaultdict(deque)
+        self.asked: dict[Future[Any], tuple[str, str]] = {}
+        """Evaluators that are asked one batch at a time, and are being asked."""
         # enough pictures in work that a batch fills while the encoders of others are busy
         self.most = 4 * threads + 4
 
@@ -101,10 +111,12 @@ class _Run:
             self._hand_over_batches()
             slots, future = self.finished.get()
             self.running -= 1
+            self.asked.pop(future, None)
             error = future.exception()
-            results = [None] * len(slots) if error else future.result()
+            results, seconds = ([None] * len(slots), 0.0) if error else future.result()
             for (active, index), result in zip(slots, results, strict=True):
                 active.missing -= 1
+                active.seconds += seconds / len(slots)
                 active.results[index] = result
                 active.error = active.error or error
                 if active.missing == 0 and (done := self._advance(active)):
@@ -128,6 +140,10 @@ class _Run:
         try:
             if active.error is not None:
                 raise active.error
+            if active.seconds > active.job.max_seconds:
+                raise ImageError(
+                    f"took longer than {active.job.max_seconds:g} s of work: raise limits.max_seconds in the policy"
+                )
             if active.rounds is None:
                 (reference,) = active.results
                 assert isinstance(reference, Reference)
@@ -143,25 +159,39 @@ class _Run:
         active.results, active.missing = [None] * len(tasks), len(tasks)
         for index, task in enumerate(tasks):
             if isinstance(task, Observe):
+                self.most = max(self.most, self.workshop.batch(task.use) + self.threads)
                 self.unseen[identity(task.use)].append(((active, index), task))
             else:
                 self._submit([(active, index)], _single(self.workshop.perform, task))
         return None
 
     def _hand_over_batches(self) -> None:
-        """Hand over what waits to be seen: full batches at once, others while a thread would otherwise be idle."""
-        for waiting in self.unseen.values():
-            while waiting:
+        """Hand over what waits to be seen: full batches at once, others while a thread would otherwise be idle.
+
+        An evaluator that looks at one batch at a time gets the next when it is done: what has come together meanwhile
+        fills it, and no thread waits for its turn.
+        """
+        for key, waiting in self.unseen.items():
+            while waiting and key not in self.asked.values():
                 full = self.workshop.batch(waiting[0][1].use)
                 if len(waiting) < full and self.running >= self.threads:
                     break
                 batch = [waiting.popleft() for _ in range(min(full, len(waiting)))]
-                self._submit([slot for slot, _ in batch], partial(self.workshop.observe, [task for _, task in batch]))
+                look = partial(self.workshop.observe, [task for _, task in batch])
+                future = self._submit([slot for slot, _ in batch], look)
+                if not self.workshop.concurrent(batch[0][1].use):
+                    self.asked[future] = key
 
-    def _submit(self, slots: list[_Slot], call: Callable[[], list[Any]]) -> None:
+    def _submit(self, slots: list[_Slot], call: Callable[[], list[Any]]) -> Future[Any]:
         self.running += 1
-        future = self.pool.submit(call)
+        future = self.pool.submit(_timed, call)
         future.add_done_callback(lambda finished: self.finished.put((slots, finished)))
+        return future
+
+
+def _timed(call: Callable[[], list[Any]]) -> tuple[list[Any], float]:
+    started = time.monotonic()
+    return call(), time.monotonic() - started
 
 
 def _single(call: Callable[..., Any], *arguments: Any) -> Callable[[], list[Any]]:

@@ -11,13 +11,22 @@ from semcompress_plugin.engine import Decision, Measurement, Rounds, decide, mea
 from semcompress_plugin.entries import Content, Entry, Relation
 from semcompress_plugin.errors import ImageError, OriginalsError, UnsupportedImageError
 from semcompress_plugin.files import Snapshot
-from semcompress_plugin.images import SUFFIXES, decode, decode_candidate
+from semcompress_plugin.images import SUFFIXES
+from semcompress_plugin.isolation import Decoders
 from semcompress_plugin.plan import Pending
 from semcompress_plugin.registry import Registry
 from semcompress_plugin.settle import Settlement
-from semcompress_plugin.types import OutputFile, Proposal, Reference, Result, Status
+from semcompress_plugin.types import EffortName, OutputFile, Proposal, Reference, Result, Status
 
 _EXTENSIONS = {"JPEG": ".jpg", "PNG": ".png", "WEBP": ".webp", "AVIF": ".avif"}
+
+
+def output_name(name: str, format: str) -> str:
+    """What the output of a picture called ``name`` is called in a format of Pillow's: as it was where that fits."""
+    stem, dot, suffix = name.rpartition(".")
+    if SUFFIXES.get(dot + suffix.lower()) == format:
+        return name
+    return (stem if dot else name) + _EXTENSIONS.get(format, f".{format.lower()}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,12 +39,14 @@ class Found:
 
 @dataclass(slots=True)
 class Work:
-    """A picture in work. ``made_with`` are the versions of everything that decides."""
+    """A picture in work. ``made_with`` are the versions of all that decides; ``decoders`` read what lies there."""
 
     pending: Pending
     registry: Registry
     made_with: Mapping[str, str]
     allow_generation_loss: bool = False
+    decoders: Decoders = field(default_factory=Decoders)
+    effort: EffortName = "fast"
     snapshot: Snapshot = field(init=False)
     original: Content = field(init=False)
     original_data: bytes = field(init=False)
@@ -57,17 +68,18 @@ class Work:
                 if not self.allow_generation_loss:
                     raise UnsupportedImageError(f"was shrunk under another policy, and {error}: left alone") from error
                 self.generation = outdated.generation
-        return decode(self.original_data, name, asset.rule.metadata, asset.rule.max_pixels)
+        return self.decoders.decode(self.original_data, name, asset.rule.metadata, asset.rule.limits)
 
     def study(self, reference: Reference) -> Rounds[Found]:
         """An outdated picture is measured first and kept if it still holds; otherwise a search, from the original."""
         rule = self.pending.asset.rule
         if self.original.sha256 != self.snapshot.sha256 and not self.pending.anew:
-            still = yield from measure(reference, decode_candidate(self.snapshot.data), rule, self.registry)
+            here = self.decoders.decode(self.snapshot.data, None, rule.metadata, rule.limits)
+            still = yield from measure(reference, here.image, rule, self.registry)
             if still.holds:
                 return Found(still=still)
         known = {} if self.pending.anew else self._known()
-        return Found(decisions=(yield from decide(reference, rule, self.registry, known)))
+        return Found(decisions=(yield from decide(reference, rule, self.registry, known, self.effort)))
 
     def settle(self, found: Found) -> tuple[Result, Settlement]:
         """What to report, and what to write and record."""
@@ -92,7 +104,8 @@ class Work:
             OutputFile(
                 str(Path(self.pending.asset.shown).with_name(target.name).as_posix()),
                 candidate.proposal.compressor,
-                candidate.proposal.settings,
+                # in the lock's order, for what was found just now and what was remembered must read the same
+                dict(sorted(candidate.proposal.settings.items())),
                 len(candidate.data),
                 decision.scores,
             )
@@ -123,9 +136,7 @@ class Work:
 
     def _target(self, format: str) -> Path:
         path = self.pending.asset.path
-        if SUFFIXES.get(path.suffix.lower()) == format:
-            return path
-        return path.with_suffix(_EXTENSIONS.get(format, f".{format.lower()}"))
+        return path.with_name(output_name(path.name, format))
 
     def _nothing(self, found: Found, looks: int) -> tuple[Result, Settlement]:
         reason = "; ".join(dict.fromkeys(d.reason for d in found.decisions if d.reason))

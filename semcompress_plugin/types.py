@@ -11,6 +11,8 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Literal, Protocol, runtime_checkable
 
 if TYPE_CHECKING:
+    from numpy import float32
+    from numpy.typing import NDArray
     from PIL import Image
 
 Settings = Mapping[str, float]
@@ -100,6 +102,21 @@ class Knob:
         return self.low == self.high
 
 
+EffortName = Literal["fast", "best"]
+"""How much time the files that are kept may cost; what a reader must see in them is not affected."""
+
+
+@dataclass(frozen=True, slots=True)
+class Effort:
+    """Options that an effort sets where a rule does not.
+
+    ``bytes`` is what a file typically needs, as a share of those of ``draft`` (or else of ``fast``).
+    """
+
+    options: Mapping[str, Any]
+    bytes: float = 1.0
+
+
 @dataclass(frozen=True, slots=True)
 class CompressorSpec:
     """A compressor as data: what it is called, what it can turn, what it writes, how to make one.
@@ -109,7 +126,10 @@ class CompressorSpec:
     compressor. ``options`` is a JSON schema of those options (an object schema's ``properties``). ``extra`` names
     the extra that installs what it needs. ``cost`` is a rough number of milliseconds per megapixel. ``alpha`` says
     whether what it writes can be transparent. ``search`` names the search that suits its knobs, for rules that name
-    none (default: the one for everybody). ``previews``: it is a :class:`Previewer` as well.
+    none (default: the one for everybody). ``efforts`` say which options ``draft``, ``fast`` and ``best`` set: with
+    ``draft`` (or else ``fast``) a search tries settings out, with one of the others the file that is kept is written.
+    ``previews``: it is a :class:`Previewer` as well. ``writes`` names the
+    network whose features it writes in the place of pixels; it is then a :class:`Decoder` as well.
     """
 
     name: str
@@ -123,7 +143,9 @@ class CompressorSpec:
     alpha: bool = True
     extra: str | None = None
     search: str | None = None
+    efforts: Mapping[Literal["draft", "fast", "best"], Effort] = field(default_factory=dict)
     previews: bool = False
+    writes: str | None = None
 
     def knob(self, name: str) -> Knob | None:
         return next((knob for knob in self.knobs if knob.name == name), None)
@@ -138,6 +160,7 @@ class EvaluatorSpec:
     ``batch``: how many pictures one ``observe`` should receive at most.
     ``argument``: the evaluator is a family, and names of it go on with a colon and a value of this option:
     ``torchvision:resnet152``.
+    ``reads``: networks whose :class:`Features` it observes as well as pictures.
     """
 
     name: str
@@ -152,6 +175,7 @@ class EvaluatorSpec:
     concurrent: bool = False
     batch: int = 8
     argument: str | None = None
+    reads: tuple[str, ...] = ()
 
     def metric(self, name: str) -> Metric | None:
         return next((metric for metric in self.metrics if metric.name == name), None)
@@ -159,13 +183,34 @@ class EvaluatorSpec:
 
 @dataclass(frozen=True, slots=True)
 class Metadata:
-    """What travels beside the pixels. Orientation is not here: it has been applied to the pixels."""
+    """What travels beside the pixels. Orientation is not here: it has been applied to the pixels.
+
+    ``png_chunks`` are kinds and payloads of colour and text chunks; ``jpeg_segments`` markers and payloads of what
+    only a JPEG has a place for (IPTC, extended XMP).
+    """
 
     icc_profile: bytes | None = None
     exif: bytes | None = None
     xmp: bytes | None = None
     dpi: tuple[float, float] | None = None
     png_chunks: tuple[tuple[bytes, bytes], ...] = ()
+    jpeg_segments: tuple[tuple[int, bytes], ...] = ()
+    comment: bytes | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """What one picture may cost; one that would cost more is reported as failed.
+
+    ``max_metadata`` counts bytes, as stored and as unpacked; ``max_seconds`` the time that is spent on the picture
+    itself. ``isolate``: strangers' files are decoded in a process of their own, with resource limits.
+    """
+
+    max_pixels: int = 89_478_485
+    max_frames: int = 10_000
+    max_metadata: int = 16_777_216
+    max_seconds: float = 900.0
+    isolate: bool = False
 
 
 @dataclass(frozen=True, eq=False, slots=True, weakref_slot=True)
@@ -186,6 +231,20 @@ class Reference:
         return None if self.source is None else len(self.source)
 
 
+@dataclass(frozen=True, eq=False, slots=True)
+class Features:
+    """What a file without pixels holds: the features that a network had of a picture.
+
+    ``network`` is its name, as in the specs' ``writes`` and ``reads``. ``values`` is (views, features), a row for each
+    of ``views``, which are that network's ways of looking at a picture. ``size`` is the picture's width and height.
+    """
+
+    network: str
+    views: tuple[str, ...]
+    values: NDArray[float32]
+    size: tuple[int, int]
+
+
 @runtime_checkable
 class Compressor(Protocol):
     """Turns a picture and settings into a file's bytes."""
@@ -200,6 +259,14 @@ class Previewer(Compressor, Protocol):
 
     def preview(self, reference: Reference, settings: Settings) -> Image.Image:
         """The pixels that ``compress`` would encode. Raises ValueError where these settings give none."""
+        ...
+
+
+class Decoder(Compressor, Protocol):
+    """A compressor whose files hold no pixels."""
+
+    def decode(self, data: bytes) -> Features:
+        """What a file of its own holds. Raises :class:`ImageError` where it is not a whole one."""
         ...
 
 
@@ -228,12 +295,16 @@ class Space:
 
 @dataclass(frozen=True, slots=True)
 class Proposal:
-    """Settings that a search wants looked at; with ``preview`` not the file but the pixels that it would be made of."""
+    """Settings that a search wants looked at; with ``preview`` not the file but the pixels that it would be made of.
+
+    ``draft``: encoded with less effort than what is kept.
+    """
 
     compressor: str
     format: str
     settings: Settings
     preview: bool = False
+    draft: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -242,7 +313,7 @@ class Trial:
 
     ``scores`` lacks evaluators that were skipped because a cheaper one had failed, and is empty when the file was
     already too large to be worth a look (``looked`` is then false). ``bytes`` is 0 where there is no file: it could not
-    be encoded, or a preview was asked for.
+    be encoded, or a preview was asked for. Those of a draft are what the kept file is expected to have.
     """
 
     proposal: Proposal
@@ -276,7 +347,10 @@ class OutputFile:
 
 @dataclass(frozen=True, slots=True)
 class Result:
-    """What became of one picture. ``before`` and ``after`` are bytes; ``reason`` says why when nothing was saved."""
+    """What became of one picture. ``before`` and ``after`` are bytes; ``reason`` says why when nothing was saved.
+
+    ``cached``: an earlier build found this out, and this one only wrote it where it was not there yet.
+    """
 
     path: str
     status: Status
@@ -286,6 +360,7 @@ class Result:
     outputs: tuple[OutputFile, ...] = ()
     looks: int = 0
     reason: str | None = None
+    cached: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -333,7 +408,8 @@ class Outputs:
 class Rule:
     """One rule with its preset's defaults filled in: everything that decides what becomes of a file.
 
-    ``min_saving`` is a fraction of the file's bytes. ``digest`` identifies what the user asked for (the rule as
+    ``min_saving`` is a fraction of the file's bytes. ``budget`` is the most bytes a file may have: a guard that
+    reports, never a reason to shrink below ``keep``. ``digest`` identifies what the user asked for (the rule as
     written, without its name and patterns, and the preset's name as written): a changed digest makes a settled
     picture outdated, a new version of a tool does not.
     """
@@ -341,6 +417,7 @@ class Rule:
     name: str
     files: tuple[str, ...]
     skip: bool = False
+    budget: int | None = None
     preset: str = "web"
     compress: tuple[CompressorUse, ...] = ()
     evaluators: tuple[EvaluatorUse, ...] = ()
@@ -349,5 +426,5 @@ class Rule:
     min_saving: float = 0.05
     metadata: Literal["keep", "strip-private", "strip-all"] = "strip-private"
     search: SearchUse = SearchUse()
-    max_pixels: int | None = None
+    limits: Limits = Limits()
     digest: str = ""

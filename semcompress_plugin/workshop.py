@@ -18,9 +18,11 @@ from semcompress_plugin.registry import Registry
 from semcompress_plugin.types import (
     Compressor,
     CompressorUse,
+    Decoder,
     Evaluator,
     EvaluatorSpec,
     EvaluatorUse,
+    Features,
     Observation,
     Previewer,
 )
@@ -52,6 +54,8 @@ class Workshop:
                 pixels = cast(Previewer, compressor).preview(task.reference, proposal.settings)
                 return Candidate(proposal, b"", pixels)
             data = compressor.compress(task.reference, proposal.settings, proposal.format)
+            if spec.writes is not None:
+                return Candidate(proposal, data, cast(Decoder, compressor).decode(data))
             return Candidate(proposal, data, decode_candidate(data))
         except (OSError, ValueError) as error:  # what Pillow raises for sizes and modes that a format cannot hold
             doing = "cannot go on" if proposal.preview else "cannot write it"
@@ -79,6 +83,10 @@ class Workshop:
     def batch(self, use: EvaluatorUse) -> int:
         """How many pictures the evaluator wants at once."""
         return self.registry.evaluator(use.plugin).batch
+
+    def concurrent(self, use: EvaluatorUse) -> bool:
+        """Whether the evaluator may be asked by several threads at once."""
+        return self.registry.evaluator(use.plugin).concurrent
 
     def _ask(self, use: EvaluatorUse, method: str, *arguments: Any) -> Sequence[Any]:
         spec = self.registry.evaluator(use.plugin)
@@ -123,8 +131,10 @@ def _canonical(options: Mapping[str, Any]) -> str:
     return json.dumps(options, sort_keys=True)
 
 
-def _prepared(task: Observe) -> tuple[Image.Image, ...]:
+def _prepared(task: Observe) -> tuple[Image.Image | Features, ...]:
     image = task.image
+    if isinstance(image, Features):
+        return (image,)
     if task.size is not None and image.size != task.size:
         image = image.resize(task.size, Image.Resampling.LANCZOS)
     return renditions(image)

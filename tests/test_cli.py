@@ -559,7 +559,7 @@ def test_the_text_report_has_a_line_for_every_change_and_a_summary(folder, capsy
     lines = out.splitlines()
     assert lines[0].split() == ["file", "before", "after", "saved", "how", "readers"]
     assert [line.split()[0] for line in lines[1:4]] == ["0.jpg", "1.jpg", "2.jpg"]
-    assert "jpeg scale" in lines[1]
+    assert "jpeg quality" in lines[1]
     assert "classifier: js_divergence" in lines[1]
     assert lines[4] == "failed: 3.jpg: is empty: delete it or put the picture back"
     assert lines[5].startswith("3 compressed, 0 unchanged, 0 skipped, 1 failed,")
@@ -578,7 +578,7 @@ def test_every_command_of_the_parser_has_a_module_and_help():
     (commands,) = (a for a in parser()._actions if a.dest == "command")
     assert set(commands.choices) == {
         "compress", "check", "build", "evaluate", "explain", "restore", "validate", "schema", "plugins", "init",
-        "install-hook", "weights",
+        "install-hook", "weights", "lock", "originals", "verify", "baseline",
     }  # fmt: skip
     for name in commands.choices:
         assert callable(import_module(f"semcompress_plugin.commands.{name.replace('-', '_')}").run)

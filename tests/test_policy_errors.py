@@ -46,13 +46,13 @@ MISTAKES = {
         "version: 1\nrulez: []",
         [
             "2:1: unknown key 'rulez'; did you mean 'rules'? "
-            "known: evaluators, limits, originals, preset, rules, version"
+            "known: evaluators, isolate, limits, originals, preset, rules, version"
         ],
     ),
     "unknown key in a rule": (
         RULE + "kep: {}",
         [
-            "5:5: rules[0]: unknown key 'kep'; did you mean 'keep'? known: compress, files, keep, metadata, "
+            "5:5: rules[0]: unknown key 'kep'; did you mean 'keep'? known: budget, compress, files, keep, metadata, "
             "min_saving, name, outputs, preset, search, skip"
         ],
     ),
@@ -89,7 +89,7 @@ MISTAKES = {
     ),
     "files as text": (
         "version: 1\nrules: [{name: a, files: a}]",
-        ['2:26: rules[0].files: expected a list of patterns such as ["*.jpg", "!raw/"], got the text \'a\''],
+        ['2:26: rules[0].files: expected a list of patterns such as ["*.jpg", "!raw/"], got the text \'a\'; write [a]'],
     ),
     "files of the wrong type": (
         "version: 1\nrules: [{name: a, files: [1, true]}]",
@@ -116,13 +116,16 @@ MISTAKES = {
     ),
     "unknown preset": (
         "version: 1\npreset: wbe",
-        ["2:9: preset: unknown preset 'wbe'; did you mean 'web'? known: machine, machine@1, text, text@1, web, web@1"],
+        [
+            "2:9: preset: unknown preset 'wbe'; did you mean 'web'? "
+            "known: machine, machine@1, machine@2, text, text@1, web, web@1"
+        ],
     ),
     "unknown version of a preset": (
         RULE + "preset: web@7",
         [
             "5:13: rules[0].preset: unknown preset 'web@7'; did you mean 'web@1'? "
-            "known: machine, machine@1, text, text@1, web, web@1"
+            "known: machine, machine@1, machine@2, text, text@1, web, web@1"
         ],
     ),
     "unknown compressors, in the registry's words": (
@@ -214,8 +217,8 @@ MISTAKES = {
         RULE + "keep: {classifier: {js_divergense: {max: 0.1}}}",
         [
             "5:25: rules[0].keep.classifier: unknown metric of classifier 'js_divergense'; "
-            "did you mean 'js_divergence'? known: confidence_ratio, feature_cosine, js_divergence, top1_agreement, "
-            "topk_overlap"
+            "did you mean 'js_divergence'? known: confidence_ratio, feature_cosine, js_divergence, sway, "
+            "top1_agreement, topk_overlap"
         ],
     ),
     "unknown metric of an evaluator that the policy names": (
@@ -326,7 +329,8 @@ MISTAKES = {
         "version: 1\nlimits: {max_pixels: -1, max_pixel: 3}",
         [
             "2:22: limits.max_pixels: expected a whole number of at least 1, got -1",
-            "2:26: limits: unknown key 'max_pixel'; did you mean 'max_pixels'? known: max_pixels",
+            "2:26: limits: unknown key 'max_pixel'; did you mean 'max_pixels'? "
+            "known: max_frames, max_metadata, max_pixels, max_seconds",
         ],
     ),
     "originals": (
@@ -336,7 +340,7 @@ MISTAKES = {
     "columns count letters, not bytes": (
         'version: 1\nrules: [{name: "фото", files: ["*.jpg"], kept: 1}]',
         [
-            "2:42: rules[0]: unknown key 'kept'; did you mean 'keep'? known: compress, files, keep, metadata, "
+            "2:42: rules[0]: unknown key 'kept'; did you mean 'keep'? known: budget, compress, files, keep, metadata, "
             "min_saving, name, outputs, preset, search, skip"
         ],
     ),

@@ -16,6 +16,7 @@ from semcompress_plugin.policy import parse_policy, presets, schema
 from semcompress_plugin.policy.check import Checker
 from semcompress_plugin.policy.nodes import read
 from semcompress_plugin.policy.schema import preset_schema
+from semcompress_plugin.registry import Registry
 
 SCHEMA = schema(Stand())
 JUDGE = jsonschema.Draft202012Validator(SCHEMA)
@@ -45,7 +46,8 @@ DOCUMENT = {
         },
     ],
     "originals": "none",
-    "limits": {"max_pixels": 1000},
+    "limits": {"max_pixels": 1000, "max_seconds": 2.5},
+    "isolate": True,
 }
 
 
@@ -172,4 +174,4 @@ def test_every_policy_in_the_reference_is_valid():
     examples = [part.split("```")[0] for part in text.split("```yaml\n")[1:]]
     assert len(examples) >= 3
     for example in examples:
-        assert parse_policy(example, Stand(), Path()).rules
+        assert parse_policy(example, Registry(), Path()).rules

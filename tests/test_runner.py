@@ -48,6 +48,29 @@ def test_evaluators_see_batches_across_pictures_and_never_more_than_they_want():
     assert max(Counting.sizes) == 3
 
 
+class Dear(Counting):
+    """As a GPU is: a batch takes as long as a picture."""
+
+    inside = 0
+
+    def observe(self, images):
+        cls = type(self)
+        cls.inside += 1
+        assert cls.inside == 1
+        threading.Event().wait(0.02)
+        cls.inside -= 1
+        return super().observe(images)
+
+
+@pytest.mark.parametrize(("batch", "usual", "largest"), [(1, 1, 1), (32, 12, 24)])
+def test_batches_for_an_evaluator_that_takes_one_at_a_time_fill_while_it_looks(batch, usual, largest):
+    Counting.sizes = Dear.sizes = []
+    known = registry(reader(factory=Dear, batch=batch))
+    list(Runner(Workshop(known), 4).run(jobs(known, [reference(photo((40, 30), seed)) for seed in range(60)])))
+    assert largest <= max(Dear.sizes) <= batch
+    assert sorted(Dear.sizes)[len(Dear.sizes) // 2] >= usual
+
+
 class Overlapping(Thumbnails):
     inside = 0
     most = 0

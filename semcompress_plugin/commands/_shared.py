@@ -16,7 +16,7 @@ from semcompress_plugin.errors import ImageError, PluginError, SemcompressError,
 from semcompress_plugin.plan import Domains, Pending
 from semcompress_plugin.policy import default_policy
 from semcompress_plugin.registry import Registry
-from semcompress_plugin.types import Constraint, Result, Rule, Status
+from semcompress_plugin.types import Constraint, EffortName, Result, Rule, Status
 
 if TYPE_CHECKING:
     from semcompress_plugin.settle import Settlement
@@ -63,6 +63,7 @@ def look(work: Sequence[Pending], registry: Registry, arguments: argparse.Namesp
     # only now: these bring Pillow, numpy and in the end ONNX Runtime along
     from tqdm import tqdm
 
+    from semcompress_plugin.isolation import Decoders
     from semcompress_plugin.runner import Job, Runner
     from semcompress_plugin.shrink import Work
     from semcompress_plugin.workshop import Workshop
@@ -70,15 +71,18 @@ def look(work: Sequence[Pending], registry: Registry, arguments: argparse.Namesp
     rules = {id(item.asset.rule): item.asset.rule for item in work}
     made_with = {key: versions(rule, registry) for key, rule in rules.items()}
     loss = getattr(arguments, "allow_generation_loss", False)
-    pieces = (Work(item, registry, made_with[id(item.asset.rule)], loss) for item in work)
+    effort: EffortName = getattr(arguments, "effort", "fast")
     runner = Runner(Workshop(registry), arguments.jobs)
     # disable=None: silent unless standard error is a terminal
-    with tqdm(total=len(work), unit="picture", disable=True if arguments.quiet else None) as bar:
-        for done in runner.run(Job(piece, piece.load, piece.study) for piece in pieces):
+    bar = tqdm(total=len(work), unit="picture", disable=True if arguments.quiet else None)
+    with bar, Decoders() as decoders:
+        pieces = (Work(item, registry, made_with[id(item.asset.rule)], loss, decoders, effort) for item in work)
+        jobs = (Job(it, it.load, it.study, it.pending.asset.rule.limits.max_seconds) for it in pieces)
+        for done in runner.run(jobs):
             bar.update()
             item = done.key.pending
             if done.error is not None:
-                status, reason, bug = _failure(done.error)
+                status, reason, bug = failure(done.error)
                 if bug:
                     bugs.append(f"{item.asset.shown}\n{bug}")
                 yield item, left(item, status, reason), None
@@ -132,10 +136,10 @@ def print_report(
 
         for result in results:
             if result.status == "failed":
-                print(f"semcompress: {printable(result.path)}: {result.reason}", file=sys.stderr)
+                print(f"semcompress: {printable(result.path)}: {printable(result.reason or '')}", file=sys.stderr)
 
 
-def _failure(error: Exception) -> tuple[Status, str, str | None]:
+def failure(error: Exception) -> tuple[Status, str, str | None]:
     """Status and reason of what ended a picture, and the traceback if it is a bug of ours."""
     if isinstance(error, UnsupportedImageError):
         return "skipped", str(error), None

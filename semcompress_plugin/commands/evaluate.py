@@ -4,26 +4,35 @@ from __future__ import annotations
 
 import argparse
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from semcompress_plugin import files
 from semcompress_plugin.commands._shared import governing_rule, load_registry
 from semcompress_plugin.engine import drive, measure
 from semcompress_plugin.errors import ImageError, UsageError
-from semcompress_plugin.images import decode
+from semcompress_plugin.isolation import Decoders
+from semcompress_plugin.registry import Registry
 from semcompress_plugin.report.json import dumps
 from semcompress_plugin.report.text import percent, size
-from semcompress_plugin.types import Constraint, Reference, Scores
+from semcompress_plugin.types import Constraint, Features, Reference, Rule, Scores
 from semcompress_plugin.workshop import Workshop
+
+if TYPE_CHECKING:
+    from PIL import Image
 
 
 def run(arguments: argparse.Namespace) -> int:
     """Exit 0 if every constraint of the rule that governs REFERENCE holds, else 1."""
     registry = load_registry()
     rule = governing_rule(arguments.reference, arguments.policy, registry)
-    reference, candidate = (_decoded(path) for path in (arguments.reference, arguments.candidate))
+    reference = _decoded(arguments.reference, rule)
+    image, after = _candidate(arguments.candidate, rule, registry)
     workshop = Workshop(registry)
-    measured = drive(measure(reference, candidate.image, rule, registry), workshop.perform)
-    before, after = reference.bytes or 0, candidate.bytes or 0
+    try:
+        measured = drive(measure(reference, image, rule, registry), workshop.perform)
+    except ImageError as error:
+        raise UsageError(f"{arguments.candidate}: {error}") from error
+    before = reference.bytes or 0
     if arguments.format == "json":
         value = {"rule": rule.name, "before": before, "after": after, "holds": measured.holds}
         print(dumps({**value, "reason": measured.reason, "scores": measured.scores}))
@@ -34,10 +43,31 @@ def run(arguments: argparse.Namespace) -> int:
     return 0 if measured.holds else 1
 
 
-def _decoded(path: Path) -> Reference:
+def _candidate(path: Path, rule: Rule, registry: Registry) -> tuple[Image.Image | Features, int]:
+    """What is in the file, and its size: pixels, or features where a compressor writes such files without."""
+    decoder = registry.decoder(path)
+    if decoder is None:
+        candidate = _decoded(path, rule)
+        return candidate.image, candidate.bytes or 0
+    try:
+        data = files.read(path).data
+        features = decoder.decode(data)
+    except ImageError as error:
+        raise UsageError(f"{path}: {error}") from error
+    readers = {use.name: registry.evaluator(use.plugin).reads for use in rule.evaluators}
+    if needy := [name for name, reads in readers.items() if features.network not in reads]:
+        raise UsageError(
+            f"{path}: holds no pixels, and rule {rule.name} asks {', '.join(needy)}, which needs them: "
+            "give a policy whose rule keeps what classifier measures alone (--policy)"
+        )
+    return features, len(data)
+
+
+def _decoded(path: Path, rule: Rule) -> Reference:
     try:
         # as evaluators see it; what profile it has is compared too
-        return decode(files.read(path).data, path.name)
+        with Decoders() as decoders:
+            return decoders.decode(files.read(path).data, path.name, "keep", rule.limits)
     except ImageError as error:
         raise UsageError(f"{path}: {error}") from error
 

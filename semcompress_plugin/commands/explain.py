@@ -78,11 +78,12 @@ def _outdated(entry: Entry, rule: Rule) -> str:
 
 def _seen(data: bytes, path: Path, rule: Rule, registry: Registry) -> list[str]:
     """What each reader that can say so sees in the picture."""
-    from semcompress_plugin.images import decode
+    from semcompress_plugin.isolation import Decoders
     from semcompress_plugin.workshop import Workshop
 
     try:
-        image = decode(data, path.name, max_pixels=rule.max_pixels).image
+        with Decoders() as decoders:
+            image = decoders.decode(data, path.name, "keep", rule.limits).image
     except ImageError as error:
         return [f"seen: nothing, for it {error}"]
     workshop = Workshop(registry)

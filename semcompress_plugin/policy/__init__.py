@@ -13,11 +13,10 @@ from semcompress_plugin.errors import PolicyError
 from semcompress_plugin.policy.find import POLICY_NAME, PolicyFinder, find_policy
 from semcompress_plugin.policy.match import matcher
 from semcompress_plugin.policy.resolve import parse
-from semcompress_plugin.policy.schema import MAX_PIXELS, Known, schema
-from semcompress_plugin.types import Rule
+from semcompress_plugin.policy.schema import Known, schema
+from semcompress_plugin.types import Limits, Rule
 
 __all__ = [
-    "MAX_PIXELS",
     "POLICY_NAME",
     "Known",
     "Policy",
@@ -42,7 +41,7 @@ class Policy:
     root: Path
     rules: tuple[Rule, ...]
     originals: str | None = None
-    max_pixels: int = MAX_PIXELS
+    limits: Limits = field(default_factory=Limits)
     _matchers: tuple[Callable[[str], bool], ...] = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
@@ -81,4 +80,4 @@ def default_policy(registry: Known, root: Path, preset: str = "web") -> Policy:
 
 def _policy(data: bytes, source: str, registry: Known, path: Path | None, root: Path) -> Policy:
     parsed = parse(data, source, registry)
-    return Policy(path, root, parsed.rules, parsed.originals, parsed.max_pixels)
+    return Policy(path, root, parsed.rules, parsed.originals, parsed.limits)

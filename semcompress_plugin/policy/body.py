@@ -166,6 +166,27 @@ class Body:
                 said = f"no compressor of this rule ({names}) writes {child.value}; they write {', '.join(written)}"
                 self._checker.fault(child, f"{path}outputs.formats", said)
 
+    def check_features(self, node: Node, fields: Mapping[str, Any], path: str) -> None:
+        """Find what does not go with a compressor that writes no pixels: readers that need them, other places."""
+        outputs: Outputs = fields["outputs"]
+        at = self._good(node["outputs"]) or self._good(node["compress"]) or node
+        for use in fields["compress"]:
+            spec = self._registry.compressors[use.name]
+            if spec.writes is None:
+                continue
+            formats = [name.lower() for name in spec.formats]
+            if outputs.place != "beside" or not set(formats) & set(outputs.formats) or "smallest" in outputs.formats:
+                said = f"{use.name} writes no pixels, so only beside the picture, and only where asked for by name"
+                hint = f"give outputs: {{formats: [{', '.join(formats)}], place: beside}}"
+                self._checker.fault(at, f"{path}outputs", f"{said}: {hint}")
+            readers = self._registry.evaluators
+            able = ", ".join(name for name, reader in readers.items() if spec.writes in reader.reads)
+            for evaluator in fields["evaluators"]:
+                if spec.writes not in self._registry.evaluator(evaluator.plugin).reads:
+                    where = self._good(node["keep"]) or self._good(node["compress"]) or node
+                    said = f"{evaluator.name} needs pixels; compressor {use.name} writes none"
+                    self._checker.fault(where, f"{path}keep", f"{said}: keep what {able} measures alone")
+
     def _good(self, node: Node | None) -> Node | None:
         return None if node is None or node in self._checker.bad else node
 

@@ -53,7 +53,9 @@ class Checker:
                 f"known: {', '.join(sorted(_KEYWORDS))}"
             )
         if "type" in schema and not _is_one_of(node, schema["type"]):
-            return self.fault(node, path, f"expected {describe(schema)}, got {_got(node, schema)}")
+            one = schema["type"] == "array" and isinstance(node.value, str)
+            hint = f"; write [{_quoted(node.value)}]" if one and self.valid(node, schema.get("items", True)) else ""
+            return self.fault(node, path, f"expected {describe(schema)}, got {_got(node, schema)}{hint}")
         for keyword, argument in schema.items():
             if keyword in _KEYWORDS:
                 _KEYWORDS[keyword](self, node, argument, schema, path)
@@ -249,6 +251,11 @@ def _got(node: Node, schema: Schema) -> str:
     if isinstance(value, (dict, list)):
         return ("a" if value else "an empty") + (" mapping" if isinstance(value, dict) else " list")
     return "nothing" if value is None else f"the number {value:g}"
+
+
+def _quoted(text: str) -> str:
+    """Text as a YAML list may have it."""
+    return text if text.isalpha() else '"' + text.replace("\\", "\\\\").replace('"', '\\"') + '"'
 
 
 def _accepts(schema: Schema, name: str) -> bool:

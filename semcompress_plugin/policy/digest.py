@@ -11,14 +11,15 @@ import json
 from collections.abc import Mapping
 from typing import Any
 
-_WHERE = ("name", "files", "preset")
+# which files, and what guards them: neither says what a picture is shrunk to
+_WHERE = ("name", "files", "preset", "budget")
 
 
 def digest(rule: Mapping[str, Any], preset: str, evaluators: Mapping[str, Mapping[str, Any]]) -> str:
     """SHA-256 (hex) of a rule as written, its preset's name as written, and the evaluator entries that it uses.
 
-    ``rule`` and ``evaluators`` are plain data that passed the schema; the rule's name and patterns are left out, so
-    that moving a picture to a rule that asks the same settles nothing anew.
+    ``rule`` and ``evaluators`` are plain data that passed the schema; the rule's name, patterns and budget are left
+    out, so that moving a picture to a rule that asks the same settles nothing anew.
     """
     asked = {key: value for key, value in rule.items() if key not in _WHERE}
     if asked.get("skip") is False:

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import replace
+from dataclasses import fields, replace
 from typing import Any, NamedTuple
 
+from semcompress_plugin.budget import in_bytes
 from semcompress_plugin.errors import PluginError, PolicyError
 from semcompress_plugin.policy import presets
 from semcompress_plugin.policy.body import Body
@@ -13,8 +14,8 @@ from semcompress_plugin.policy.check import Checker
 from semcompress_plugin.policy.digest import digest
 from semcompress_plugin.policy.match import problem
 from semcompress_plugin.policy.nodes import Finding, Node, read
-from semcompress_plugin.policy.schema import MAX_PIXELS, VERSION, Known, find_evaluator, preset_schema, schema
-from semcompress_plugin.types import EvaluatorUse, Rule
+from semcompress_plugin.policy.schema import VERSION, Known, find_evaluator, preset_schema, schema
+from semcompress_plugin.types import EvaluatorUse, Limits, Rule
 
 EVERYTHING = ("*",)
 
@@ -24,7 +25,7 @@ class Parsed(NamedTuple):
 
     rules: tuple[Rule, ...]
     originals: str | None
-    max_pixels: int
+    limits: Limits
 
 
 def parse(data: bytes, source: str, registry: Known) -> Parsed:
@@ -65,15 +66,17 @@ class _Policy:
 
     def parsed(self) -> Parsed:
         originals, limits, rules = (self._good(self._document[key]) for key in ("originals", "limits", "rules"))
-        pixels = self._good(limits["max_pixels"]) if limits else None
-        max_pixels = pixels.value if pixels else MAX_PIXELS
+        wanted = {field.name: limits[field.name] for field in fields(Limits)} if limits else {}
+        given = {name: node.value for name, node in wanted.items() if self._good(node) and node}
+        isolate = self._good(self._document["isolate"])
+        bounds = Limits(**given, isolate=isolate is not None and isolate.value)
         if self._document["rules"] is None:
             whole = Node({}, self._document.line, self._document.column)
             found = [self._rule(whole, "all", EVERYTHING, "")]
         else:
             found = list(self._rules(rules)) if rules else []
         place = originals.value if originals else None
-        return Parsed(tuple(replace(rule, max_pixels=int(max_pixels)) for rule in found), place, int(max_pixels))
+        return Parsed(tuple(replace(rule, limits=bounds) for rule in found), place, bounds)
 
     def _evaluators(self) -> Iterator[EvaluatorUse]:
         for name, node in self._entries.items():
@@ -120,8 +123,10 @@ class _Policy:
         body = Body(self._registry, self._checker, self._uses, frozenset(self._entries), knobs)
         fields = defaults | body.fields(node, path)
         body.check_formats(node, fields["compress"], path)
-        skip = node["skip"]
-        rule = Rule(name, files, skip is not None and skip.value is True, preset, **fields)
+        body.check_features(node, fields, path)
+        skip, most = node["skip"], self._good(node["budget"])
+        budget = in_bytes(most.value) if most else None
+        rule = Rule(name, files, skip is not None and skip.value is True, budget, preset, **fields)
         if self._checker.findings:
             return rule
         used = {use.name: self._entries[use.name].plain() for use in rule.evaluators if use.name in self._entries}

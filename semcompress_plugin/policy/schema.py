@@ -7,14 +7,43 @@ import re
 from collections.abc import Mapping
 from typing import Any, Protocol
 
+from semcompress_plugin import budget
 from semcompress_plugin.errors import PluginError
 from semcompress_plugin.policy import presets
-from semcompress_plugin.types import CompressorSpec, EvaluatorSpec, Knob, Metric
+from semcompress_plugin.types import CompressorSpec, EvaluatorSpec, Knob, Limits, Metric
 
 VERSION = 1
-MAX_PIXELS = 89_478_485
-"""Pillow's ``Image.MAX_IMAGE_PIXELS``, without importing it."""
 
+_DEFAULT = Limits()
+_LIMITS: dict[str, Any] = {
+    "max_pixels": {
+        "type": "integer",
+        "minimum": 1,
+        "default": _DEFAULT.max_pixels,
+        "description": "The most pixels of a picture.",
+    },
+    "max_frames": {
+        "type": "integer",
+        "minimum": 1,
+        "default": _DEFAULT.max_frames,
+        "description": "The most frames of an animation.",
+    },
+    "max_metadata": {
+        "type": "integer",
+        "minimum": 1,
+        "default": _DEFAULT.max_metadata,
+        "description": "The most bytes of metadata, stored or unpacked.",
+    },
+    "max_seconds": {
+        "type": "number",
+        "exclusiveMinimum": 0,
+        "maximum": 86_400,
+        "default": _DEFAULT.max_seconds,
+        "description": "The most seconds of work on one picture: looked at between two steps of it, and with "
+        "`isolate` within the first, decoding.",
+    },
+}
+_BUDGET = "a size such as 200 kB or 1.5 MB, or a number of bytes"
 _SAVING = "a percentage below 100% such as 5%, or a fraction such as 0.05"
 
 
@@ -94,15 +123,15 @@ def schema(registry: Known) -> dict[str, Any]:
                 "type": "object",
                 "minProperties": 1,
                 "additionalProperties": False,
-                "description": "Guards against pictures that would fill the memory.",
-                "properties": {
-                    "max_pixels": {
-                        "type": "integer",
-                        "minimum": 1,
-                        "default": MAX_PIXELS,
-                        "description": "Pictures with more pixels than this are reported as failed.",
-                    }
-                },
+                "description": "Guards against pictures that would cost too much: reported as failed, left as they "
+                "are.",
+                "properties": _LIMITS,
+            },
+            "isolate": {
+                "type": "boolean",
+                "default": _DEFAULT.isolate,
+                "description": "Decode in a process of its own, which may crash, hang or run out of memory without "
+                "taking anything else along ([security](security.md)).",
             },
         },
     }
@@ -223,6 +252,14 @@ def _rule(registry: Known, preset: Mapping[str, Any]) -> dict[str, Any]:
                 "that matches decides, and `!` takes out.",
             },
             "skip": {"type": "boolean", "default": False, "description": "Leave these files alone."},
+            "budget": {
+                "anyOf": [
+                    {"type": "integer", "minimum": 1, "title": _BUDGET},
+                    {"type": "string", "pattern": budget.PATTERN, "title": _BUDGET},
+                ],
+                "description": "The most bytes that each of these files may have: more is reported as failed, and "
+                "nothing is shrunk below what `keep` asks to fit.",
+            },
             "preset": dict(preset),
             **body(registry),
         },

@@ -10,7 +10,7 @@ from semcompress_plugin.types import Result
 
 @dataclass(frozen=True, slots=True)
 class Totals:
-    """Counts, bytes and looks over all results, and the seconds that the run took."""
+    """Counts, bytes and looks over all results, the seconds that the run took, and how many came from the cache."""
 
     files: int
     compressed: int
@@ -21,6 +21,7 @@ class Totals:
     after: int
     looks: int
     seconds: float
+    cached: int = 0
 
 
 def totals(results: Sequence[Result], seconds: float) -> Totals:
@@ -33,6 +34,7 @@ def totals(results: Sequence[Result], seconds: float) -> Totals:
         after=sum(result.after for result in results),
         looks=sum(result.looks for result in results),
         seconds=round(seconds, 3),
+        cached=sum(result.cached for result in results),
     )
 
 

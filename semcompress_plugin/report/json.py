@@ -5,16 +5,20 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from semcompress_plugin.report import totals
 from semcompress_plugin.types import Result
 
+if TYPE_CHECKING:
+    from semcompress_plugin.pages import PagesReport
 
-def report(results: Sequence[Result], seconds: float) -> str:
-    """``{"results": […], "totals": {…}}``, sorted by path."""
+
+def report(results: Sequence[Result], seconds: float, pages: PagesReport | None = None) -> str:
+    """``{"results": […], "totals": {…}}``, sorted by path, and ``pages`` where a build has gone through them."""
     ordered = sorted(results, key=lambda result: result.path)
-    return dumps({"results": [asdict(result) for result in ordered], "totals": asdict(totals(ordered, seconds))})
+    whole = {"results": [asdict(result) for result in ordered], "totals": asdict(totals(ordered, seconds))}
+    return dumps(whole if pages is None else {**whole, "pages": asdict(pages)})
 
 
 def dumps(value: Mapping[str, Any]) -> str:
@@ -42,6 +46,7 @@ SCHEMA: dict[str, Any] = {
                     "rule": {"type": ["string", "null"]},
                     "looks": {"type": "integer", "minimum": 0},
                     "reason": {"type": ["string", "null"]},
+                    "cached": {"type": "boolean"},
                     "outputs": {
                         "type": "array",
                         "items": {
@@ -76,10 +81,34 @@ SCHEMA: dict[str, Any] = {
                 **{
                     name: {"type": "integer", "minimum": 0}
                     for name in (
-                        "files", "compressed", "unchanged", "skipped", "failed", "before", "after", "looks",
+                        "files", "compressed", "unchanged", "skipped", "failed", "before", "after", "looks", "cached",
                     )
                 },
                 "seconds": {"type": "number", "minimum": 0},
+            },
+        },
+        "pages": {
+            "type": "object",
+            "required": ["read", "rewritten", "pictures", "backgrounds", "left"],
+            "additionalProperties": False,
+            "properties": {
+                **{
+                    name: {"type": "integer", "minimum": 0}
+                    for name in ("read", "rewritten", "pictures", "backgrounds")
+                },
+                "left": {
+                    "type": "array",
+                    "items": {
+                        "type": "object",
+                        "required": ["page", "reference", "reason"],
+                        "additionalProperties": False,
+                        "properties": {
+                            "page": {"type": "string"},
+                            "reference": {"type": ["string", "null"]},
+                            "reason": {"type": "string"},
+                        },
+                    },
+                },
             },
         },
     },

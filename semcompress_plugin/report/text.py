@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+import re
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
+from typing import TYPE_CHECKING
 
 from semcompress_plugin.report import totals
 from semcompress_plugin.types import Constraint, OutputFile, Result, Scores
+
+if TYPE_CHECKING:
+    from semcompress_plugin.pages import PagesReport
 
 _ALIKE = 3
 _HEAD = ("file", "before", "after", "saved", "how", "readers")
@@ -16,7 +21,13 @@ Bounds = Mapping[str, Sequence[Constraint]]
 """Rule name -> the constraints it puts on what its readers measure."""
 
 
-def report(results: Sequence[Result], seconds: float, bounds: Bounds, verb: str = "compressed") -> str:
+def report(
+    results: Sequence[Result],
+    seconds: float,
+    bounds: Bounds,
+    verb: str = "compressed",
+    pages: PagesReport | None = None,
+) -> str:
     """A line for every file that was written or went wrong, and a summary; ``verb`` says what happened to them."""
     ordered = sorted(results, key=lambda result: result.path)
     rows = [
@@ -29,7 +40,11 @@ def report(results: Sequence[Result], seconds: float, bounds: Bounds, verb: str 
     lines += _reasons(ordered)
     sums = totals(ordered, seconds)
     saved = f", {size(sums.before)} -> {size(sums.after)} ({percent(sums.before, sums.after)})" if rows else ""
-    counts = f"{sums.compressed} {verb}, {sums.unchanged} unchanged, {sums.skipped} skipped, {sums.failed} failed"
+    cached = f" ({_all(sums.cached, sums.files)} from the cache)" if sums.cached else ""
+    lines += [] if pages is None else _pages(pages)
+    counts = (
+        f"{sums.compressed} {verb}, {sums.unchanged} unchanged, {sums.skipped} skipped, {sums.failed} failed{cached}"
+    )
     lines.append(f"{counts}{saved}; {sums.looks} looks in {sums.seconds:.1f} s")
     return "\n".join(lines)
 
@@ -41,10 +56,26 @@ def _reasons(results: Sequence[Result]) -> list[str]:
     lines = {}
     for result in told:
         if result.status == "skipped" and alike[result.reason] > _ALIKE:
-            lines[result.reason] = f"skipped: {alike[result.reason]} files: {result.reason}"
+            lines[result.reason] = f"skipped: {alike[result.reason]} files: {printable(result.reason or '')}"
         else:
-            lines[result.path] = f"{result.status}: {printable(result.path)}: {result.reason}"
+            lines[result.path] = f"{result.status}: {printable(result.path)}: {printable(result.reason or '')}"
     return list(lines.values())
+
+
+def _all(count: int, of: int) -> str:
+    return "all" if count == of else str(count)
+
+
+def _pages(pages: PagesReport) -> list[str]:
+    """What was done to pages in a line, one more for each that was left alone as a whole, one for references."""
+    told = f"{pages.pictures} <picture> and {pages.backgrounds} image-set() added"
+    lines = [f"pages: {pages.rewritten} of {pages.read} rewritten, {told}"]
+    lines += [f"left alone: {printable(left.page)}: {left.reason}" for left in pages.left if left.reference is None]
+    reasons = Counter(left.reason for left in pages.left if left.reference is not None)
+    if reasons:
+        counts = ", ".join(f"{count} {reason}" for reason, count in reasons.most_common())
+        lines.append(f"references left alone: {counts} (--format json names them)")
+    return lines
 
 
 def size(count: int) -> str:
@@ -61,13 +92,29 @@ def percent(before: int, after: int) -> str:
     return f"{100 * (after / before - 1):+.0f} %" if before else "0 %"
 
 
-def printable(path: str) -> str:
-    """``path`` on one line, whatever bytes its name has."""
-    return path.encode("utf-8", "backslashreplace").decode().translate({10: "\\n", 13: "\\r", 27: "\\x1b"})
+def printable(text: str) -> str:
+    """``text`` on one line and without power over a terminal, whatever bytes a file's name has.
+
+    Control characters could move the cursor, change colours or say things in our name; those for the direction of
+    writing could show a name backwards.
+    """
+    shown = text.encode("utf-8", "backslashreplace").decode()
+    return _CONTROLS.sub(lambda found: _NAMED.get(found[0]) or f"\\{_code(ord(found[0]))}", shown)
+
+
+_CONTROLS = re.compile("[\\x00-\\x1f\\x7f-\\x9f\\u061c\\u200e\\u200f\\u2028-\\u202e\\u2066-\\u2069]")
+_NAMED = {"\n": "\\n", "\r": "\\r", "\t": "\\t"}
+
+
+def _code(number: int) -> str:
+    return f"x{number:02x}" if number < 256 else f"u{number:04x}"
 
 
 def settings_in_words(compressor: str, settings: Mapping[str, float]) -> str:
-    return " ".join([compressor, *(f"{name} {value:.4g}" for name, value in settings.items())])
+    """``jpeg quality 40``; 257 colours, more than a palette has, mean that there is none."""
+    whole = "lossless" if settings.get("scale", 1) == 1 else "every color"
+    said = (whole if (name, value) == ("colors", 257) else f"{name} {value:.4g}" for name, value in settings.items())
+    return " ".join([compressor, *said])
 
 
 def scores_in_words(scores: Scores, constraints: Iterable[Constraint] | None = None) -> str:
