@@ -69,6 +69,10 @@ def _plan(path: Path, lock: Lock) -> Restoration:
         reason = "is its own original" if entries else "is nothing that semcompress wrote"
         return Restoration(path, snapshot, reason=reason)
     here = lock.relative(path)
+    if any(entry.path == here for entry in entries if entry.relation == "beside") and not any(
+        entry.path == here for entry in replaced
+    ):
+        return Restoration(path, snapshot, reason="was written beside its original, which is still there")
     # two originals may have become one output: the one that lay here, else one of the same name, is meant
     entry = min(replaced, key=lambda entry: (entry.path != here, posixpath.basename(entry.path) != path.name))
     target = path.with_name(_name(entry, path))

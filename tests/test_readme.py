@@ -59,3 +59,14 @@ def test_every_link_leads_to_a_file(page):
     for target in re.findall(r"\]\((?!https?:)([^)#]+)", page):
         places = [base] if base else [ROOT / "docs", ROOT / "docs" / "hosts"]
         assert any((place / target).exists() for place in places), target
+
+
+def test_every_promise_names_a_test_that_there_is():
+    promises = README.partition("## What we promise")[2].partition("\n## ")[0]
+    rows = [line for line in promises.splitlines() if line.startswith("| ") and not line.startswith("| promise")]
+    assert len(rows) >= 6
+    for row in rows:
+        named = re.findall(r"\[`(test_\w+)`\]\((tests/\w+\.py)\)", row)
+        assert named, row
+        for test, path in named:
+            assert f"\ndef {test}(" in (ROOT / path).read_text(), test

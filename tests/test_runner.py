@@ -62,13 +62,12 @@ class Dear(Counting):
         return super().observe(images)
 
 
-@pytest.mark.parametrize(("batch", "usual", "largest"), [(1, 1, 1), (32, 12, 24)])
-def test_batches_for_an_evaluator_that_takes_one_at_a_time_fill_while_it_looks(batch, usual, largest):
+def test_batches_for_an_evaluator_that_takes_one_at_a_time_fill_while_it_looks():
     Counting.sizes = Dear.sizes = []
-    known = registry(reader(factory=Dear, batch=batch))
-    list(Runner(Workshop(known), 4).run(jobs(known, [reference(photo((40, 30), seed)) for seed in range(60)])))
-    assert largest <= max(Dear.sizes) <= batch
-    assert sorted(Dear.sizes)[len(Dear.sizes) // 2] >= usual
+    known = registry(reader(factory=Dear, batch=64))
+    list(Runner(Workshop(known), 4).run(jobs(known, [reference(photo((40, 30), seed)) for seed in range(120)])))
+    assert 48 <= max(Dear.sizes) <= 64
+    assert sorted(Dear.sizes)[len(Dear.sizes) // 2] >= 12
 
 
 class Overlapping(Thumbnails):

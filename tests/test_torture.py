@@ -292,7 +292,7 @@ def test_rights_that_change_while_we_run(undisturbed, tmp_path, seed):
 
 
 @pytest.mark.parametrize("seed", seeds(max(1, RUNS // 4)))
-def test_a_file_that_is_saved_again_and_again_while_we_look_at_it_is_never_overwritten(undisturbed, tmp_path, seed):
+def test_a_file_that_is_saved_while_we_look_at_it_is_never_overwritten(undisturbed, tmp_path, seed):
     """The last word is the person's: whatever they saved last is what lies there, or what we made of just that."""
     start, _, took = undisturbed
     folder = tmp_path / "r"
