@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from semcompress_plugin.errors import UsageError
@@ -349,6 +349,7 @@ def test_style_attributes_and_elements_are_css_too():
         max_size=14,
     ).map("".join)
 )  # fmt: skip
+@example("url(a.jpg)p{}")
 def test_any_css_only_gains_declarations_and_none_a_second_time(text):
     new = sheet(text)
     assert sheet(new) == new

@@ -106,6 +106,14 @@ MISTAKES = {
             "2:49: rules[0].files[2]: expected ] to close [ (write \\[ for the character itself), got 'a['",
         ],
     ),
+    "search without options": (
+        'version: 1\nrules: [{name: a, files: ["*.jpg"], search: {looks: 3}}]',
+        ["2:48: rules[0].search: unknown search 'looks'; known: bisect, exhaustive, frontier, linear"],
+    ),
+    "search with a number": (
+        'version: 1\nrules: [{name: a, files: ["*.jpg"], search: {frontier: 3}}]',
+        ["2:58: rules[0].search.frontier: expected options, got the number 3"],
+    ),
     "only patterns that take out": (
         'version: 1\nrules: [{name: a, files: ["!raw/"]}]',
         ["2:26: rules[0].files: expected a pattern that takes files in, got only such as take out (!)"],

@@ -70,7 +70,7 @@ class _Source:
     def spans(self, tokens: Sequence[Token], end: int) -> list[tuple[Token, int, int]]:
         """Each token with its place; what ends the last is ``end``, where what it is in ends."""
         starts = [self.start(token) for token in tokens]
-        return list(zip(tokens, starts, [*starts[1:], end], strict=True))
+        return list(zip(tokens, starts, [*starts, end][1:], strict=True))
 
 
 @dataclass(frozen=True, slots=True)

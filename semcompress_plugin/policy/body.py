@@ -193,7 +193,8 @@ class Body:
 
 def _search(node: Node) -> SearchUse:
     for key, settings in _named(node):
-        options = dict(settings.plain() or {}) if settings is not None else {}
+        # anything else has been found fault with already
+        options = dict(settings.plain()) if settings is not None and isinstance(settings.value, dict) else {}
         looks = options.pop("looks", None)
         return SearchUse(key.value, None if looks is None else int(looks), options)
     return SearchUse()
