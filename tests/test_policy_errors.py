@@ -108,11 +108,11 @@ MISTAKES = {
     ),
     "search without options": (
         'version: 1\nrules: [{name: a, files: ["*.jpg"], search: {looks: 3}}]',
-        ["2:48: rules[0].search: unknown search 'looks'; known: bisect, exhaustive, frontier, linear"],
+        ["2:46: rules[0].search: unknown search 'looks'; known: bisect, exhaustive, frontier, linear"],
     ),
     "search with a number": (
         'version: 1\nrules: [{name: a, files: ["*.jpg"], search: {frontier: 3}}]',
-        ["2:58: rules[0].search.frontier: expected options, got the number 3"],
+        ["2:56: rules[0].search.frontier: expected options, got the number 3"],
     ),
     "only patterns that take out": (
         'version: 1\nrules: [{name: a, files: ["!raw/"]}]',
