@@ -108,7 +108,7 @@ MISTAKES = {
     ),
     "search without options": (
         'version: 1\nrules: [{name: a, files: ["*.jpg"], search: {looks: 3}}]',
-        ["2:46: rules[0].search: unknown search 'looks'; known: bisect, exhaustive, frontier, linear"],
+        ["2:46: rules[0].search: unknown search 'looks'; known: bisect, frontier"],
     ),
     "search with a number": (
         'version: 1\nrules: [{name: a, files: ["*.jpg"], search: {frontier: 3}}]',
