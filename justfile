@@ -28,6 +28,10 @@ format:
 hosts *args:
     {{python}}pytest -q -m hosts {{args}}
 
+# kills, full disks, changing rights and clocks; RUNS kills of compress and as many of build (200 in all take about ten minutes)
+torture runs="100":
+    SEMCOMPRESS_TORTURE_RUNS={{runs}} {{python}}pytest -q -n 2 tests/test_torture.py
+
 # damaged pictures of every format, and what must hold for each (10,000 take two to eight minutes)
 fuzz count="10000" *args:
     {{python}}python tests/fuzz.py {{count}} {{args}}
