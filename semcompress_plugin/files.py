@@ -252,11 +252,16 @@ def sweep(folders: Iterable[Path]) -> None:
     """Delete the temporary files that killed processes left directly in these folders."""
     for folder in dict.fromkeys(folders):
         with contextlib.suppress(OSError), os.scandir(folder) as entries:
-            left = [entry for entry in entries if entry.name.startswith(_PREFIX) and entry.name.endswith(_SUFFIX)]
+            left = [entry for entry in entries if is_temporary(entry.name)]
             for entry in left:
                 with contextlib.suppress(OSError):
                     if _abandoned(entry):
                         os.unlink(entry.path)  # noqa: PTH108  # a scandir entry is no Path
+
+
+def is_temporary(name: str) -> bool:
+    """Whether a file of this name is one that we stage, or that a killed process of ours left."""
+    return name.startswith(_PREFIX) and name.endswith(_SUFFIX)
 
 
 def _temporary(folder: Path, mode: int) -> tuple[int, Path]:

@@ -181,6 +181,18 @@ def test_build_killed_anywhere_leaves_the_sources_and_whole_files(undisturbed, t
     assert pictures(source) == before
 
 
+def test_what_a_killed_build_left_is_not_published(undisturbed, tmp_path):
+    start, after, _ = undisturbed
+    source, out = tmp_path / "source", tmp_path / "out"
+    shutil.copytree(start, source)
+    for folder in (source, source / "sub", out / "sub" / "deep"):
+        folder.mkdir(parents=True, exist_ok=True)
+        (folder / ".semcompress-0123456789abcdef.tmp").write_bytes(b"half a pict")
+    assert semcompress(tmp_path, "build", str(source), str(out)).returncode == 0
+    assert {path.name for path in out.rglob(".semcompress-*")} == set()
+    assert pictures(out) == after
+
+
 def whole(folder: Path, after: dict[str, bytes]) -> None:
     """Every file is the old or the new one, and those that are new can be brought back."""
     before = originals()

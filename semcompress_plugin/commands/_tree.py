@@ -47,7 +47,9 @@ class Tree:
         for folder, folders, names in os.walk(self.source):
             here = Path(folder)
             folders[:] = sorted(name for name in folders if name not in _PASSED_BY and here / name not in passed_by)
-            paths = (here / name for name in sorted(names) if name not in _NOT_CONTENT)
+            # what a killed build left in the derived tree would be published with it
+            files.sweep([self._target(here)])
+            paths = (here / name for name in sorted(names) if name not in _NOT_CONTENT and not files.is_temporary(name))
             found += [path for path in paths if path not in pictures and self._is_ours_to_copy(path)]
         return found
 

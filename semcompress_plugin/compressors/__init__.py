@@ -96,6 +96,7 @@ def semcompress_compressors() -> Iterable[CompressorSpec]:
                     "`classifier` looks at",
                 }
             },
+            extra="feature",
             cost=400,
             alpha=False,
             writes="efficientnet_lite0",
