@@ -36,7 +36,7 @@ from semcompress_plugin.evaluators.classifier import ClassifierEvaluator
 
 VALIDATION, TEST = "lite2.center", "mobilenet.center"
 JUDGES = (VALIDATION, TEST)
-BOUNDS = (0.2, 0.25, 0.3)
+BOUNDS = (0.2, 0.25, 0.3, 0.5, 0.65)
 GRID_WAYS = {
     "same top class (the post), exhaustive": "same top class (the post)",
     "JS, exhaustive": "JS, worst of centre and whole frame",
