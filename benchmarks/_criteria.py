@@ -7,11 +7,13 @@ Logits are (photographs, 1 + settings, classes), the photograph itself first. A 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
-from semcompress_plugin.evaluators.classifier import js_divergence, softmax, sway
+from semcompress_plugin.evaluators._transfer import risk, sway
+from semcompress_plugin.evaluators.classifier import js_divergence, softmax
 
 Array = NDArray[np.float64]
 Looks = Mapping[str, NDArray[np.float32]]
@@ -31,6 +33,12 @@ def swayed(logits: NDArray[np.float32]) -> Array:
     """The product's metric ``sway``."""
     p = softmax(logits)
     return sway(p[:, :1], p)
+
+
+def risked(logits: NDArray[np.float32]) -> Array:
+    """The product's metric ``risk``."""
+    p = softmax(logits)
+    return risk(p[:, :1], p, js_divergence(p[:, :1], p))
 
 
 def change(logits: NDArray[np.float32]) -> Array:
@@ -95,13 +103,43 @@ def criteria() -> dict[str, Criterion]:
         "change / lead, worst of Lite0 and Lite1": over((CENTER, SECOND), relative(1.0)),
         "change / lead^0.3, worst of centre and whole frame": over(both, relative(0.3)),
         "sway, centre": over((CENTER,), swayed),
-        "**sway, worst of centre and whole frame**": over(both, swayed),
+        "risk, centre": over((CENTER,), risked),
+        "sway, worst of centre and whole frame": over(both, swayed),
         "sway, worst of centre and mirrored": over((CENTER, FLIP), swayed),
         "sway, worst of 3 views": over(views, swayed),
         "sway, worst of Lite0 and Lite1": over((CENTER, SECOND), swayed),
         "sway, worst of centre, mirrored and Lite1": over((CENTER, FLIP, SECOND), swayed),
     }
     return found
+
+
+@dataclass(frozen=True, slots=True)
+class Priced:
+    """What is paid for, and the bounds that a file must hold at any price."""
+
+    charge: Criterion
+    most: Criterion
+
+
+def priced() -> dict[str, Priced]:
+    """Ways to pay instead of to bound, by what the table calls them; ``most`` is held at 1."""
+
+    def bounded(logits: Looks) -> Array:
+        """Preset machine's bounds: risk at most .3 and the same class in the centre, sway at most .6 of the frame."""
+        return np.maximum.reduce([risked(logits[CENTER]) / 0.3, 2 * turned(logits[CENTER]), swayed(logits[FULL]) / 0.6])
+
+    def free(logits: Looks) -> Array:
+        return np.zeros(logits[CENTER].shape[:2])
+
+    centre = over((CENTER,), risked)
+    return {
+        "**price on risk, centre; bounds of preset machine**": Priced(centre, bounded),
+        "price on risk, centre; no bound": Priced(centre, free),
+        "price on risk, worst of centre and whole frame; bounds": Priced(over((CENTER, FULL), risked), bounded),
+        "price on risk, mean of centre and mirrored; bounds": Priced(over((CENTER, FLIP), risked, "mean"), bounded),
+        "price on sway, centre; bounds": Priced(over((CENTER,), swayed), bounded),
+        "price on JS, centre; bounds": Priced(over((CENTER,), divergence), bounded),
+    }
 
 
 def transfer(fit: Looks, views: tuple[str, ...] = (CENTER, FULL), ridge: float = 1e-2) -> Criterion:

@@ -78,6 +78,21 @@ def smallest(
     return np.take_along_axis(sizes, column[:, None], axis=1)[:, 0], column
 
 
+def least_costly(
+    sizes: NDArray[np.int64], charges: Array, holds: NDArray[np.bool_], min_saving: float = 0.05
+) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """As :func:`smallest`, of the file whose log bytes and ``charges`` (photos, 1 + settings) are the least together.
+
+    The photograph itself is charged nothing.
+    """
+    costs = np.log(sizes) + charges
+    useful = holds & (sizes <= (1 - min_saving) * sizes[:, :1])
+    costs = np.where(useful, costs, np.inf)
+    costs[:, 0] = np.log((1 - min_saving) * sizes[:, 0])
+    column = costs.argmin(axis=1)
+    return np.take_along_axis(sizes, column[:, None], axis=1)[:, 0], column
+
+
 def bounds_over(values: Array, count: int = 40) -> Sequence[float]:
     """Bounds to try: quantiles of what a metric takes over all photographs and settings."""
     finite = values[np.isfinite(values)]
