@@ -9,13 +9,11 @@ from __future__ import annotations
 import argparse
 import os
 import sys
-import tempfile
-import traceback
 import warnings
 from collections.abc import Sequence
 from importlib import import_module
-from importlib.metadata import version
 from pathlib import Path
+from typing import Any
 
 from semcompress_plugin.errors import SemcompressError
 
@@ -24,7 +22,8 @@ USAGE, BUG, INTERRUPTED = 2, 3, 130
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the command line ``argv`` (default: this process's) and return the exit code."""
-    arguments = parser().parse_args(argv)
+    given = sys.argv[1:] if argv is None else argv
+    arguments = parser(given[0] if given else None).parse_args(given)
     warnings.filterwarnings("ignore", module="PIL")  # about damaged pictures, in words that help nobody
     try:
         code: int = import_module(f"semcompress_plugin.commands.{arguments.command.replace('-', '_')}").run(arguments)
@@ -42,6 +41,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 0
     except Exception:
+        import traceback
+
         return report_bug(traceback.format_exc())
 
 
@@ -53,25 +54,32 @@ def report_bug(text: str) -> int:
 
 def bug_kept(text: str) -> str:
     """Keep the traceback ``text`` in a file; a line that says where, and asks for a report."""
+    import tempfile
+
     handle, name = tempfile.mkstemp(prefix="semcompress-bug-", suffix=".txt")
     with os.fdopen(handle, "w", encoding="utf-8", errors="backslashreplace") as file:
-        file.write(f"semcompress {version('semcompress-plugin')}, Python {sys.version}, {sys.platform}\n\n{text}")
+        file.write(f"semcompress {_version()}, Python {sys.version}, {sys.platform}\n\n{text}")
     last = text.strip().splitlines()[-1]
     return f"this is a bug of ours ({last}); please report it with {name}"
 
 
-def parser() -> argparse.ArgumentParser:
-    """The parser of the whole command line."""
+def parser(only: str | None = None) -> argparse.ArgumentParser:
+    """The parser of the whole command line; if ``only`` is a command, other commands are not known to it.
+
+    Making the parsers of all commands takes longer than looking at a hundred pictures that are settled.
+    """
     top = argparse.ArgumentParser(
         prog="semcompress",
         description="Shrink images to the smallest file for which a reader still sees the same.",
         epilog="Exit: 0 nothing to do, or done; 1 files changed, would change or failed; 2 usage or policy error; "
         "3 a bug of ours; 130 interrupted.",
     )
-    top.add_argument("--version", action="version", version=f"semcompress {version('semcompress-plugin')}")
+    top.add_argument("--version", action=_Version, nargs=0, help="show the program's version and exit")
     commands = top.add_subparsers(dest="command", metavar="COMMAND", required=True)
 
-    def command(name: str, help: str, *parents: argparse.ArgumentParser) -> argparse.ArgumentParser:
+    def command(name: str, help: str, *parents: argparse.ArgumentParser) -> Any:
+        if only not in (None, name):
+            return _NotGiven()
         return commands.add_parser(name, help=help, description=help[0].upper() + help[1:] + ".", parents=[*parents])
 
     form = argparse.ArgumentParser(add_help=False)
@@ -156,7 +164,7 @@ def parser() -> argparse.ArgumentParser:
     originals = command("originals", "list, hand on or prune the originals of replaced pictures")
     actions = originals.add_subparsers(dest="action", metavar="ACTION", required=True)
 
-    def action(name: str, help: str, *parents: argparse.ArgumentParser) -> argparse.ArgumentParser:
+    def action(name: str, help: str, *parents: argparse.ArgumentParser) -> Any:
         return actions.add_parser(
             name, help=help, description=help[0].upper() + help[1:] + ".", parents=[policy, *parents]
         )
@@ -192,7 +200,28 @@ def parser() -> argparse.ArgumentParser:
     init.add_argument("folder", nargs="?", type=Path, default=Path(), metavar="FOLDER")
     init.add_argument("--force", action="store_true", help="overwrite a policy that is there")
     command("install-hook", "install a git hook that shrinks what is staged before it is committed")
-    return top
+    return top if commands.choices else parser()
+
+
+class _NotGiven:
+    """Takes the place of the parser of a command that was not given: what is added to it goes nowhere."""
+
+    def __getattr__(self, name: str) -> Any:
+        return lambda *_, **__: self
+
+
+class _Version(argparse.Action):
+    """Says the version, which takes a while to find out, when it is asked for."""
+
+    def __call__(self, parser: argparse.ArgumentParser, *_: object) -> None:
+        print(f"semcompress {_version()}")
+        parser.exit()
+
+
+def _version() -> str:
+    from importlib.metadata import version
+
+    return version("semcompress-plugin")
 
 
 def _place(text: str) -> Path | str:

@@ -162,6 +162,15 @@ class Index:
                 raise ValueError(f"not a line of a lock: {line[:80]}")
             self._put(match[1], match[2], match[3], line)
 
+    def settles(self, sha256: str, policy: str) -> bool:
+        """Whether a content is an output under this policy, or one that lies beside its original under any.
+
+        Told by what identifies a line, which is not decoded: thousands of pictures are settled as a rule.
+        """
+        under = f'"policy": {json.dumps(policy, ensure_ascii=False)}, "path": "'
+        keys = self._by_output.get(sha256, ())
+        return any(under in key or '"relation": "beside"' in key for key in keys)
+
     def by_output(self, sha256: str) -> tuple[Entry, ...]:
         return self._entries(self._by_output, sha256)
 

@@ -12,12 +12,11 @@ import contextlib
 import errno
 import hashlib
 import os
-import secrets
-import shutil
 import stat
 import time
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
+from io import FileIO
 from pathlib import Path
 from typing import BinaryIO
 
@@ -63,6 +62,23 @@ def read(path: Path) -> Snapshot:
 
     Raises ImageError with the reason in one line, without the path.
     """
+    with _opened(path) as (file, status):
+        data = file.read()
+    return Snapshot(path, data, digest(data), stat.S_IMODE(status.st_mode), status.st_nlink)
+
+
+def measure(path: Path) -> tuple[str, os.stat_result]:
+    """SHA-256 (hexadecimal) of a regular file, and its status from before it was read. Raises as :func:`read` does."""
+    with _opened(path) as (file, status):
+        hashed = hashlib.sha256()
+        while chunk := file.read(1 << 20):
+            hashed.update(chunk)
+    return hashed.hexdigest(), status
+
+
+@contextlib.contextmanager
+def _opened(path: Path) -> Iterator[tuple[FileIO, os.stat_result]]:
+    """A regular file to read from, and its status; what goes wrong meanwhile is an ImageError."""
     if not _NOFOLLOW and path.is_symlink():
         raise ImageError(_LINK)
     try:
@@ -74,12 +90,11 @@ def read(path: Path) -> Snapshot:
         if not stat.S_ISREG(status.st_mode):
             raise ImageError("is a folder" if stat.S_ISDIR(status.st_mode) else "is not a regular file")
         with open(descriptor, "rb", buffering=0, closefd=False) as file:
-            data = file.read()
+            yield file, status
     except OSError as error:
         raise ImageError(_unreadable(path, error)) from error
     finally:
         os.close(descriptor)
-    return Snapshot(path, data, digest(data), stat.S_IMODE(status.st_mode), status.st_nlink)
 
 
 def replace(path: Path, data: bytes, expected: Snapshot, staging: Path | None = None, mode: int | None = None) -> None:
@@ -204,8 +219,11 @@ class Staged:
         assert self._descriptor is not None
         assert self._temporary is not None
         with open(self._descriptor, "wb", closefd=False) as file:
-            shutil.copyfileobj(source, file, 1 << 20)
+            while chunk := source.read(1 << 20):
+                file.write(chunk)
         if like is not None:
+            import shutil  # brings three decompressors along: not for a run with nothing to do
+
             shutil.copystat(like, self._temporary, follow_symlinks=False)
         if durable:
             os.fsync(self._descriptor)
@@ -218,8 +236,8 @@ class Staged:
 
 def check(snapshot: Snapshot) -> None:
     """Raise ImageError unless the file still has the same bytes and may be replaced."""
-    now = read(snapshot.path)
-    if now.sha256 != snapshot.sha256:
+    sha256, _ = measure(snapshot.path)
+    if sha256 != snapshot.sha256:
         raise ImageError("has changed while it was looked at, so it was left alone: run again")
     # what this process may do, as any editor would judge; for root the bits alone say nothing
     if not os.access(snapshot.path, os.W_OK):
@@ -265,12 +283,16 @@ def is_temporary(name: str) -> bool:
 
 
 def _temporary(folder: Path, mode: int) -> tuple[int, Path]:
-    path = folder / f"{_PREFIX}{secrets.token_hex(8)}{_SUFFIX}"
+    path = _new_name(folder)
     descriptor = os.open(path, _CREATE, mode)
     if fcntl:
         with contextlib.suppress(OSError):  # tells other processes' sweep that we live
             fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
     return descriptor, path
+
+
+def _new_name(folder: Path) -> Path:
+    return folder / f"{_PREFIX}{os.urandom(8).hex()}{_SUFFIX}"
 
 
 def _abandoned(entry: os.DirEntry[str]) -> bool:
@@ -291,6 +313,8 @@ def _abandoned(entry: os.DirEntry[str]) -> bool:
 
 def _take_after(old: Path, new: Path) -> None:
     """Give ``new`` the owner, group, mode and extended attributes of ``old``, as far as we may."""
+    import shutil
+
     before, after = old.lstat(), new.lstat()
     if hasattr(os, "chown") and (before.st_uid, before.st_gid) != (after.st_uid, after.st_gid):
         with contextlib.suppress(OSError):
@@ -306,7 +330,9 @@ def _rename_over(temporary: Path, path: Path) -> None:
         if error.errno != errno.EXDEV:
             raise
         # a bind mount or a quota: the same device number, yet no renaming from one to the other
-        beside = path.parent / f"{_PREFIX}{secrets.token_hex(8)}{_SUFFIX}"
+        import shutil
+
+        beside = _new_name(path.parent)
         try:
             shutil.copy2(temporary, beside)
             with beside.open("rb+") as file:

@@ -32,10 +32,12 @@ _OPTIONS = (
 
 @dataclass(frozen=True, slots=True)
 class Repository:
-    """``root`` is the working tree, ``common`` the git directory that all its worktrees share."""
+    """``root`` is the working tree, ``common`` the git directory that all its worktrees share, ``own`` the one that is
+    this working tree's alone (the same unless there are several)."""
 
     root: Path
     common: Path
+    own: Path
 
     @property
     def state(self) -> Path:
@@ -47,8 +49,8 @@ def find(folder: Path) -> Repository | None:
     """The repository that ``folder`` lies in: the nearest ``.git`` at or above it (worktrees and submodules too)."""
     here = Path(os.path.realpath(folder))
     for root in (here, *here.parents):
-        if (common := _common_dir(root / ".git")) is not None:
-            return Repository(root, common)
+        if (found := _directories(root / ".git")) is not None:
+            return Repository(root, *found)
     return None
 
 
@@ -78,7 +80,8 @@ def run(folder: Path, *arguments: str, input: bytes = b"", inherit: bool = False
     return done.stdout
 
 
-def _common_dir(git: Path) -> Path | None:
+def _directories(git: Path) -> tuple[Path, Path] | None:
+    """The common git directory, and that of the one working tree, by way of its ``.git``."""
     try:
         if git.is_file():  # a worktree or a submodule
             word, _, target = git.read_text(encoding="utf-8", errors="surrogateescape").strip().partition(": ")
@@ -87,9 +90,9 @@ def _common_dir(git: Path) -> Path | None:
             git = git.parent / target
         if not (git / "HEAD").is_file():
             return None  # git passes by such folders too
-        pointer = git / "commondir"
+        common, pointer = git, git / "commondir"
         if pointer.is_file():
-            git = git / pointer.read_text(encoding="utf-8", errors="surrogateescape").strip()
+            common = git / pointer.read_text(encoding="utf-8", errors="surrogateescape").strip()
     except OSError:
         return None
-    return Path(os.path.realpath(git))
+    return Path(os.path.realpath(common)), Path(os.path.realpath(git))

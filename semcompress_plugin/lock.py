@@ -53,6 +53,10 @@ class Lock:
         """What was made of a content; the lock's lines, else the journal's."""
         return self._index.by_original(sha256) or self._recall(self._journal.by_original(sha256))
 
+    def is_settled(self, sha256: str, policy: str, path: Path | str) -> bool:
+        """Whether there is an entry that settles a content, as :meth:`settled` says; as a rule none need be decoded."""
+        return self._index.settles(sha256, policy) or self.settled(sha256, policy, Path(path)) is not None
+
     def settled(self, sha256: str, policy: str, path: Path | None = None) -> Entry | None:
         """The entry that settles a content under the policy with this digest, or None if there is work to do.
 

@@ -8,7 +8,8 @@ from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 
-from semcompress_plugin import baseline, files
+from semcompress_plugin import files
+from semcompress_plugin.digests import Digests
 from semcompress_plugin.entries import Entry
 from semcompress_plugin.errors import ImageError, UsageError
 from semcompress_plugin.git import find as find_repository
@@ -38,21 +39,35 @@ class Domain:
     @cached_property
     def baseline(self) -> frozenset[str]:
         """Contents (SHA-256) that may stay as they are."""
+        from semcompress_plugin import baseline  # only what is not settled can stand there
+
         return frozenset(old.sha256 for old in baseline.load(self.policy.root / baseline.NAME))
 
     @cached_property
     def lock(self) -> Lock:
         return Lock(self.policy.root / NAME, self.originals.state)
 
+    @cached_property
+    def digests(self) -> Digests:
+        """Hashes of files that have not changed: in the git directory of this working tree, else by the originals."""
+        repository = find_repository(self.policy.root)
+        folder = self.originals.state if repository is None else repository.own / "semcompress"
+        name = f"digests-{files.digest(os.fsencode(self.policy.root))[:16]}"
+        return Digests(None if folder is None else folder / name, learn=self.in_place)
+
 
 @dataclass(frozen=True, slots=True)
 class Asset:
-    """A file that a rule governs. ``shown`` is its path for people."""
+    """A file that a rule governs. ``place`` is its path as text, from the root; ``shown`` is its path for people."""
 
-    path: Path
+    place: str
     shown: str
     domain: Domain
     rule: Rule
+
+    @property
+    def path(self) -> Path:
+        return Path(self.place)
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,13 +106,20 @@ class Domains:
         self.registry, self.top, self.default, self.in_place = registry, top, default, in_place
         self.only = None if policy is None else self._load(policy)
         self._by_policy: dict[Path, Domain] = {}
+        self._by_folder: dict[tuple[str, bool], Domain | None] = {}
         self._finders: dict[Path, PolicyFinder] = {}
         self._repositories: dict[Path, Path | None] = {}
 
-    def of(self, path: Path, named: bool) -> Domain | None:
-        """The domain that governs ``path``, or None."""
+    def of(self, path: Path | str, named: bool) -> Domain | None:
+        """The domain that governs the absolute ``path``, or None."""
         if self.only is not None:
             return self.only
+        key = str(os.path.dirname(path)), named  # noqa: PTH120  # by text, as below
+        if key not in self._by_folder:
+            self._by_folder[key] = self._find(Path(path), named)
+        return self._by_folder[key]
+
+    def _find(self, path: Path, named: bool) -> Domain | None:
         repository = self._repository(path.parent)
         top = self.top or repository or Path(path.anchor)
         if top not in self._finders:
@@ -134,28 +156,33 @@ def assets(found: Iterable[Found], domains: Domains, base: Path) -> Iterator[Ass
 
     Raises UsageError when nothing was found to govern a whole folder (design: a folder without a policy is exit 2).
     """
+    folders: dict[str, str] = {}
     for item in found:
-        path = Path(os.path.abspath(item.path))  # noqa: PTH100  # Path.resolve would follow links
-        shown = shown_path(path, base)
+        # by text, since pathlib's own way is a third of what a run with nothing to do costs
+        folder, name = os.path.split(item.place)
+        if folder not in folders:
+            folders[folder] = os.path.join(os.path.abspath(folder), "")  # noqa: PTH100, PTH118  # links are not followed
+        place = folders[folder] + name
+        shown = shown_path(place, base)
         if item.error is not None:
             yield Result(shown, "failed", 0, 0, reason=item.error)
             continue
-        domain = domains.of(path, item.named)
+        domain = domains.of(place, item.named)
         if domain is None:
             raise UsageError(
                 f"{shown}: no policy governs it: write one (`semcompress init`), or name pictures one by one "
                 "to use preset web"
             )
-        inside = _below(path, domain.policy.root)
+        inside = _below(place, domain.policy.root)
         if inside is None:
             rule, reason = None, f"lies outside {domain.policy.root}, to which the policy's patterns are relative"
         else:
             rule, reason = domain.policy.rule_for(inside), "no rule matches"
         if rule is None or rule.skip:
-            size = path.stat().st_size
+            size = os.stat(place).st_size  # noqa: PTH116
             yield Result(shown, "skipped", size, size, rule.name if rule else None, reason=None if rule else reason)
             continue
-        yield Asset(path, shown, domain, rule)
+        yield Asset(place, shown, domain, rule)
 
 
 def pending(asset: Asset, refresh: dict[str, str] | None = None) -> Pending | Result:
@@ -164,32 +191,33 @@ def pending(asset: Asset, refresh: dict[str, str] | None = None) -> Pending | Re
     ``refresh`` are versions of what decides: what others have made is then outdated too.
     """
     try:
-        snapshot = files.read(asset.path)
+        sha256, size = asset.domain.digests.of(asset.place)
     except ImageError as error:
         return Result(asset.shown, "failed", 0, 0, asset.rule.name, reason=str(error))
-    lock, digest, size = asset.domain.lock, asset.rule.digest, len(snapshot.data)
-    settled = lock.settled(snapshot.sha256, digest, asset.path)
-    stale = settled is not None and refresh is not None and not _is_current(settled, refresh)
-    if settled is not None and (not stale or settled.relation == "beside"):
+    lock, digest = asset.domain.lock, asset.rule.digest
+    if refresh is None:
+        settled, stale = lock.is_settled(sha256, digest, asset.place), False
+    else:
+        entry = lock.settled(sha256, digest, asset.path)
+        stale = entry is not None and entry.relation != "beside" and not _is_current(entry, refresh)
+        settled = entry is not None and not stale
+    if settled:
         return Result(asset.shown, "unchanged", size, size, asset.rule.name)
-    ours = [entry for entry in lock.by_output(snapshot.sha256) if entry.relation == "replaced"]
-    known = [e for e in lock.by_original(snapshot.sha256) if e.policy == digest and e.relation != "kept"]
-    return Pending(asset, snapshot.sha256, size, ours[0] if ours else None, tuple(known), anew=stale)
+    ours = [entry for entry in lock.by_output(sha256) if entry.relation == "replaced"]
+    known = [e for e in lock.by_original(sha256) if e.policy == digest and e.relation != "kept"]
+    return Pending(asset, sha256, size, ours[0] if ours else None, tuple(known), anew=stale)
 
 
 def _is_current(entry: Entry, versions: dict[str, str]) -> bool:
     return all(versions.get(name) == version for name, version in entry.made_with.items())
 
 
-def shown_path(path: Path, base: Path) -> str:
+def shown_path(path: Path | str, base: Path) -> str:
     """``path`` as people and reports see it: relative to ``base`` if it lies below, with ``/``."""
     return _below(path, base) or str(path)
 
 
-def _below(path: Path, folder: Path) -> str | None:
-    """``path`` relative to ``folder`` with ``/``, or None if it does not lie below.
-
-    By text, since pathlib's own way is a third of what a run with nothing to do costs.
-    """
+def _below(path: Path | str, folder: Path) -> str | None:
+    """``path`` relative to ``folder`` with ``/``, or None if it does not lie below."""
     text, prefix = str(path), str(folder).rstrip(os.sep) + os.sep
     return text[len(prefix) :].replace(os.sep, "/") if text.startswith(prefix) else None

@@ -7,28 +7,38 @@ of those names.
 
 from __future__ import annotations
 
-import difflib
 import os
+import sys
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
-from importlib.metadata import EntryPoint, entry_points, version
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pluggy
 
 from semcompress_plugin import hookspecs
 from semcompress_plugin.errors import PluginError
 
+if TYPE_CHECKING:
+    from importlib.metadata import EntryPoint
+
 BUILT_INS = ("semcompress_plugin.compressors", "semcompress_plugin.evaluators")
 DISTRIBUTION = "semcompress-plugin"
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Provider:
-    """Who brought a plugin: a distribution and its version, as errors name it."""
+    """Who brought a plugin: a distribution and its version, as errors name it. Ours is looked up when it is asked."""
 
     distribution: str
-    version: str
+    known_version: str | None = None
+
+    @property
+    def version(self) -> str:
+        if self.known_version is not None:
+            return self.known_version
+        from importlib.metadata import version  # takes a while to import, as below
+
+        return version(self.distribution)
 
     def __str__(self) -> str:
         return f"{self.distribution} {self.version}".strip()
@@ -54,7 +64,7 @@ class Plugins:
         self.manager.add_hookspecs(hookspecs)
         self.broken: list[Broken] = []
         self._providers: dict[int, Provider] = {}
-        ours = Provider(DISTRIBUTION, version(DISTRIBUTION))
+        ours = Provider(DISTRIBUTION)
         for name in BUILT_INS:
             self._register(__import__(name, fromlist=["_"]), name, ours)
         for entry_point in sorted(_wanted(found), key=lambda e: (_provider(e).distribution, e.name)):
@@ -102,6 +112,8 @@ class Plugins:
             raise PluginError(self._misspelt(name, provider, error)) from error
 
     def _misspelt(self, name: str, provider: Provider, error: pluggy.PluginValidationError) -> str:
+        import difflib
+
         known = [hook for hook in dir(hookspecs) if hook.startswith("semcompress_")]
         unknown = [hook for hook in vars(self.manager.hook) if hook.startswith("semcompress_") and hook not in known]
         near = [close for hook in unknown for close in difflib.get_close_matches(hook, known, 1)]
@@ -115,7 +127,7 @@ def _wanted(found: Iterable[EntryPoint] | None) -> list[EntryPoint]:
     names = os.environ.get("SEMCOMPRESS_PLUGINS")
     if names is not None and not names.strip():
         return []
-    every = list(entry_points(group=hookspecs.PROJECT) if found is None else found)
+    every = list(_installed() if found is None else found)
     if names is None:
         return every
     chosen = {name.strip() for name in names.split(",") if name.strip()}
@@ -123,6 +135,51 @@ def _wanted(found: Iterable[EntryPoint] | None) -> list[EntryPoint]:
         known = ", ".join(sorted(entry_point.name for entry_point in every)) or "none"
         raise PluginError(f"SEMCOMPRESS_PLUGINS names {', '.join(sorted(missing))}; installed plugins: {known}")
     return [entry_point for entry_point in every if entry_point.name in chosen]
+
+
+def _installed() -> Iterable[EntryPoint]:
+    """Entry points of our group.
+
+    importlib.metadata takes as long to import as the rest of a run with nothing to do takes, so it is asked only if
+    some distribution may have any.
+    """
+    if not any(map(_may_name_us, sys.path or [""])) and not any(map(_finds_more, sys.meta_path)):
+        return ()
+    from importlib.metadata import entry_points
+
+    return entry_points(group=hookspecs.PROJECT)
+
+
+def _may_name_us(folder: str) -> bool:
+    """Whether a distribution in a folder of ``sys.path`` names our group. True for what is no folder, as an archive."""
+    try:
+        names = os.listdir(folder or ".")  # noqa: PTH208  # as importlib.metadata reads it
+    except FileNotFoundError:
+        return False
+    except OSError:
+        return True
+    return any(_names_us(os.path.join(folder, name)) for name in names if name.lower().endswith(_METADATA))  # noqa: PTH118
+
+
+def _names_us(distribution: str) -> bool:
+    for inner in ("entry_points.txt", "EGG-INFO/entry_points.txt"):
+        try:
+            with open(os.path.join(distribution, inner), "rb") as file:  # noqa: PTH118, PTH123
+                if b"[%b]" % hookspecs.PROJECT.encode() in file.read():
+                    return True
+        except (FileNotFoundError, NotADirectoryError):
+            continue
+        except OSError:
+            return True
+    return False
+
+
+def _finds_more(finder: object) -> bool:
+    """Whether a finder that is not Python's own knows distributions."""
+    return hasattr(finder, "find_distributions") and getattr(finder, "__module__", "") != "_frozen_importlib_external"
+
+
+_METADATA = (".dist-info", ".egg-info", ".egg")
 
 
 def _provider(entry_point: EntryPoint) -> Provider:

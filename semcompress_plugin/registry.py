@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Callable, Mapping
 from functools import partial
 from importlib import import_module
@@ -89,6 +88,8 @@ class Registry:
     def _find(self, kind: str, name: str, known: Mapping[str, Spec]) -> Spec:
         if name in known:
             return known[name]
+        import difflib
+
         near = difflib.get_close_matches(name, known, 1)
         text = f"unknown {kind} {name!r}; " + (f"did you mean {near[0]!r}? " if near else "") + "known: "
         text += ", ".join(known)

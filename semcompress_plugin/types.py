@@ -1,6 +1,7 @@
 """The vocabulary of semcompress as data: what plugins declare, what searches exchange, what users get back.
 
-Nothing here imports numpy, Pillow or a model runtime, so that listing plugins stays light.
+Nothing here imports numpy, Pillow or a model runtime, so that listing plugins stays light. Classes of which there are
+many instances have slots; in others slots would only double the time that it takes to make the class.
 """
 
 from __future__ import annotations
@@ -28,7 +29,7 @@ Observation = Any
 _TINY = 1e-6
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Metric:
     """A named number that an evaluator yields.
 
@@ -54,7 +55,7 @@ class Metric:
         return value
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Constraint:
     """A bound that a rule puts on one metric of one evaluator, or a price: at least one of the three is given.
 
@@ -108,7 +109,7 @@ def log_cost(size: float, scores: Scores, constraints: Sequence[Constraint]) -> 
     return math.log(size) + sum(charges)
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Knob:
     """One dimension of a compressor's space, from ``low`` to ``high`` inclusive.
 
@@ -133,7 +134,7 @@ EffortName = Literal["fast", "best"]
 """How much time the files that are kept may cost; what a reader must see in them is not affected."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Effort:
     """Options that an effort sets where a rule does not.
 
@@ -144,7 +145,7 @@ class Effort:
     bytes: float = 1.0
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class CompressorSpec:
     """A compressor as data: what it is called, what it can turn, what it writes, how to make one.
 
@@ -178,7 +179,7 @@ class CompressorSpec:
         return next((knob for knob in self.knobs if knob.name == name), None)
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class EvaluatorSpec:
     """A reader as data; see :class:`CompressorSpec` for ``factory``, ``options``, ``cost`` and ``extra``.
 
@@ -225,7 +226,7 @@ class Metadata:
     comment: bytes | None = None
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Limits:
     """What one picture may cost; one that would cost more is reported as failed.
 
@@ -310,7 +311,7 @@ class Evaluator(Protocol):
         ...
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Space:
     """What a search may choose from for one output: a compressor, the format it is to write, its knobs narrowed."""
 
@@ -390,7 +391,7 @@ class Result:
     cached: bool = False
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class CompressorUse:
     """A compressor as a rule uses it: knobs narrowed to the ranges the rule allows, options checked."""
 
@@ -399,7 +400,7 @@ class CompressorUse:
     options: Mapping[str, Any] = field(default_factory=dict)
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class EvaluatorUse:
     """An evaluator as a policy names it: ``plugin`` is the registered evaluator behind ``name``."""
 
@@ -408,7 +409,7 @@ class EvaluatorUse:
     options: Mapping[str, Any] = field(default_factory=dict)
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class SearchUse:
     """A search strategy by name, with its options and the most looks it may take at one picture.
 
@@ -420,7 +421,7 @@ class SearchUse:
     options: Mapping[str, Any] = field(default_factory=dict)
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Outputs:
     """``formats``: ``keep`` (the file's own), ``smallest`` (whichever wins), or names such as ``webp``.
 
@@ -431,7 +432,7 @@ class Outputs:
     place: Literal["replace", "beside"] = "replace"
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Rule:
     """One rule with its preset's defaults filled in: everything that decides what becomes of a file.
 

@@ -20,12 +20,17 @@ _PASSED_BY = frozenset({".git", ".hg", ".svn", ".jj", ".bzr", "CVS", ".semcompre
 class Found:
     """A file to handle, or one that was named and cannot be handled (``error`` says why, in one line).
 
-    ``named``: the user named this very file, rather than a folder above it.
+    ``place`` is its path as text, of which there may be thousands. ``named``: the user named this very file, rather
+    than a folder above it.
     """
 
-    path: Path
+    place: str
     error: str | None = None
     named: bool = False
+
+    @property
+    def path(self) -> Path:
+        return Path(self.place)
 
 
 def find_images(paths: Iterable[Path], root: Path | None = None, *, skip_ignored: bool = True) -> list[Found]:
@@ -41,7 +46,7 @@ def find_images(paths: Iterable[Path], root: Path | None = None, *, skip_ignored
         return found
     unique: dict[str, Found] = {}
     for item in found:
-        key = os.path.abspath(item.path)  # noqa: PTH100  # Path.absolute leaves ".." in
+        key = os.path.abspath(item.place)  # noqa: PTH100  # Path.absolute leaves ".." in
         if item.named or key not in unique:
             unique[key] = item
     return list(unique.values())
@@ -56,18 +61,18 @@ def repository_root(path: Path) -> Path | None:
 def _named(path: Path, root: Path | None, skip_ignored: bool) -> Iterator[Found]:
     try:
         if path.is_symlink():
-            yield Found(path, "is a symbolic link: name what it points to", named=True)
+            yield Found(str(path), "is a symbolic link: name what it points to", named=True)
         elif root is not None and _escapes(path, root):
-            yield Found(path, f"leaves {root} through a symbolic link", named=True)
+            yield Found(str(path), f"leaves {root} through a symbolic link", named=True)
         elif path.is_dir():
             ignored = _ignored(path) if skip_ignored and git.find(path) is not None else frozenset()
             yield from _walk(str(path), ignored, skip_ignored)
         elif path.is_file():
-            yield Found(path, named=True)
+            yield Found(str(path), named=True)
         else:
-            yield Found(path, "is not a regular file" if path.exists() else MISSING, named=True)
+            yield Found(str(path), "is not a regular file" if path.exists() else MISSING, named=True)
     except (OSError, ValueError) as error:
-        yield Found(path, f"cannot be read: {getattr(error, 'strerror', None) or error}", named=True)
+        yield Found(str(path), f"cannot be read: {getattr(error, 'strerror', None) or error}", named=True)
 
 
 def _walk(folder: str, ignored: frozenset[str], skip_nested: bool, top: bool = True) -> Iterator[Found]:
@@ -75,7 +80,7 @@ def _walk(folder: str, ignored: frozenset[str], skip_nested: bool, top: bool = T
         with os.scandir(folder) as scan:
             entries = sorted(scan, key=lambda entry: entry.name)
     except OSError as error:
-        yield Found(Path(folder), f"cannot be read: {error.strerror}")
+        yield Found(folder, f"cannot be read: {error.strerror}")
         return
     if skip_nested and not top and any(entry.name == ".git" for entry in entries):
         return
@@ -88,7 +93,7 @@ def _walk(folder: str, ignored: frozenset[str], skip_nested: bool, top: bool = T
             and entry.is_file(follow_symlinks=False)
             and entry.path not in ignored
         ):
-            yield Found(Path(entry.path))
+            yield Found(entry.path)
 
 
 def _ignored(folder: Path) -> frozenset[str]:

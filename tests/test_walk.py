@@ -54,7 +54,7 @@ def test_naming_a_file_elsewhere_or_through_a_linked_root_is_fine(tmp_path):
     (tmp_path / "alias").symlink_to("tree")
     root = tmp_path / "tree"
     names = [tmp_path / "alias/a.jpg", root / "../other/b.jpg"]
-    assert find_images(names, root) == [Found(name, named=True) for name in names]
+    assert find_images(names, root) == [Found(str(name), named=True) for name in names]
 
 
 def test_named_files_come_whatever_their_extension_and_what_is_missing_is_said(tmp_path):
@@ -62,7 +62,7 @@ def test_named_files_come_whatever_their_extension_and_what_is_missing_is_said(t
     os.mkfifo(tmp_path / "pipe.jpg")
     names = [tmp_path / "notes.txt", tmp_path / "none.jpg", tmp_path / "pipe.jpg", Path("nul\0.jpg")]
     found = find_images(names, tmp_path)
-    assert found[0] == Found(names[0], named=True)
+    assert found[0] == Found(str(names[0]), named=True)
     assert [one.error for one in found[1:3]] == ["does not exist", "is not a regular file"]
     assert found[3].error
     assert walked(tmp_path) == []

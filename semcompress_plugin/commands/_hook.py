@@ -13,7 +13,6 @@ import sys
 from collections.abc import Iterable
 from pathlib import Path
 
-from semcompress_plugin import files
 from semcompress_plugin.entries import Index
 from semcompress_plugin.errors import ImageError
 from semcompress_plugin.hosts.git import Commit
@@ -111,7 +110,7 @@ class Hook:
 def _is_output(asset: Asset, unless: Index | None = None) -> bool:
     """Whether the file is something we made (by the lock or the journal), ``unless`` that index knows it, too."""
     try:
-        sha256 = files.read(asset.path).sha256
+        sha256, _ = asset.domain.digests.of(asset.place)
     except ImageError:
         return False
     if unless is not None and unless.by_output(sha256):

@@ -6,9 +6,7 @@ import argparse
 import os
 import sys
 import time
-import traceback
 from collections.abc import Iterable, Iterator, Sequence
-from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -149,8 +147,17 @@ def failure(error: Exception) -> tuple[Status, str, str | None]:
         return "failed", "needs more memory than there is", None
     if isinstance(error, SemcompressError):
         raise error  # concerns the whole run
+    import traceback
+
     text = "".join(traceback.format_exception(error))
     return "failed", f"bug of ours: {type(error).__name__}: {error}", text
+
+
+def version(distribution: str) -> str:
+    """The installed version of a distribution."""
+    from importlib.metadata import version  # takes a while to import
+
+    return version(distribution)
 
 
 def versions(rule: Rule, registry: Registry) -> dict[str, str]:

@@ -10,9 +10,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from semcompress_plugin.cache import Cache, made_key
 from semcompress_plugin.commands._budgets import is_over, judged
-from semcompress_plugin.commands._hook import Hook
 from semcompress_plugin.commands._shared import finish, here, left, load_registry, look, versions
 from semcompress_plugin.interrupt import held_back
 from semcompress_plugin.originals import GitOriginals
@@ -23,6 +21,7 @@ from semcompress_plugin.types import Result
 from semcompress_plugin.walk import MISSING, find_images, repository_root
 
 if TYPE_CHECKING:
+    from semcompress_plugin.commands._hook import Hook
     from semcompress_plugin.commands._shared import Seen
     from semcompress_plugin.settle import Settlement
 
@@ -37,7 +36,7 @@ def run(arguments: argparse.Namespace, write: bool = True) -> int:
     registry = load_registry()
     domains = Domains(registry, arguments.policy, in_place=write)
     base = here()
-    hook = Hook(base, arguments.paths) if arguments.hook else None
+    hook = _hook(base, arguments.paths) if arguments.hook else None
     found = find_images(hook.paths if hook else arguments.paths or [Path()], repository_root(base))
     governed = list(assets(found, domains, base))
     if hook:
@@ -53,11 +52,13 @@ def run(arguments: argparse.Namespace, write: bool = True) -> int:
             continue
         current = versions(asset.rule, registry) if arguments.refresh else None
         state = pending(asset, current)
-        if isinstance(state, Pending) and Cache().get(made_key(state.sha256)) is not None:
+        if isinstance(state, Pending) and _was_built(state.sha256):
             state = left(state, "unchanged", "was made by a build of ours, from an original elsewhere")
         if isinstance(state, Pending) and old and state.sha256 in asset.domain.baseline:
             state = left(state, "unchanged", "stands in the baseline")
         results.append(state) if isinstance(state, Result) else work.append(state)
+    for domain in domains.used():
+        domain.digests.save()
     bugs: list[str] = []
     shrinking = _Shrinking(write)
     if work:
@@ -75,6 +76,19 @@ def run(arguments: argparse.Namespace, write: bool = True) -> int:
         return hook.conclude(code, results, shrinking.locks)
     # a name that was mistyped is a mistake of the command line, though the other files have been seen to
     return USAGE if code < USAGE and any(item.named and item.error == MISSING for item in found) else code
+
+
+def _hook(base: Path, paths: list[Path]) -> Hook:
+    from semcompress_plugin.commands._hook import Hook
+
+    return Hook(base, paths)
+
+
+def _was_built(sha256: str) -> bool:
+    """Whether a build of ours made this content, where there is no lock."""
+    from semcompress_plugin.cache import Cache, made_key
+
+    return Cache().get(made_key(sha256)) is not None
 
 
 def _tell(results: Iterable[Result], shrinking: _Shrinking, arguments: argparse.Namespace) -> None:

@@ -31,7 +31,7 @@ class Problem:
     seed: int = 0
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class SearchSpec:
     """A strategy as data. ``factory`` is ``"module:attribute"``, called with the problem and the rule's options.
 
