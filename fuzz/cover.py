@@ -65,9 +65,13 @@ def semc(data: bytes) -> None:
 
 def images(data: bytes) -> None:
     """Any bytes are a picture whose metadata can be handed on under every policy, or one clear line."""
-    for wanted in ("keep", "strip-private", "strip-all"):
+    for wanted, orientation, icc in (
+        ("keep", "apply", "keep"),
+        ("strip-private", "keep", "srgb"),
+        ("strip-all", "keep", "keep"),
+    ):
         try:
-            reference = decode(data, None, wanted, Limits(max_pixels=1_000_000))
+            reference = decode(data, None, wanted, Limits(max_pixels=1_000_000), orientation, icc)
         except ImageError as error:
             _one_line(str(error))
             return

@@ -12,7 +12,7 @@ from collections.abc import Callable, Generator, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Protocol, TypeVar, cast
 
-from semcompress_plugin.images import has_transparency
+from semcompress_plugin.images import has_transparency, orientation_of
 from semcompress_plugin.search import DEFAULT, Problem, SearchSpec
 from semcompress_plugin.types import (
     CompressorSpec,
@@ -282,7 +282,7 @@ class _Hunt:
                 worthy.append(result)
             elif self._cost(result, {}) >= self.cost:
                 trials.append(Trial(result.proposal, self._expected(result), {}, holds=False, looked=False))
-            elif lost := self.reader.lost(result.image):
+            elif lost := self.reader.lost(result.image, result.proposal.format):
                 self.obstacle = lost
                 trials.append(Trial(result.proposal, self._expected(result), {}, holds=False, looked=False))
             else:
@@ -350,7 +350,7 @@ class _Hunt:
             self.trials.append(Trial(proposal, len(result.data), known[1], holds=True, looked=False))
             self._take(result, known[1])
             return None
-        if self.reader.lost(result.image):
+        if self.reader.lost(result.image, result.proposal.format):
             return None
         (scores,) = yield from self.reader.look([result.image])
         holds = not self.reader.missed(scores)
@@ -462,15 +462,17 @@ class _Reader:
                 break
         return list(scores)
 
-    def lost(self, image: Image.Image | Features) -> str | None:
-        """What a candidate lost that no evaluator need notice: profile, transparency, shape."""
+    def lost(self, image: Image.Image | Features, format: str | None = None) -> str | None:
+        """What a candidate of ``format`` lost that no evaluator need notice: profile, orientation, alpha, shape."""
         width, height = self.reference.image.size
         if isinstance(image, Features):
             if image.size == (width, height):
                 return None
             return f"these are features of another picture: of {' x '.join(map(str, image.size))} pixels"
         if self.reference.metadata.icc_profile != (image.info.get("icc_profile") or None):
-            return "the compressor lost the colour profile"
+            return "the compressor lost the colour profile (icc: srgb converts and drops it)"
+        if format == self.reference.format and self.reference.orientation not in (1, orientation_of(image)):
+            return "the compressor lost the orientation, which is to be kept as a tag"
         if self.transparent and not has_transparency(image):
             return "the compressor lost the transparency"
         # rounding to whole pixels may bend the shape a little; a lost orientation bends it a lot

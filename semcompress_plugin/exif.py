@@ -20,6 +20,10 @@ _THUMBNAIL, _THUMBNAIL_BYTES = 0x0201, 0x0202
 _SIZES = {1: 1, 2: 1, 3: 2, 4: 4, 5: 8, 6: 1, 7: 1, 8: 2, 9: 4, 10: 8, 11: 4, 12: 8, 13: 4}
 """TIFF type -> bytes of one value (TIFF 6.0, section 2)."""
 _INTEGERS = {1: "B", 3: "H", 4: "I"}
+_SHORT = 3
+_ONE_SHORT = struct.Struct("<4sIHHHIHHI")
+"""A whole block with one entry: header, offset of the directory, its length, the entry, padding, no next directory."""
+_COLOUR_SPACE, _SRGB = 0xA001, 1
 # What says how a picture was made and whose it is, and nothing about where, by which body, or by whom else: an
 # allowlist, because makers invent new tags for serial numbers and places.
 _PUBLIC_TAGS = {
@@ -53,30 +57,51 @@ def orientation(block: bytes | None) -> int | None:
     return value if 1 <= value <= 8 else None
 
 
-def whole(block: bytes) -> bytes | None:
-    """The block without orientation (it has been applied) and thumbnail (it shows the picture as it was stored).
+def whole(block: bytes, *, turned: bool = False) -> bytes | None:
+    """The block without thumbnail (it shows the picture as it was stored) and, unless the pixels are still to be
+    ``turned``, without orientation (it has been applied).
 
     Everything else stays at its offset. None for a block that cannot be read.
     """
     try:
         tiff = _Tiff(block)
         tiff.drop_thumbnail()
-        tiff.drop(ORIENTATION)
+        if not turned:
+            tiff.drop(ORIENTATION)
         return PREFIX + bytes(tiff.data) if any(tiff.entries(tiff.first)) else None
     except (struct.error, ValueError):
         return None
 
 
-def public(block: bytes) -> bytes | None:
+def only_orientation(block: bytes | None) -> bytes | None:
+    """A block that says how the pixels are to be turned and nothing else; None where ``block`` does not."""
+    value = orientation(block)
+    return None if value is None else PREFIX + _ONE_SHORT.pack(b"II*\0", 8, 1, ORIENTATION, _SHORT, 1, value, 0, 0)
+
+
+def as_srgb(block: bytes | None) -> bytes | None:
+    """The block of a picture that was converted to sRGB: where it named other colours, it names those."""
+    try:
+        tiff = _Tiff(block or b"")
+        tiff.name_srgb()
+        return PREFIX + bytes(tiff.data)
+    except (struct.error, ValueError):
+        return block
+
+
+def public(block: bytes, *, turned: bool = False) -> bytes | None:
     """What tells when, with what and by whom the picture was made; nothing of where, and no serial numbers.
 
-    None where nothing is left, or for a block that cannot be read.
+    The orientation as well, where the pixels are still to be ``turned``. None where nothing is left, or for a block
+    that cannot be read.
     """
     try:
         given = Image.Exif()
         given.load(block)
         kept = Image.Exif()
         kept.update({tag: value for tag, value in given.items() if tag in _PUBLIC_TAGS})
+        if turned and (value := orientation(block)) is not None:
+            kept[ORIENTATION] = value
         details = {tag: v for tag, v in given.get_ifd(_EXIF_IFD).items() if tag in _PUBLIC_EXIF_TAGS}
         if index := given.get_ifd(_INTEROP_IFD).get(_INTEROP_INDEX):
             details[_INTEROP_IFD] = {_INTEROP_INDEX: index}
@@ -106,6 +131,19 @@ class _Tiff:
         if entry.type not in _INTEGERS or entry.values != 1:
             raise ValueError("not one integer")
         return self._read(_INTEGERS[entry.type], entry.at + 8)
+
+    def name_srgb(self) -> None:
+        """Overwrite the colour space and the index for interoperability, where they stand."""
+        for pointer in self.entries(self.first):
+            if pointer.tag != _EXIF_IFD:
+                continue
+            for entry in self.entries(self.integer(pointer)):
+                if entry.tag == _COLOUR_SPACE and entry.type == _SHORT and entry.values == 1:
+                    self._write("H", entry.at + 8, _SRGB)
+                elif entry.tag == _INTEROP_IFD:
+                    for index in self.entries(self.integer(entry)):
+                        if index.tag == _INTEROP_INDEX and index.values == 4:
+                            self.data[index.at + 8 : index.at + 12] = b"R98\0"
 
     def drop(self, tag: int) -> None:
         """Take entries out of the first directory: those behind it move up, values stay where they are."""

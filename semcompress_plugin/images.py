@@ -8,11 +8,13 @@ from __future__ import annotations
 import io
 import warnings
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import PurePath
 
 from PIL import AvifImagePlugin, GifImagePlugin, Image, JpegImagePlugin, PngImagePlugin, WebPImagePlugin
 
 from semcompress_plugin import exif
+from semcompress_plugin.colours import convertible, in_srgb
 from semcompress_plugin.containers import (
     avif_colours,
     gif_frames,
@@ -22,20 +24,23 @@ from semcompress_plugin.containers import (
     png_chunks,
 )
 from semcompress_plugin.errors import ImageError, UnsupportedImageError
-from semcompress_plugin.metadata import MetadataPolicy, exif_block, metadata_of, save_parameters, xmp_orientation
-from semcompress_plugin.types import Limits, Reference
+from semcompress_plugin.metadata import exif_block, metadata_of, save_parameters, xmp_orientation
+from semcompress_plugin.types import Limits, MetadataPolicy, OrientationPolicy, ProfilePolicy, Reference
 
 __all__ = [
     "FORMATS",
     "MODES",
     "SUFFIXES",
     "MetadataPolicy",
+    "as_stored",
     "decode",
     "decode_candidate",
     "has_transparency",
     "metadata_of",
+    "orientation_of",
     "renditions",
     "save_parameters",
+    "upright",
 ]
 
 FORMATS = ("JPEG", "PNG", "WEBP", "AVIF", "GIF")
@@ -69,11 +74,18 @@ _SRGB_AS_NUMBERS = {(primaries, transfer) for primaries in (1, 2) for transfer i
 
 
 def decode(
-    data: bytes, name: str | None = None, metadata: MetadataPolicy = "keep", limits: Limits | None = None
+    data: bytes,
+    name: str | None = None,
+    metadata: MetadataPolicy = "keep",
+    limits: Limits | None = None,
+    orientation: OrientationPolicy = "apply",
+    icc: ProfilePolicy = "keep",
 ) -> Reference:
     """The picture in ``data``, upright, with the metadata that the policy wants kept.
 
-    ``name`` is the file's name, whose suffix must agree with the content. Raises :class:`UnsupportedImageError` for
+    ``name`` is the file's name, whose suffix must agree with the content. With ``orientation`` ``keep`` the tag is
+    among that metadata; with ``icc`` ``srgb`` the pixels are in sRGB and no profile is. Raises
+    :class:`UnsupportedImageError` for
     sound pictures that we leave alone and :class:`ImageError` for everything that is not a whole picture or exceeds
     ``limits`` (whose ``max_seconds`` and ``isolate`` are for the caller to see to).
     """
@@ -86,16 +98,49 @@ def decode(
     if expected and expected != image.format and image.format != "MPO":
         suffix = PurePath(name or "").suffix
         raise ImageError(f"holds {image.format}, not {expected} as {suffix!r} says: rename the file")
-    _refuse_unsupported(image, data, limits)
+    _refuse_unsupported(image, data, limits, icc)
     pixels = _load(image)
     _refuse_unpacked_metadata(pixels, limits)
     _refuse_ambiguous(pixels)
-    return Reference(_upright(pixels), source=data, format=image.format, metadata=metadata_of(pixels, metadata, data))
+    reference = Reference(
+        upright(pixels, orientation_of(pixels)),
+        source=data,
+        format=image.format,
+        metadata=metadata_of(pixels, metadata, data, orientation),
+        orientation=orientation_of(pixels) if orientation == "keep" else 1,
+    )
+    return reference if icc == "keep" else in_srgb(reference)
+
+
+def as_stored(reference: Reference, format: str) -> Reference:
+    """The picture as a file of ``format`` stores it, which is what compressors are handed.
+
+    An orientation that is to be kept stands in a file of the source's own format; in another the picture is upright,
+    for whether viewers heed the tag depends on the format (browsers do in JPEG, PNG and AVIF, some not in WebP).
+    """
+    if format == reference.format:
+        back = {6: 8, 8: 6}.get(reference.orientation, reference.orientation)
+        return replace(reference, image=upright(reference.image, back), orientation=1)
+    block = reference.metadata.exif
+    metadata = replace(reference.metadata, exif=None if block is None else exif.whole(block))
+    return replace(reference, metadata=metadata, orientation=1)
+
+
+def upright(image: Image.Image, orientation: int) -> Image.Image:
+    """A copy of ``image``, turned as its orientation says (1 to 8 as EXIF numbers them)."""
+    turn = _TURNS.get(orientation)
+    return image.copy() if turn is None else image.transpose(turn)
+
+
+def orientation_of(image: Image.Image) -> int:
+    """The orientation that the file says it has, 1 to 8; 1 where it says nothing."""
+    return exif.orientation(exif_block(image)) or 1
 
 
 def decode_candidate(data: bytes) -> Image.Image:
     """The upright pixels of a file that one of our compressors wrote."""
-    return _upright(_load(_open(data)))
+    image = _load(_open(data))
+    return upright(image, orientation_of(image))
 
 
 def has_transparency(image: Image.Image) -> bool:
@@ -186,7 +231,7 @@ def _refuse_metadata(amount: int, limits: Limits) -> None:
         )
 
 
-def _refuse_unsupported(image: Image.Image, data: bytes, limits: Limits) -> None:
+def _refuse_unsupported(image: Image.Image, data: bytes, limits: Limits, icc: ProfilePolicy) -> None:
     frames = _frames(image, data, limits.max_frames)
     if frames > limits.max_frames:
         raise ImageError(f"has more than {limits.max_frames:,} frames: raise limits.max_frames in the policy")
@@ -198,7 +243,7 @@ def _refuse_unsupported(image: Image.Image, data: bytes, limits: Limits) -> None
         raise UnsupportedImageError("is a GIF, which no compressor here writes: left alone")
     if has_film(data):
         raise UnsupportedImageError("has a film behind it (motion photo), which would be lost: left alone")
-    if image.mode not in MODES:
+    if image.mode not in MODES and not (icc == "srgb" and convertible(image)):
         raise UnsupportedImageError(f"has pixels of mode {image.mode}, which are not kept exactly yet: left alone")
     if _deep(image.format, data):
         raise UnsupportedImageError("has more than 8 bits a channel, which would be lost: left alone")
@@ -251,8 +296,3 @@ def _unpacks_to_too_much(error: Exception) -> str | None:
     """Pillow's word for a small chunk of a PNG that unpacks to more than a megabyte."""
     large = isinstance(error, ValueError) and "too large" in str(error)
     return "has metadata that unpacks to too much: remove it (exiftool -all= does)" if large else None
-
-
-def _upright(image: Image.Image) -> Image.Image:
-    turn = _TURNS.get(exif.orientation(exif_block(image)) or 1)
-    return image.copy() if turn is None else image.transpose(turn)

@@ -26,7 +26,7 @@ from PIL import Image
 
 from semcompress_plugin.errors import ImageError, UnsupportedImageError, UsageError
 from semcompress_plugin.images import MODES, MetadataPolicy, decode
-from semcompress_plugin.types import Limits, Metadata, Reference
+from semcompress_plugin.types import Limits, Metadata, OrientationPolicy, ProfilePolicy, Reference, Rule
 
 MEMORY_AT_REST = 1 << 30
 """Bytes of address space that a child may have before any picture; libraries reserve far more than they use."""
@@ -58,16 +58,29 @@ class Decoders:
             except queue.Empty:
                 return
 
-    def decode(self, data: bytes, name: str | None, metadata: MetadataPolicy, limits: Limits) -> Reference:
+    def decode_for(self, rule: Rule, data: bytes, name: str | None) -> Reference:
+        """The picture in ``data`` as ``rule`` wants it: see :meth:`decode`."""
+        return self.decode(data, name, rule.metadata, rule.limits, rule.orientation, rule.icc)
+
+    def decode(
+        self,
+        data: bytes,
+        name: str | None,
+        metadata: MetadataPolicy,
+        limits: Limits,
+        orientation: OrientationPolicy = "apply",
+        icc: ProfilePolicy = "keep",
+    ) -> Reference:
         """As :func:`semcompress_plugin.images.decode`; a child's death is an ImageError."""
         if not limits.isolate:
-            return decode(data, name, metadata, limits)
+            return decode(data, name, metadata, limits, orientation, icc)
         try:
             child = self._idle.get_nowait()
         except queue.Empty:
             child = _Child()
         try:
-            answer, pixels = child.ask({"name": name, "metadata": metadata, "limits": asdict(limits)}, data)
+            wanted = {"name": name, "metadata": metadata, "orientation": orientation, "icc": icc}
+            answer, pixels = child.ask({**wanted, "limits": asdict(limits)}, data)
         except BaseException:
             child.kill()
             raise
@@ -177,9 +190,12 @@ def _reference(answer: dict[str, Any], pixels: bytes, data: bytes) -> Reference:
             image.putpalette(b64decode(answer["palette"][1]), answer["palette"][0])
         image.info.update({key: _from_json(value) for key, value in answer["info"].items()})
         metadata = Metadata(**{key: _from_json(value) for key, value in answer["metadata"].items()})
+        orientation = answer["orientation"]
+        if orientation not in range(1, 9):
+            raise ValueError(f"orientation {orientation}")
     except (AttributeError, KeyError, IndexError, TypeError, ValueError) as error:
         raise ImageError(f"{_NONSENSE}: {error}") from error
-    return Reference(image, source=data, format=answer["format"], metadata=metadata)
+    return Reference(image, source=data, format=answer["format"], metadata=metadata, orientation=orientation)
 
 
 def describe(reference: Reference) -> tuple[dict[str, Any], bytes]:
@@ -192,7 +208,7 @@ def describe(reference: Reference) -> tuple[dict[str, Any], bytes]:
     info = {key: _to_json(image.info[key]) for key in ("transparency", "icc_profile") if key in image.info}
     metadata = {key: _to_json(value) for key, value in asdict(reference.metadata).items()}
     header = {"mode": image.mode, "size": image.size, "format": reference.format, "palette": palette}
-    return {**header, "info": info, "metadata": metadata}, image.tobytes()
+    return {**header, "info": info, "metadata": metadata, "orientation": reference.orientation}, image.tobytes()
 
 
 def _to_json(value: Any) -> Any:
@@ -251,7 +267,8 @@ def main() -> None:
         answer: dict[str, Any]
         block = b""
         try:
-            answer, block = describe(decode(data, header["name"], header["metadata"], limits))
+            wanted = (header[key] for key in ("orientation", "icc"))
+            answer, block = describe(decode(data, header["name"], header["metadata"], limits, *wanted))
         except ImageError as error:
             answer = {"refused": str(error), "unsupported": isinstance(error, UnsupportedImageError)}
         except MemoryError:

@@ -8,15 +8,13 @@ from __future__ import annotations
 import re
 import struct
 from collections.abc import Iterable, Iterator
-from typing import Any, Literal
+from typing import Any
 
 from PIL import Image, PngImagePlugin
 
 from semcompress_plugin import exif
 from semcompress_plugin.containers import jpeg_segments, png_chunks
-from semcompress_plugin.types import Metadata
-
-MetadataPolicy = Literal["keep", "strip-private", "strip-all"]
+from semcompress_plugin.types import Metadata, MetadataPolicy, OrientationPolicy
 
 _XMP_ORIENTATION = re.compile(
     rb"""\s*tiff:Orientation\s*=\s*(["'])\s*([0-9])\s*\1|<tiff:Orientation>\s*([0-9])\s*</tiff:Orientation>"""
@@ -39,23 +37,28 @@ _SRGB_NUMBERS = b"\x01\x0d\0\x01"
 _ROUNDING = 1000
 
 
-def metadata_of(image: Image.Image, policy: MetadataPolicy, source: bytes | None = None) -> Metadata:
-    """What ``policy`` wants written back of an image's metadata; orientation is always left out.
+def metadata_of(
+    image: Image.Image,
+    policy: MetadataPolicy,
+    source: bytes | None = None,
+    orientation: OrientationPolicy = "apply",
+) -> Metadata:
+    """What ``policy`` wants written back of an image's metadata; its orientation only where that is to be kept.
 
     ``source`` is the file that the image comes from, where there is one: Pillow does not tell everything.
     """
     icc = image.info.get("icc_profile") or None
     chunks = list(png_chunks(source)) if source else []
     colours = _colour_chunks(chunks) if chunks else _colour_info(image)
+    block, turned = exif_block(image), orientation == "keep"
     if policy == "strip-all":
-        return Metadata(icc_profile=icc, png_chunks=colours)
+        return Metadata(icc_profile=icc, exif=exif.only_orientation(block) if turned else None, png_chunks=colours)
     dpi = image.info.get("dpi")
-    block = exif_block(image)
     keep = policy == "keep"
     texts = tuple(_texts(chunks, keep))
     return Metadata(
         icc_profile=icc,
-        exif=None if block is None else exif.whole(block) if keep else exif.public(block),
+        exif=None if block is None else (exif.whole if keep else exif.public)(block, turned=turned),
         # XMP may repeat places and serial numbers under any name
         xmp=_xmp(image) if keep else None,
         dpi=(float(dpi[0]), float(dpi[1])) if dpi else None,
@@ -96,6 +99,17 @@ def save_parameters(metadata: Metadata, format: str) -> dict[str, Any]:
     return parameters
 
 
+def carries(here: Metadata, wanted: Metadata) -> bool:
+    """Whether a file that has all of ``here`` needs no change where ``wanted`` is what it should have.
+
+    What says how pixels look, EXIF and XMP must be the same; of what only some formats have a place for, nothing may
+    be too much.
+    """
+    same = (here.icc_profile, here.exif, here.xmp) == (wanted.icc_profile, wanted.exif, wanted.xmp)
+    parts = {*here.png_chunks, *here.jpeg_segments}
+    return same and parts <= {*wanted.png_chunks, *wanted.jpeg_segments} and here.comment in (None, wanted.comment)
+
+
 def exif_block(image: Image.Image) -> bytes | None:
     """An image's EXIF as it is stored, wherever its format keeps it."""
     block = image.info.get("exif")
@@ -112,7 +126,7 @@ def xmp_orientation(image: Image.Image) -> int | None:
 
 
 def _xmp(image: Image.Image) -> bytes | None:
-    """XMP without orientation, which some readers take from here where EXIF has none."""
+    """XMP without orientation, which some readers take from here where EXIF has none, or rather than from EXIF."""
     packet = _xmp_packet(image)
     return _XMP_ORIENTATION.sub(b"", packet) if packet else None
 

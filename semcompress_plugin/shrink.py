@@ -13,6 +13,7 @@ from semcompress_plugin.errors import ImageError, OriginalsError, UnsupportedIma
 from semcompress_plugin.files import Snapshot
 from semcompress_plugin.images import SUFFIXES
 from semcompress_plugin.isolation import Decoders
+from semcompress_plugin.metadata import carries
 from semcompress_plugin.plan import Pending
 from semcompress_plugin.registry import Registry
 from semcompress_plugin.settle import Settlement
@@ -68,16 +69,18 @@ class Work:
                 if not self.allow_generation_loss:
                     raise UnsupportedImageError(f"was shrunk under another policy, and {error}: left alone") from error
                 self.generation = outdated.generation
-        return self.decoders.decode(self.original_data, name, asset.rule.metadata, asset.rule.limits)
+        return self.decoders.decode_for(asset.rule, self.original_data, name)
 
     def study(self, reference: Reference) -> Rounds[Found]:
         """An outdated picture is measured first and kept if it still holds; otherwise a search, from the original."""
         rule = self.pending.asset.rule
         if self.original.sha256 != self.snapshot.sha256 and not self.pending.anew:
-            here = self.decoders.decode(self.snapshot.data, None, rule.metadata, rule.limits)
-            still = yield from measure(reference, here.image, rule, self.registry)
-            if still.holds:
-                return Found(still=still)
+            # whatever the file holds, lest something stays that the policy now wants gone
+            here = self.decoders.decode(self.snapshot.data, None, "keep", rule.limits, "keep")
+            if carries(here.metadata, reference.metadata):
+                still = yield from measure(reference, here.image, rule, self.registry)
+                if still.holds:
+                    return Found(still=still)
         known = {} if self.pending.anew else self._known()
         return Found(decisions=(yield from decide(reference, rule, self.registry, known, self.effort)))
 

@@ -23,6 +23,10 @@ Scores = Mapping[str, Mapping[str, float]]
 """Evaluator name -> metric name -> value. Evaluators that were not asked are absent."""
 
 Transform = Literal["identity", "log", "log1m", "step"]
+
+MetadataPolicy = Literal["keep", "strip-private", "strip-all"]
+OrientationPolicy = Literal["apply", "keep"]
+ProfilePolicy = Literal["keep", "srgb"]
 Observation = Any
 """What an evaluator keeps of one picture; opaque to everyone but that evaluator."""
 
@@ -211,7 +215,7 @@ class EvaluatorSpec:
 
 @dataclass(frozen=True, slots=True)
 class Metadata:
-    """What travels beside the pixels. Orientation is not here: it has been applied to the pixels.
+    """What travels beside the pixels. Orientation is not here where it has been applied to the pixels.
 
     ``png_chunks`` are kinds and payloads of colour and text chunks; ``jpeg_segments`` markers and payloads of what
     only a JPEG has a place for (IPTC, extended XMP).
@@ -246,13 +250,16 @@ class Reference:
     """The picture as it stood before us: upright, in one of the modes 1, L, LA, P, RGB, RGBA.
 
     ``source`` are the file's bytes, absent when a host hands over pixels only. ``format`` is Pillow's name of the
-    source's format. ``metadata`` is what the rule wants written back.
+    source's format. ``metadata`` is what the rule wants written back. ``orientation`` is the one that a file of the
+    same format is to have, 1 to 8 as EXIF numbers them: compressors are then handed the picture as such a file stores
+    it, and what they wrote is turned upright again before anybody looks.
     """
 
     image: Image.Image
     source: bytes | None = None
     format: str | None = None
     metadata: Metadata = Metadata()
+    orientation: int = 1
 
     @property
     def bytes(self) -> int | None:
@@ -452,7 +459,9 @@ class Rule:
     keep: tuple[Constraint, ...] = ()
     outputs: Outputs = Outputs()
     min_saving: float = 0.05
-    metadata: Literal["keep", "strip-private", "strip-all"] = "strip-private"
+    metadata: MetadataPolicy = "strip-private"
+    orientation: OrientationPolicy = "apply"
+    icc: ProfilePolicy = "keep"
     search: SearchUse = SearchUse()
     limits: Limits = Limits()
     digest: str = ""

@@ -11,7 +11,7 @@ from semcompress_plugin import files
 from semcompress_plugin.engine import Measurement, Rounds, measure
 from semcompress_plugin.entries import Entry
 from semcompress_plugin.errors import ImageError, OriginalsError
-from semcompress_plugin.images import decode, decode_candidate
+from semcompress_plugin.isolation import Decoders
 from semcompress_plugin.lock import output_beside
 from semcompress_plugin.plan import Asset
 from semcompress_plugin.registry import Registry
@@ -34,20 +34,21 @@ class Comparison:
     entry: Entry
     beside: Path | None = None
 
-    def load(self) -> Reference:
+    def load(self, decoders: Decoders) -> Reference:
         """The original. Raises NotHereError, or ImageError where it cannot be read."""
         try:
             data = files.read(self.beside).data if self.beside else self.asset.domain.originals.get(self.entry)
         except OriginalsError as error:
             raise NotHereError(str(error)) from error
-        rule = self.asset.rule
-        return decode(data, self.entry.name, rule.metadata, rule.limits)
+        return decoders.decode_for(self.asset.rule, data, self.entry.name)
 
-    def study(self, reference: Reference, rule: Rule, registry: Registry) -> Rounds[Measurement]:
+    def study(self, reference: Reference, rule: Rule, registry: Registry, decoders: Decoders) -> Rounds[Measurement]:
         """How the picture fares today under ``rule``, which is the asset's with some tolerance."""
         data, decoder = files.read(self.path).data, registry.decoder(self.path)
-        here = decode_candidate(data) if decoder is None else decoder.decode(data)
-        return measure(reference, here, rule, registry)
+        if decoder is not None:
+            return measure(reference, decoder.decode(data), rule, registry)
+        # the lock that says it is ours may be a stranger's, too
+        return measure(reference, decoders.decode(data, None, "strip-all", rule.limits).image, rule, registry)
 
 
 def comparisons(asset: Asset) -> Iterator[Comparison | Result]:

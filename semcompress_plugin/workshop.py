@@ -7,12 +7,13 @@ import math
 import threading
 from collections.abc import Mapping, Sequence
 from typing import Any, cast
+from weakref import WeakKeyDictionary
 
 from PIL import Image
 
 from semcompress_plugin.engine import Candidate, Compare, Encode, EncodingFailed, Observe, Task
 from semcompress_plugin.errors import ImageError, PluginError, SemcompressError
-from semcompress_plugin.images import decode_candidate, renditions
+from semcompress_plugin.images import as_stored, decode_candidate, renditions, upright
 from semcompress_plugin.plugins import DISTRIBUTION, Provider
 from semcompress_plugin.registry import Registry
 from semcompress_plugin.types import (
@@ -25,6 +26,7 @@ from semcompress_plugin.types import (
     Features,
     Observation,
     Previewer,
+    Reference,
 )
 
 
@@ -36,6 +38,8 @@ class Workshop:
         self._made: dict[tuple[str, str], Any] = {}
         self._making = threading.Lock()
         self._turns: dict[tuple[str, str], threading.Lock] = {}
+        self._stored: WeakKeyDictionary[Reference, dict[bool, Reference]] = WeakKeyDictionary()
+        """Pictures whose orientation is kept, as files of their own format and of others store them."""
 
     def perform(self, task: Task) -> object:
         """The result of one task, as its class says."""
@@ -51,11 +55,16 @@ class Workshop:
         compressor = self._compressor(task.use)
         try:
             if proposal.preview:
-                pixels = cast(Previewer, compressor).preview(task.reference, proposal.settings)
+                stored = self._as_stored(task.reference, proposal.format)
+                pixels = cast(Previewer, compressor).preview(stored, proposal.settings)
+                if task.reference.orientation != 1 and proposal.format == task.reference.format:
+                    pixels = upright(pixels, task.reference.orientation)
                 return Candidate(proposal, b"", pixels)
-            data = compressor.compress(task.reference, proposal.settings, proposal.format)
             if spec.writes is not None:
+                data = compressor.compress(task.reference, proposal.settings, proposal.format)
                 return Candidate(proposal, data, cast(Decoder, compressor).decode(data))
+            stored = self._as_stored(task.reference, proposal.format)
+            data = compressor.compress(stored, proposal.settings, proposal.format)
             return Candidate(proposal, data, decode_candidate(data))
         except (OSError, ValueError) as error:  # what Pillow raises for sizes and modes that a format cannot hold
             doing = "cannot go on" if proposal.preview else "cannot write it"
@@ -106,6 +115,17 @@ class Workshop:
         except Exception as error:
             raise _strangers_fault("evaluator", spec.name, self.registry.provider(spec), error) from error
         return answers
+
+    def _as_stored(self, reference: Reference, format: str) -> Reference:
+        """The same one each time, for compressors remember what they made of one."""
+        if reference.orientation == 1:
+            return reference
+        own = format == reference.format
+        with self._making:
+            known = self._stored.setdefault(reference, {})
+            if own not in known:
+                known[own] = as_stored(reference, format)
+            return known[own]
 
     def _compressor(self, use: CompressorUse) -> Compressor:
         key = (f"compressor {use.name}", _canonical(use.options))

@@ -41,7 +41,11 @@ rules:
     keep: {{msssim: {{score: {{min: 0.1}}}}}}
     min_saving: 0
     metadata: {metadata}
+    {option}
 """
+
+
+OPTIONS = ("icc: keep", "icc: srgb", "orientation: keep")
 
 
 class BrokenPromiseError(AssertionError):
@@ -53,17 +57,18 @@ def hunt(count: int, seed: int, isolate: bool = False) -> Counter[str]:
     counts: Counter[str] = Counter()
     for number, start in enumerate(range(0, count, FOLDER)):
         metadata = ("keep", "strip-private", "strip-all")[number % 3]
+        rule = {"metadata": metadata, "option": OPTIONS[(number + number // 3) % 3], "isolate": str(isolate).lower()}
         with tempfile.TemporaryDirectory(prefix="fuzz-") as name:
-            counts += _one_folder(Path(name), min(FOLDER, count - start), seed * 1_000_003 + number, metadata, isolate)
+            counts += _one_folder(Path(name), min(FOLDER, count - start), seed * 1_000_003 + number, rule)
     return counts
 
 
-def _one_folder(top: Path, count: int, seed: int, metadata: str, isolate: bool) -> Counter[str]:
-    where = f"seed {seed}, metadata {metadata}"
+def _one_folder(top: Path, count: int, seed: int, rule: dict[str, str]) -> Counter[str]:
+    where = f"seed {seed}, {rule}"
     tree = top / "tree"
     for folder in ("pictures", "skipped", "other"):
         (tree / folder).mkdir(parents=True)
-    (tree / ".semcompress.yaml").write_text(POLICY.format(metadata=metadata, isolate=str(isolate).lower()))
+    (tree / ".semcompress.yaml").write_text(POLICY.format_map(rule))
     for number, (suffix, data) in enumerate(mutated(count, seed)):
         (tree / "pictures" / f"{number}{suffix}").write_bytes(data)
         if number < 5:
@@ -79,7 +84,7 @@ def _one_folder(top: Path, count: int, seed: int, metadata: str, isolate: bool) 
         if path.startswith("tree/pictures/") and result is None:
             raise BrokenPromiseError(f"{where}: nothing is said about {path}")
         if path.startswith("tree/pictures/") and result["status"] == "compressed":
-            _check_written(data, after[path], f"{where}, {path}")
+            _check_written(data, after[path], f"{where}, {path}", "srgb" in rule["option"])
         elif after.get(path) != data:
             raise BrokenPromiseError(f"{where}: {path} has changed: {result}")
     ours = ("tree/kept/", "tree/semcompress.lock", "tree/.gitattributes")
@@ -105,10 +110,10 @@ def _run(arguments: list[str], folder: Path, where: str) -> str:
     return out.getvalue()
 
 
-def _check_written(before: bytes, after: bytes, where: str) -> None:
+def _check_written(before: bytes, after: bytes, where: str, srgb: bool) -> None:
     if len(after) >= len(before):
         raise BrokenPromiseError(f"{where}: has grown")
-    old, new = decode(before), decode(after)
+    old, new = decode(before, icc="srgb" if srgb else "keep"), decode(after)
     same = (
         (old.format, old.image.size) == (new.format, new.image.size),
         old.metadata.icc_profile == new.metadata.icc_profile,

@@ -17,6 +17,7 @@ import pyexiv2
 from PIL import Image, ImageCms
 from PIL.PngImagePlugin import PngInfo
 
+import icc
 from pictures import photo
 
 POLICIES = ("keep", "strip-private", "strip-all")
@@ -26,8 +27,9 @@ ALL = ("JPEG", "PNG", "WEBP", "AVIF")
 
 @dataclass(frozen=True)
 class Row:
-    """``cells``: what becomes of it under each of POLICIES: kept, dropped, applied or left alone.
+    """``cells``: what becomes of it under each of POLICIES: kept, dropped, applied, converted or left alone.
 
+    ``option`` is what the rule says besides, as YAML (default: nothing).
     ``exiv2`` and ``exiftool`` are the names under which these readers know it; ``seen`` finds what neither does, as
     Pillow sees it. For pictures that are left alone, ``why`` must stand in the reason.
     """
@@ -41,6 +43,7 @@ class Row:
     seen: Callable[[Image.Image, bytes], object] | None = None
     why: str = ""
     note: str = ""
+    option: str = ""
 
 
 def save(image: Image.Image, format: str, **more: object) -> bytes:
@@ -220,7 +223,29 @@ def _gain_map(format: str) -> bytes:
     return picture("JPEG", xmp=XMP % b"xmlns:hdrgm='http://ns.adobe.com/hdr-gain-map/1.0/' hdrgm:Version='1.0'")
 
 
+def profiled(profile: bytes, mode: str = "RGB") -> Make:
+    return lambda format: save(photo((96, 64)).convert(mode), format, icc_profile=profile)
+
+
+def _profiled_palette(_: str) -> bytes:
+    return save(photo((96, 64)).quantize(200), "PNG", transparency=3, icc_profile=WIDE)
+
+
+def _profiled_transparent(format: str) -> bytes:
+    image = photo((96, 64))
+    image.putalpha(Image.linear_gradient("L").resize(image.size))
+    return save(image, format, icc_profile=WIDE)
+
+
+def _profile_of(image: Image.Image, _: bytes) -> object:
+    return image.info.get("icc_profile")
+
+
 LEFT = ("left alone",) * 3
+CONVERTED = ("converted",) * 3
+WIDE = icc.rgb(gamma=1.0)
+SRGB = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()
+TURNED, TO_SRGB = "orientation: keep", "icc: srgb"
 KEPT = ("kept",) * 3
 
 TABLE = (
@@ -358,19 +383,51 @@ TABLE = (
         jpeg_with(behind=struct.pack(">I", 24) + b"ftypmp42" + bytes(12)), LEFT, why="film"),
     Row("animation", ("PNG", "WEBP", "AVIF", "GIF"), animation, LEFT, why="animated"),
     Row("GIF that stands still", ("GIF",), lambda f: save(photo((96, 64)), f), LEFT, why="is a GIF"),
+    Row(
+        "EXIF orientation", ("JPEG", "PNG", "WEBP"), with_exif(_orientation), KEPT, option=TURNED,
+        exiv2=("Exif.Image.Orientation",), exiftool=("IFD0:Orientation",),
+        note="the pixels stay as they are stored, so does the tag",
+    ),
+    Row(
+        "rotation and mirroring (`irot`, `imir`)", ("AVIF",), with_exif(_orientation), KEPT, option=TURNED,
+        exiftool=("QuickTime:Rotation",), seen=lambda image, data: image.getexif().get(0x0112),
+        note="as boxes, which is where viewers look; not in EXIF",
+    ),
+    Row(
+        "orientation in XMP only", ALL, lambda f: _xmp(f, b"tiff:Orientation='6'"), LEFT, option=TURNED,
+        why="turned by XMP but not by EXIF",
+    ),
+    Row("ICC profile other than sRGB", ALL, profiled(WIDE), CONVERTED, option=TO_SRGB,
+        exiftool=("ICC_Profile:ProfileDescription",), seen=_profile_of),
+    Row("ICC profile that says sRGB", ALL, profiled(SRGB), ("dropped",) * 3, option=TO_SRGB,
+        exiftool=("ICC_Profile:ProfileDescription",), seen=_profile_of, note="before that, no pixel changes"),
+    Row("grey with a profile", ("JPEG", "PNG"), profiled(icc.grey(), "L"), CONVERTED, option=TO_SRGB,
+        exiftool=("ICC_Profile:ProfileDescription",), seen=_profile_of, note="and stays grey"),
+    Row("palette with a profile", ("PNG",), _profiled_palette, CONVERTED, option=TO_SRGB, seen=_profile_of),
+    Row("transparency and a profile", ("PNG", "WEBP", "AVIF"), _profiled_transparent, CONVERTED, option=TO_SRGB,
+        seen=_profile_of, note="transparency stays as it is"),
+    Row("CMYK with a profile", ("JPEG",), profiled(icc.cmyk(), "CMYK"), CONVERTED, option=TO_SRGB,
+        exiftool=("ICC_Profile:ProfileDescription",), seen=_profile_of, note="and becomes RGB"),
+    Row("CMYK, YCCK without a profile", ("JPEG",), lambda f: save(photo((96, 64)).convert("CMYK"), f), LEFT,
+        option=TO_SRGB, why="mode CMYK", note="nobody knows how its inks look"),
+    Row("profile for other pixels", ("JPEG", "PNG", "WEBP"), profiled(PROFILE), LEFT, option=TO_SRGB,
+        why="colour profile for Lab", note="readers disagree"),
+    Row("gAMA, cHRM", ("PNG",), png_with((b"gAMA", struct.pack(">I", 100_000))), KEPT, option=TO_SRGB,
+        exiftool=("PNG:Gamma",), seen=lambda image, data: image.info.get("gamma"), note="only profiles are converted"),
 )  # fmt: skip
 
 NAMES = {"JPEG": "JPEG", "PNG": "PNG", "WEBP": "WebP", "AVIF": "AVIF", "GIF": "GIF"}
 
 
-def markdown() -> str:
-    """The table as docs/metadata.md has it."""
+def markdown(option: str = "") -> str:
+    """The table of the rows with this option, as docs/metadata.md has it."""
     lines = ["| property | formats | `keep` | `strip-private` | `strip-all` | |", "|---|---|---|---|---|---|"]
     for row in TABLE:
-        formats = ", ".join(NAMES[format] for format in row.formats)
-        lines.append(f"| {row.name} | {formats} | {' | '.join(row.cells)} | {row.note} |")
+        if row.option == option:
+            formats = ", ".join(NAMES[format] for format in row.formats)
+            lines.append(f"| {row.name} | {formats} | {' | '.join(row.cells)} | {row.note} |")
     return "\n".join(lines)
 
 
 if __name__ == "__main__":
-    print(markdown())
+    print("\n\n".join(map(markdown, ("", TURNED, TO_SRGB))))

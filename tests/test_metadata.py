@@ -12,30 +12,39 @@ from pathlib import Path
 import numpy as np
 import pyexiv2
 import pytest
-from PIL import Image, ImageOps
+from PIL import Image, ImageCms, ImageOps
 
 import metadata_table
 from hosts import missing
-from metadata_table import POLICIES, TABLE, Row, picture, with_exif
+from metadata_table import POLICIES, TABLE, TO_SRGB, TURNED, Row, picture, with_exif
 from pictures import encoded, photo
 from semcompress_plugin import exif
 from semcompress_plugin.cli import main
 from semcompress_plugin.images import decode
 from semcompress_plugin.metadata import save_parameters
 
-POLICY = """\
-version: 1
-rules:
-  - name: all
-    files: ["*"]
+RULE = """\
+  - name: "{option}"
+    files: ["{files}"]
     compress: [{{jpeg: {{scale: 1, quality: 60}}}}, {{webp: {{scale: 1, quality: 60}}}},
                {{avif: {{scale: 1, quality: 60}}}}, {{png: {{scale: 1, colors: 40}}}}]
     keep: {{msssim: {{score: {{min: 0.1}}}}}}
     min_saving: 0
     metadata: {policy}
+    {option}
 """
+
+
+def policy_text(policy: str) -> str:
+    rules = [
+        RULE.format(option=option, files=f"{NAME[option]}*", policy=policy).rstrip() for option in (TURNED, TO_SRGB, "")
+    ]
+    return "\n".join(["version: 1", "originals: kept", "rules:", *rules]).replace('name: ""', "name: all") + "\n"
+
+
+NAME = {TURNED: "turned-", TO_SRGB: "srgb-", "": ""}
 CELLS = [
-    pytest.param(row, format, policy, id=f"{row.name}, {format}, {policy}")
+    pytest.param(row, format, policy, id=f"{row.name}, {format}, {policy}{', ' * bool(row.option)}{row.option}")
     for row in TABLE
     for format in row.formats
     for policy in POLICIES
@@ -51,7 +60,7 @@ class Shrunk:
         self.results: dict[str, dict] = {}
         for policy in POLICIES:
             (folder / policy).mkdir()
-            (folder / policy / ".semcompress.yaml").write_text(POLICY.format(policy=policy) + "originals: kept\n")
+            (folder / policy / ".semcompress.yaml").write_text(policy_text(policy))
         for row in TABLE:
             for format in row.formats:
                 data = row.make(format)
@@ -71,7 +80,8 @@ class Shrunk:
         self.tags = self._exiftool() if EXIFTOOL else {}
 
     def name(self, row: Row, format: str) -> str:
-        return f"{TABLE.index(row)}.{ {'JPEG': 'jpg'}.get(format, format.lower()) }".replace(" ", "")
+        suffix = {"JPEG": "jpg"}.get(format, format.lower())
+        return f"{NAME[row.option]}{TABLE.index(row)}.{suffix}"
 
     def _exiftool(self) -> dict[str, dict]:
         done = subprocess.run(
@@ -122,7 +132,7 @@ def test_cell(shrunk: Shrunk, row: Row, format: str, policy: str):
         return
     assert result["status"] == "compressed", result["reason"]
     assert after.read_bytes() != before.read_bytes()
-    _alike(before, after)
+    _alike(before, after, managed=row.option == TO_SRGB)
     readers = [
         (names, read)
         for names, read in (
@@ -143,20 +153,35 @@ def test_cell(shrunk: Shrunk, row: Row, format: str, policy: str):
                 assert absent(has.get(tag))
 
 
-def _alike(before: Path, after: Path) -> None:
-    """Upright, both show the same."""
+def _alike(before: Path, after: Path, managed: bool = False) -> None:
+    """Upright and, with ``managed``, in the colours that their profiles say, both show the same."""
     shown = []
     for path in (before, after):
         with Image.open(path) as image:
-            upright = ImageOps.exif_transpose(image).convert("RGBA")
+            upright = ImageOps.exif_transpose(image)
+            upright = _managed(upright) if managed else upright.convert("RGBA")
             ground = Image.new("RGBA", upright.size, "grey")
             shown.append(np.asarray(Image.alpha_composite(ground, upright).convert("RGB"), float))
     assert shown[0].shape == shown[1].shape
     assert np.abs(shown[0] - shown[1]).mean() < 12
 
 
-def test_the_table_in_the_documentation_is_this_one():
-    assert metadata_table.markdown() in Path(__file__).parent.parent.joinpath("docs/metadata.md").read_text()
+def _managed(image: Image.Image) -> Image.Image:
+    """As a program shows it that heeds profiles."""
+    profile = image.info.get("icc_profile")
+    if profile is None:
+        return image.convert("RGBA")
+    plain = image if image.mode in ("L", "CMYK") else image.convert("RGB")
+    shown = ImageCms.profileToProfile(plain, io.BytesIO(profile), ImageCms.createProfile("sRGB"), outputMode="RGB")
+    if image.has_transparency_data:
+        shown.putalpha(image.convert("RGBA").getchannel("A"))
+    return shown.convert("RGBA")
+
+
+@pytest.mark.parametrize("option", ["", TURNED, TO_SRGB])
+def test_the_tables_in_the_documentation_are_these(option):
+    page = Path(__file__).parent.parent.joinpath("docs/metadata.md").read_text()
+    assert metadata_table.markdown(option) in page
 
 
 def test_exiftool_is_among_the_readers():

@@ -11,9 +11,11 @@ import threading
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 from PIL import Image, ImageCms, ImageOps
 
+import icc
 from pictures import Thumbnails, encoded, photo, reader, registry, rule
 from semcompress_plugin.engine import Candidate, Encode, EncodingFailed
 from semcompress_plugin.errors import UnsupportedImageError
@@ -559,3 +561,13 @@ def test_the_examples_of_the_documentation_run(
     assert Image.open("photo.semc").size == (320, 240)
     assert "js_divergence" in capsys.readouterr().out
     assert json.dumps(recorded(Image.open("photo.semc")))
+
+
+def test_a_save_converts_to_srgb_where_it_is_asked_to():
+    image = photo((120, 90))
+    image.info["icc_profile"] = icc.rgb(gamma=1.0)
+    out = io.BytesIO()
+    image.save(out, "SEMCOMPRESS", target="JPEG", icc="srgb")
+    with Image.open(io.BytesIO(out.getvalue())) as again:
+        assert "icc_profile" not in again.info
+        assert np.asarray(again, float).mean() > np.asarray(image, float).mean() + 30

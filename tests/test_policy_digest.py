@@ -118,6 +118,8 @@ def test_comments_and_quotes_do_not_matter():
         changed(("rules", 0, "keep", "msssim"), None),
         changed(("rules", 0, "outputs", "formats"), ["keep"]),
         changed(("rules", 0, "metadata"), "keep"),
+        changed(("rules", 0, "orientation"), "keep"),
+        changed(("rules", 0, "icc"), "srgb"),
         changed(("rules", 0, "search"), "frontier"),
         changed(("evaluators", "thumbs", "view"), "full"),
     ],

@@ -52,8 +52,8 @@ MISTAKES = {
     "unknown key in a rule": (
         RULE + "kep: {}",
         [
-            "5:5: rules[0]: unknown key 'kep'; did you mean 'keep'? known: budget, compress, files, keep, metadata, "
-            "min_saving, name, outputs, preset, search, skip"
+            "5:5: rules[0]: unknown key 'kep'; did you mean 'keep'? known: budget, compress, files, icc, keep, "
+            "metadata, min_saving, name, orientation, outputs, preset, search, skip"
         ],
     ),
     "duplicate key": (
@@ -356,8 +356,8 @@ MISTAKES = {
     "columns count letters, not bytes": (
         'version: 1\nrules: [{name: "фото", files: ["*.jpg"], kept: 1}]',
         [
-            "2:42: rules[0]: unknown key 'kept'; did you mean 'keep'? known: budget, compress, files, keep, metadata, "
-            "min_saving, name, outputs, preset, search, skip"
+            "2:42: rules[0]: unknown key 'kept'; did you mean 'keep'? known: budget, compress, files, icc, keep, "
+            "metadata, min_saving, name, orientation, outputs, preset, search, skip"
         ],
     ),
 }

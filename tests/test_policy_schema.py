@@ -35,6 +35,8 @@ DOCUMENT = {
             "outputs": {"formats": ["keep", "jpeg"], "place": "beside"},
             "min_saving": "5%",
             "metadata": "keep",
+            "orientation": "keep",
+            "icc": "srgb",
             "search": {"frontier": {"looks": 8, "gain": 0.5}},
         },
         {

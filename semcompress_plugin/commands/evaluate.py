@@ -67,7 +67,7 @@ def _decoded(path: Path, rule: Rule) -> Reference:
     try:
         # as evaluators see it; what profile it has is compared too
         with Decoders() as decoders:
-            return decoders.decode(files.read(path).data, path.name, "keep", rule.limits)
+            return decoders.decode(files.read(path).data, path.name, "keep", rule.limits, icc=rule.icc)
     except ImageError as error:
         raise UsageError(f"{path}: {error}") from error
 

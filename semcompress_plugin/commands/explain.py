@@ -83,7 +83,7 @@ def _seen(data: bytes, path: Path, rule: Rule, registry: Registry) -> list[str]:
 
     try:
         with Decoders() as decoders:
-            image = decoders.decode(data, path.name, "keep", rule.limits).image
+            image = decoders.decode_for(rule, data, path.name).image
     except ImageError as error:
         return [f"seen: nothing, for it {error}"]
     workshop = Workshop(registry)

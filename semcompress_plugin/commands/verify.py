@@ -69,13 +69,23 @@ def _compared(
 
     from tqdm import tqdm
 
+    from semcompress_plugin.isolation import Decoders
     from semcompress_plugin.runner import Job, Runner
     from semcompress_plugin.verify import NotHereError, tolerant
     from semcompress_plugin.workshop import Workshop
 
     rules = {id(one.asset.rule): tolerant(one.asset.rule, arguments.tolerance) for one in work}
-    jobs = (Job(one, one.load, partial(one.study, rule=rules[id(one.asset.rule)], registry=registry)) for one in work)
-    with tqdm(total=len(work), unit="picture", disable=True if arguments.quiet else None) as bar:
+    bar = tqdm(total=len(work), unit="picture", disable=True if arguments.quiet else None)
+    with bar, Decoders() as decoders:
+        jobs = (
+            Job(
+                one,
+                partial(one.load, decoders),
+                partial(one.study, rule=rules[id(one.asset.rule)], registry=registry, decoders=decoders),
+                one.asset.rule.limits.max_seconds,
+            )
+            for one in work
+        )
         for done in Runner(Workshop(registry), arguments.jobs).run(jobs):
             bar.update()
             one: Comparison = done.key

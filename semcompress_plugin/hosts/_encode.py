@@ -13,6 +13,7 @@ from typing import Any
 
 from PIL import Image, ImageFile, ImageOps
 
+from semcompress_plugin.colours import in_srgb
 from semcompress_plugin.engine import Candidate, Decision, Encode, decide, drive
 from semcompress_plugin.errors import PolicyError, SemcompressError
 from semcompress_plugin.hosts import _semc
@@ -27,7 +28,7 @@ FORMAT = "SEMCOMPRESS"
 SUFFIX = ".semc"
 ORIENTATION = 0x0112
 
-_RULE = ("preset", "compress", "keep", "min_saving", "search", "metadata")
+_RULE = ("preset", "compress", "keep", "min_saving", "search", "metadata", "icc")
 _PASSED = ("icc_profile", "exif", "xmp", "dpi")
 _OPTIONS = ("target", "container", "record", "rule", "evaluators", *_RULE, *_PASSED)
 _TYPO = 0.85  # catches `kep` and `presets`; lets Pillow's own `compression` pass
@@ -162,7 +163,8 @@ def _reference(image: Image.Image, rule: Rule, options: Mapping[str, Any]) -> tu
     copy.info.update({key: value for key, value in passed.items() if key != "exif"})
     full = metadata_of(copy, "keep")
     wanted: dict[str, Any] = {key: getattr(full, key) if passed[key] else None for key in passed}
-    return Reference(copy, metadata=replace(own, **wanted)), orientation
+    reference = Reference(copy, metadata=replace(own, **wanted))
+    return reference if rule.icc == "keep" else in_srgb(reference), orientation
 
 
 def _decided(reference: Reference, rule: Rule, tools: Workshop) -> Decision:

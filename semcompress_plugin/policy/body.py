@@ -59,8 +59,9 @@ class Body:
             given["search"] = _search(search)
         if saving := self._good(node["min_saving"]):
             given["min_saving"] = fraction(saving.value)
-        if metadata := self._good(node["metadata"]):
-            given["metadata"] = metadata.value
+        for name in ("metadata", "orientation", "icc"):
+            if choice := self._good(node[name]):
+                given[name] = choice.value
         return given
 
     def _compress(self, node: Node, path: str) -> Iterator[CompressorUse]:

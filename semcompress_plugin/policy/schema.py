@@ -167,6 +167,20 @@ def body(registry: Known) -> dict[str, Any]:
             "description": "What is written back beside the pixels: everything; only who made it, when and how (no "
             "place, serial numbers, owner, thumbnail, XMP); or nothing but the colour profile.",
         },
+        "orientation": {
+            "type": "string",
+            "enum": ["apply", "keep"],
+            "default": "apply",
+            "description": "What becomes of a picture that is stored lying on its side: its pixels are turned and the "
+            "tag goes, or they stay as they are and the tag stays ([metadata](metadata.md#orientation)).",
+        },
+        "icc": {
+            "type": "string",
+            "enum": ["keep", "srgb"],
+            "default": "keep",
+            "description": "What becomes of a colour profile: it stays, or pixels are converted to sRGB, which needs "
+            "none ([metadata](metadata.md#colours)).",
+        },
         "search": {
             "anyOf": [_name("search", registry.searches), _one_of("search", _searches(registry))],
             "description": "How settings are looked for: a name, or a name with options. Without it each compressor is "

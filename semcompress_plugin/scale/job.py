@@ -64,7 +64,7 @@ class _Picture:
         self.sha256 = digest(data)
         if self.desk.in_place.by_output(self.sha256):
             raise UnsupportedImageError("was settled in place, so it is copied as it is")
-        return self.decoders.decode(data, PurePosixPath(self.item.key).name, self.rule.metadata, self.rule.limits)
+        return self.decoders.decode_for(self.rule, data, PurePosixPath(self.item.key).name)
 
     def study(self, reference: Reference) -> Rounds[tuple[Decision, ...]]:
         return decide(reference, self.rule, self.desk.registry, effort=self.effort)
