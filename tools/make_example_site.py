@@ -351,7 +351,7 @@ def files(backgrounds: Path) -> dict[str, bytes]:
     dogs = wallpaper(backgrounds, "friends_by_Aitzol_Berasategi", 1200)
     first, *rest = compass()
     bundled: Any = skimage.data  # its functions have no types
-    hubble = Image.fromarray(bundled.hubble_deep_field()[100:700, 90:990])
+    hubble = Image.fromarray(bundled.hubble_deep_field()[200:600, 240:840])
     return {
         "meadow.jpg": jpeg(wallpaper(backgrounds, "seeding_by_Clements_Engelhardt", 2400), 92),
         "peaks.jpg": jpeg(peaks, 92, progressive=True),
