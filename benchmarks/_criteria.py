@@ -12,8 +12,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from semcompress_plugin.evaluators._transfer import risk, sway
-from semcompress_plugin.evaluators.classifier import js_divergence, softmax
+from semcompress_plugin.evaluators.classifier import js_divergence, softmax, sway
 
 Array = NDArray[np.float64]
 Looks = Mapping[str, NDArray[np.float32]]
@@ -33,12 +32,6 @@ def swayed(logits: NDArray[np.float32]) -> Array:
     """The product's metric ``sway``."""
     p = softmax(logits)
     return sway(p[:, :1], p)
-
-
-def risked(logits: NDArray[np.float32]) -> Array:
-    """The product's metric ``risk``."""
-    p = softmax(logits)
-    return risk(p[:, :1], p, js_divergence(p[:, :1], p))
 
 
 def change(logits: NDArray[np.float32]) -> Array:
@@ -74,6 +67,25 @@ def turned(logits: NDArray[np.float32]) -> Array:
     return np.asarray(top != top[:, :1], np.float64)
 
 
+RISK = (1.230, np.array([0.1082, -0.4662, -0.2426, 0.6086]))
+"""Intercept and weights of :func:`risked`: what ``benchmarks/risk.py`` learned from the photographs to learn from."""
+
+
+def clues(logits: NDArray[np.float32]) -> Array:
+    """(photographs, 1 + settings, 4): what a look shows of another reader's chance to turn."""
+    after = lead(logits)
+    before = np.broadcast_to(after[:, :1], after.shape)
+    logs = np.log(change(logits) + 1e-3), np.log(divergence(logits) + 1e-6)
+    return np.stack([logs[0], np.clip(after, -20, 20), before, logs[1]], axis=-1)
+
+
+def risked(logits: NDArray[np.float32]) -> Array:
+    """The chance that another reader turns, as learned from Lite1: logistic in four clues; 0 for the photograph."""
+    chance = 1 / (1 + np.exp(-RISK[0] - clues(logits) @ RISK[1]))
+    chance[:, 0] = 0
+    return np.asarray(chance)
+
+
 def over(looks: tuple[str, ...], criterion: Callable[[NDArray[np.float32]], Array], how: str = "worst") -> Criterion:
     """A criterion of each look by itself; the worst, or the mean, of them counts."""
 
@@ -104,7 +116,7 @@ def criteria() -> dict[str, Criterion]:
         "change / lead^0.3, worst of centre and whole frame": over(both, relative(0.3)),
         "sway, centre": over((CENTER,), swayed),
         "risk, centre": over((CENTER,), risked),
-        "sway, worst of centre and whole frame": over(both, swayed),
+        "**sway, worst of centre and whole frame**": over(both, swayed),
         "sway, worst of centre and mirrored": over((CENTER, FLIP), swayed),
         "sway, worst of 3 views": over(views, swayed),
         "sway, worst of Lite0 and Lite1": over((CENTER, SECOND), swayed),
@@ -125,7 +137,7 @@ def priced() -> dict[str, Priced]:
     """Ways to pay instead of to bound, by what the table calls them; ``most`` is held at 1."""
 
     def bounded(logits: Looks) -> Array:
-        """Preset machine's bounds: risk at most .3 and the same class in the centre, sway at most .6 of the frame."""
+        """Risk at most .3 and the same class in the centre, sway at most .6 of the whole frame."""
         return np.maximum.reduce([risked(logits[CENTER]) / 0.3, 2 * turned(logits[CENTER]), swayed(logits[FULL]) / 0.6])
 
     def free(logits: Looks) -> Array:
@@ -133,7 +145,7 @@ def priced() -> dict[str, Priced]:
 
     centre = over((CENTER,), risked)
     return {
-        "**price on risk, centre; bounds of preset machine**": Priced(centre, bounded),
+        "price on risk, centre; bounds": Priced(centre, bounded),
         "price on risk, centre; no bound": Priced(centre, free),
         "price on risk, worst of centre and whole frame; bounds": Priced(over((CENTER, FULL), risked), bounded),
         "price on risk, mean of centre and mirrored; bounds": Priced(over((CENTER, FLIP), risked, "mean"), bounded),

@@ -25,9 +25,6 @@ Array = NDArray[np.float64]
 RULE = "  - {{name: all, files: ['*'], {body}}}\n"
 POLICY = "version: 1\npreset: machine\n{evaluators}rules:\n" + RULE
 CENTER = "evaluators: {reader: {use: classifier, view: center}}\n"
-VIEWS = "evaluators: {center: {use: classifier, view: center}, frame: {use: classifier, view: full}}\n"
-FRAME = "frame: {sway: {max: 0.6}}"
-FORMATS = "compress: [jpeg, webp, avif]"
 SMALLEST = "outputs: {formats: [smallest], place: beside}"
 TOP1 = "keep: {reader: {top1_agreement: {min: 1}}}"
 
@@ -40,22 +37,16 @@ class Made:
     looks: int
 
 
-def policies(prices: Sequence[float]) -> dict[str, str]:
-    """By name: our preset at several prices, as it was before, per-image bisection, and the post's two loops."""
+def policies(bounds: Sequence[float]) -> dict[str, str]:
+    """By name: our preset at several bounds, per-image bisection, and the post's two loops."""
 
-    def ours(price: float) -> str:
-        keep = f"center: {{top1_agreement: {{min: 1}}, risk: {{max: 0.3, price: {price:g}}}}}, {FRAME}"
-        return POLICY.format(evaluators=VIEWS, body=f"{FORMATS}, keep: {{{keep}}}, {SMALLEST}")
-
-    def bounded(search: str = "") -> str:
-        return POLICY.format(
-            evaluators="", body=f"{FORMATS}, keep: {{classifier: {{sway: {{max: 0.25}}}}}}, {SMALLEST}{search}"
-        )
+    def ours(bound: float, search: str = "") -> str:
+        body = f"compress: [jpeg, webp, avif], keep: {{classifier: {{sway: {{max: {bound}}}}}}}, {SMALLEST}{search}"
+        return POLICY.format(evaluators="", body=body)
 
     return {
-        **{f"price {price:g}": ours(price) for price in prices},
-        "sway 0.25": bounded(),
-        "bisection, sway 0.25": bounded(", search: bisect"),
+        **{f"sway {bound:g}": ours(bound) for bound in bounds},
+        "bisection, sway 0.25": ours(0.25, ", search: bisect"),
         "post: seed-resize": POLICY.format(evaluators=CENTER, body=f"compress: [seed-resize], {TOP1}"),
         "post: seed-jpeg": POLICY.format(evaluators=CENTER, body=f"compress: [seed-jpeg], {TOP1}"),
     }

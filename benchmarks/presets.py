@@ -4,7 +4,7 @@
 
 such as ``photographs=web:/usr/share/backgrounds site=web:examples/site photos=machine:PHOTOS letters=text:DIAGRAMS``.
 Each picture of a folder is shrunk in its own format. The fixed setting is one quality for the whole folder: the lowest
-at which no picture's score (MS-SSIM for ``web`` and ``text``, the classifier's divergence for ``machine``) is worse
+at which no picture's score (MS-SSIM for ``web`` and ``text``, the sway for ``machine``) is worse
 than the worst among our outputs, by the same encoder with effort ``fast``; it may choose its quality afterwards, from
 the very pictures, which is more than anybody can who sets one. Formats of which a folder has no picture that shrinks
 are left out. Which constraint binds: the one with the least slack in the kept file. One process per case, so that its
@@ -29,7 +29,7 @@ from typing import Any
 from _pages import publish
 
 SUFFIXES = {".jpg", ".jpeg", ".png", ".webp", ".avif"}
-JUDGES = {"web": ("msssim", "score"), "text": ("msssim", "score"), "machine": ("classifier", "js_divergence")}
+JUDGES = {"web": ("msssim", "score"), "text": ("msssim", "score"), "machine": ("classifier", "sway")}
 QUALITIES = range(20, 99)
 
 
@@ -93,9 +93,9 @@ def fixed(format: str, kept: Sequence[Any], rule: Any, registry: Any, tools: Any
     mine = [(reference, size, value) for reference, here, size, value in kept if here == format]
     if not mine:
         return None
-    metric = registry.evaluator(judge[0]).metric(judge[1])
-    worst = (min if metric.higher_is_better else max)(value for _, _, value in mine)
     reader = next(use for use in rule.evaluators if use.name == judge[0])
+    metric = registry.evaluator(reader.plugin).metric(judge[1])
+    worst = (min if metric.higher_is_better else max)(value for _, _, value in mine)
     assert isinstance(reader, EvaluatorUse)
     use = CompressorUse(format.lower(), ())
     seen = [tools.observe([Observe(reader, reference.image)])[0] for reference, _, _ in mine]

@@ -1,12 +1,11 @@
-"""Learn the metric ``risk``: how likely it is that a reader that nobody asked turns, given what this one saw.
+"""Learn how likely it is that a reader that nobody asked turns, given what the default reader saw of its usual crop.
 
     python tools/make_readers.py READERS
     python benchmarks/risk.py FIT --readers READERS --cache CACHE
 
-FIT is a folder of photographs that serve no other purpose. Prints the constants of
-``semcompress_plugin/evaluators/_transfer.py``: logistic regression of EfficientNet-Lite1's verdicts in four views, on
-every file of the benchmark's grid, by four numbers that the default reader gives of its usual crop. About half an hour
-the first time; CACHE keeps what was recorded.
+FIT is a folder of photographs that serve no other purpose. Prints what ``_criteria.py`` has as ``RISK``: logistic
+regression of EfficientNet-Lite1's verdicts in four views, on every file of the benchmark's grid. About half an hour the
+first time; CACHE keeps what was recorded.
 """
 
 from __future__ import annotations
@@ -15,34 +14,15 @@ import argparse
 from pathlib import Path
 
 import numpy as np
+from _criteria import CENTER, clues, turned
 from _grid import Cache, photographs
 from _readers import looks
 from numpy.typing import NDArray
 
-from semcompress_plugin.evaluators._transfer import change, leads
-from semcompress_plugin.evaluators.classifier import js_divergence, softmax
-
 Array = NDArray[np.float64]
 
-JUDGED = "lite0.center"
 OTHERS = ("lite1.center", "lite1.flip", "lite1.shift", "lite1.zoom")
-NAMES = ("OF_CHANGE", "OF_LEAD", "OF_LEAD_BEFORE", "OF_DIVERGENCE")
 RIDGE = 25.0  # against the sum of the losses, on standardised clues
-
-
-def clues(logits: NDArray[np.float32]) -> Array:
-    """(photographs, settings, 4) from (photographs, 1 + settings, classes), the photograph itself first."""
-    before, after = softmax(logits[:, :1]), softmax(logits[:, 1:])
-    was, now = leads(before, after)
-    divergence = js_divergence(before, after)
-    columns = np.log(change(before, after) + 1e-3), np.clip(now, -20, 20), was, np.log(divergence + 1e-6)
-    return np.stack(columns, axis=-1)
-
-
-def turned(logits: NDArray[np.float32]) -> Array:
-    """(photographs, settings): 1 where the top class is not the photograph's."""
-    top = logits.argmax(axis=-1)
-    return np.asarray(top[:, 1:] != top[:, :1], np.float64)
 
 
 def fitted(x: Array, share: Array, ridge: float = RIDGE) -> tuple[float, Array]:
@@ -65,14 +45,13 @@ def main() -> None:
     parser.add_argument("--readers", type=Path, required=True)
     parser.add_argument("--cache", type=Path, required=True)
     arguments = parser.parse_args()
-    cache, known = Cache(arguments.cache), looks((JUDGED, *OTHERS), arguments.readers)
+    cache, known = Cache(arguments.cache), looks((CENTER, *OTHERS), arguments.readers)
     photos = photographs(arguments.fit)
     seen = {name: np.stack([cache.look(photo, name, look) for photo in photos]) for name, look in known.items()}
-    x = clues(seen[JUDGED]).reshape(-1, len(NAMES))
-    intercept, weights = fitted(x, np.mean([turned(seen[name]) for name in OTHERS], axis=0).ravel())
-    print(f"INTERCEPT = {intercept:.3f}")
-    for name, weight in zip(NAMES, weights.tolist(), strict=True):
-        print(f"{name} = {weight:.4f}")
+    x = clues(seen[CENTER])[:, 1:]
+    share = np.mean([turned(seen[name])[:, 1:] for name in OTHERS], axis=0)
+    intercept, weights = fitted(x.reshape(-1, x.shape[-1]), share.ravel())
+    print(f"RISK = ({intercept:.3f}, np.array({[round(weight, 4) for weight in weights.tolist()]}))")
 
 
 if __name__ == "__main__":

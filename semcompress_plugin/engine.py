@@ -32,7 +32,6 @@ from semcompress_plugin.types import (
     Search,
     Space,
     Trial,
-    log_cost,
 )
 
 if TYPE_CHECKING:
@@ -117,7 +116,7 @@ Rounds = Generator[Sequence[Task], Sequence[object], Answer]
 
 @dataclass(frozen=True, slots=True)
 class Decision:
-    """What was found for one output: of the candidates that hold the one of the least cost, or None and the reason.
+    """What was found for one output: the smallest candidate that holds, or None and the reason.
 
     With a candidate, ``reason`` says why a loop over previews ended, where it did not end at a constraint.
     """
@@ -146,7 +145,7 @@ def decide(
     known: Mapping[str, Proposal] | None = None,
     effort: EffortName = "fast",
 ) -> Rounds[tuple[Decision, ...]]:
-    """Find the file of the least cost for each of the rule's outputs; one Decision per output, in the rule's order.
+    """Find the smallest file for each of the rule's outputs; one Decision per output, in the rule's order.
 
     ``known`` holds, by Pillow's format name, what was found for this very picture before: if it still holds, nothing
     else is searched. ``effort`` is what files are encoded with that may be kept.
@@ -249,10 +248,8 @@ class _Hunt:
         self.reference, self.reader = reference, reader
         self.benches = {use.name: _bench(use, specs.compressor(use.name), effort) for use in rule.compress}
         self.limit = ceiling(reference, rule)
-        self.constraints = rule.keep
         self.best: Candidate | None = None
         self.scores: Scores = {}
-        self.cost = self.most = math.log(self.limit + 1)  # only what costs less is of use
         self.trials: list[Trial] = []
         self.obstacle: str | None = None
 
@@ -272,6 +269,7 @@ class _Hunt:
     def try_out(self, proposals: Sequence[Proposal], *, draft: bool = True) -> Rounds[list[Trial]]:
         """Encode the proposals, as drafts where there are any, and look at those that would be an improvement."""
         encoded = yield from self._encoded(proposals, draft)
+        enough = self.limit if self.best is None else min(self.limit, self._expected(self.best) - 1)
         worthy: list[Candidate] = []
         trials: list[Trial] = []
         for result in encoded:
@@ -280,35 +278,25 @@ class _Hunt:
                 trials.append(Trial(result.proposal, 0, {}, holds=False, looked=False))
             elif result.proposal.preview:
                 worthy.append(result)
-            elif self._cost(result, {}) >= self.cost:
+            elif self._expected(result) > enough:
                 trials.append(Trial(result.proposal, self._expected(result), {}, holds=False, looked=False))
             elif lost := self.reader.lost(result.image, result.proposal.format):
                 self.obstacle = lost
                 trials.append(Trial(result.proposal, self._expected(result), {}, holds=False, looked=False))
             else:
                 worthy.append(result)
-
-        def of_use(number: int, scores: Scores) -> bool:
-            candidate = worthy[number]
-            return candidate.proposal.preview or self._cost(candidate, scores) < self.cost
-
-        seen = (yield from self.reader.look([candidate.image for candidate in worthy], of_use)) if worthy else []
+        seen = (yield from self.reader.look([candidate.image for candidate in worthy])) if worthy else []
         for candidate, scores in zip(worthy, seen, strict=True):
-            holds = self.reader.asked_all(scores) and not self.reader.missed(scores)
+            holds = not self.reader.missed(scores)
             trials.append(Trial(candidate.proposal, self._expected(candidate), scores, holds))
-            if holds and not candidate.proposal.preview and self._cost(candidate, scores) < self.cost:
-                self._take(candidate, scores)
+            wanted = holds and not candidate.proposal.preview
+            if wanted and (self.best is None or self._expected(candidate) < self._expected(self.best)):
+                self.best, self.scores = candidate, scores
         self.trials += trials
         return trials
 
-    def _take(self, candidate: Candidate, scores: Scores) -> None:
-        self.best, self.scores, self.cost = candidate, scores, self._cost(candidate, scores)
-
-    def _cost(self, candidate: Candidate, scores: Scores) -> float:
-        return log_cost(max(self._expected(candidate), 1), scores, self.constraints)
-
     def finish(self, spaces: Iterable[Space]) -> Rounds[None]:
-        """Write with the final effort what held as a draft, the least costly first.
+        """Write with the final effort what held as a draft, the smallest first.
 
         A file whose pixels are the draft's holds as that did. Others are looked at; where one fails, the next step up
         of its finest knob is tried as well. Where none holds, the draft is kept.
@@ -317,26 +305,23 @@ class _Hunt:
         if draft is None or not draft.proposal.draft:
             return
         drafts = [trial for trial in self.trials if trial.holds and trial.proposal.draft]
-        queue = [
-            (log_cost(max(trial.bytes, 1), trial.scores, self.constraints), replace(trial.proposal, draft=False))
-            for trial in drafts
-        ]
+        queue = [(trial.bytes, replace(trial.proposal, draft=False)) for trial in drafts]
         knobs = {(space.compressor, space.format): space.knobs for space in spaces}
-        self.best, self.cost = None, self.most
+        self.best = None
         for _ in range(FINALS):
             expected, proposal = min(queue, key=lambda entry: entry[0])
-            if self.best is not None and expected >= self.cost:
+            if self.best is not None and expected >= len(self.best.data):
                 break
             queue.remove((expected, proposal))
             known = (draft, scores) if replace(proposal, draft=True) == draft.proposal else None
             failed = yield from self._finished(proposal, known)
             gentler = _gentler(proposal, knobs[proposal.compressor, proposal.format])
             if failed and gentler is not None and all(gentler != other for _, other in queue):
-                queue.append((math.log(failed) + math.log(STEP), gentler))
+                queue.append((round(failed * STEP), gentler))
             if not queue:
                 break
         if self.best is None and len(draft.data) <= self.limit:
-            self._take(draft, scores)
+            self.best, self.scores = draft, scores
 
     def _finished(self, proposal: Proposal, known: tuple[Candidate, Scores] | None) -> Rounds[int | None]:
         """Try a final file out; its bytes if it was too little. ``known``: its draft, and what readers saw there."""
@@ -348,7 +333,7 @@ class _Hunt:
             return None
         if _same_pixels(result, known[0]):
             self.trials.append(Trial(proposal, len(result.data), known[1], holds=True, looked=False))
-            self._take(result, known[1])
+            self.best, self.scores = result, known[1]
             return None
         if self.reader.lost(result.image, result.proposal.format):
             return None
@@ -356,7 +341,7 @@ class _Hunt:
         holds = not self.reader.missed(scores)
         self.trials.append(Trial(proposal, len(result.data), scores, holds))
         if holds:
-            self._take(result, scores)
+            self.best, self.scores = result, scores
         return None if holds else len(result.data)
 
     def _encoded(self, proposals: Sequence[Proposal], draft: bool) -> Rounds[Sequence[Candidate | EncodingFailed]]:
@@ -432,16 +417,8 @@ class _Reader:
         self.uses = sorted(uses, key=lambda pair: pair[1].cost)
         self.observed: dict[str, Sequence[Observation]] = {}
 
-    def look(
-        self,
-        images: Sequence[Image.Image | Features],
-        of_use: Callable[[int, Scores], bool] = lambda number, scores: True,
-        skip_failed: bool = True,
-    ) -> Rounds[list[Scores]]:
-        """Scores of each image; dear evaluators are not asked about those that failed a cheaper one.
-
-        Nor about those of which ``of_use`` says, by their number and the scores so far, that nobody wants them.
-        """
+    def look(self, images: Sequence[Image.Image | Features], skip_failed: bool = True) -> Rounds[list[Scores]]:
+        """Scores of each image; dear evaluators are not asked about those that failed a cheaper one."""
         scores: list[dict[str, dict[str, float]]] = [{} for _ in images]
         live = list(range(len(images)))
         for use, spec in self.uses:
@@ -457,7 +434,7 @@ class _Reader:
             for index, renditions in zip(live, values, strict=True):
                 scores[index][use.name] = _worst(renditions, spec)
             if skip_failed:
-                live = [index for index in live if not self.missed(scores[index]) and of_use(index, scores[index])]
+                live = [index for index in live if not self.missed(scores[index])]
             if not live:
                 break
         return list(scores)
@@ -481,10 +458,6 @@ class _Reader:
                 f"the picture's shape changed: {image.width} x {image.height} instead of {width} x {height} or scaled"
             )
         return None
-
-    def asked_all(self, scores: Scores) -> bool:
-        """Whether no evaluator has been spared."""
-        return all(use.name in scores for use, _ in self.uses)
 
     def missed(self, scores: Scores) -> list[str]:
         """The constraints that do not hold, in words, among the evaluators that were asked."""
@@ -510,10 +483,6 @@ def _why_nothing(hunt: _Hunt, rule: Rule) -> str:
     nothing = "nothing" if math.isinf(hunt.limit) else f"nothing at least {rule.min_saving:.0%} smaller"
     # a preview may hold, and its file not
     looked = [trial for trial in hunt.trials if trial.looked and not trial.holds]
-    if any(constraint.price for constraint in rule.keep) and any(
-        trial.looked and not hunt.reader.missed(trial.scores) for trial in hunt.trials
-    ):
-        return f"{nothing} is worth its price"
     if not looked:
         return hunt.obstacle or f"{nothing} was found to look at"
     nearest = max(looked, key=lambda trial: _slack(trial, rule.keep))

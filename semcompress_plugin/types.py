@@ -61,17 +61,12 @@ class Metric:
 
 @dataclass(frozen=True)
 class Constraint:
-    """A bound that a rule puts on one metric of one evaluator, or a price: at least one of the three is given.
-
-    ``price``, 0 and up, is what a whole unit of the metric costs, as a power of e: at a price of 8, a hundredth weighs
-    as much as 8 % more bytes (:func:`log_cost`).
-    """
+    """A bound that a rule puts on one metric of one evaluator; at least one of ``min`` and ``max`` is given."""
 
     evaluator: str
     metric: Metric
     min: float | None = None
     max: float | None = None
-    price: float = 0.0
 
     def holds(self, value: float) -> bool:
         """Whether ``value`` lies within the bound. NaN never does."""
@@ -86,31 +81,9 @@ class Constraint:
         above = math.inf if self.min is None else here - self.metric.smooth(self.min)
         return min(below, above)
 
-    def charge(self, value: float) -> float:
-        """What ``value`` costs, in natural logarithms of bytes: 0 at the metric's best, infinite where it is NaN."""
-        if not self.price:
-            return 0.0
-        worse = self.metric.maximum - value if self.metric.higher_is_better else value - self.metric.minimum
-        return math.inf if worse != worse else self.price * worse
-
     def __str__(self) -> str:
-        said = (("min", self.min), ("max", self.max), ("price", self.price or None))
-        bounds = [f"{word} {bound:g}" for word, bound in said if bound is not None]
+        bounds = [f"{word} {bound:g}" for word, bound in (("min", self.min), ("max", self.max)) if bound is not None]
         return f"{self.evaluator}.{self.metric.name} {' '.join(bounds)}"
-
-
-def log_cost(size: float, scores: Scores, constraints: Sequence[Constraint]) -> float:
-    """What a file of ``size`` bytes, 1 and up, costs: their natural logarithm and the charges of all that has a price.
-
-    Of the files that hold every bound the one of the least cost is wanted: the smallest, where nothing has a price.
-    What an evaluator would charge that has not been asked is left out, so it is the least that the file can cost.
-    """
-    charges = (
-        constraint.charge(scores[constraint.evaluator][constraint.metric.name])
-        for constraint in constraints
-        if constraint.price and constraint.evaluator in scores
-    )
-    return math.log(size) + sum(charges)
 
 
 @dataclass(frozen=True)

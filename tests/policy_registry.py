@@ -19,8 +19,7 @@ def _quality(high):
 
 
 def _metrics(text):
-    lower = ("js_divergence", "sway", "risk")
-    return tuple(Metric(name, name, higher_is_better=name not in lower) for name in text.split())
+    return tuple(Metric(name, name, higher_is_better=name not in ("js_divergence", "sway")) for name in text.split())
 
 
 class Stand:
@@ -37,7 +36,7 @@ class Stand:
         self.compressors = {spec.name: spec for spec in known}
         view = {"view": {"enum": ["center", "full", "both"], "default": "both"}}
         ratio = Metric("confidence_ratio", "ratio", higher_is_better=True, maximum=float("inf"))
-        classifier = (*_metrics("top1_agreement topk_overlap js_divergence sway risk feature_cosine"), ratio)
+        classifier = (*_metrics("top1_agreement topk_overlap js_divergence sway feature_cosine"), ratio)
         msssim = _metrics("score luma chroma worst_tile colour_shift")
         self.evaluators = {
             "classifier": EvaluatorSpec("classifier", "1", "classes", classifier, "nowhere:Nothing", view),

@@ -28,7 +28,6 @@ from semcompress_plugin.evaluators.classifier import (
     feature_cosine,
     full,
     js_divergence,
-    risk,
     softmax,
     sway,
     top1_agreement,
@@ -178,7 +177,6 @@ def test_any_size_can_be_looked_at(size: tuple[int, int]) -> None:
             "confidence_ratio": 1,
             "js_divergence": 0,
             "sway": 0,
-            "risk": 0,
             "feature_cosine": 1,
             "lca_height": 0,
             "wup_similarity": 1,
@@ -253,7 +251,6 @@ def test_compare_gives_every_declared_metric_of_each_candidate_in_order() -> Non
         "confidence_ratio": 1,
         "js_divergence": 0,
         "sway": 0,
-        "risk": 0,
         "feature_cosine": 1,
         "lca_height": 0,
         "wup_similarity": 1,
@@ -337,30 +334,6 @@ def test_the_same_change_sways_less_where_the_lead_is_larger() -> None:
     sure, unsure = row(9, 1, 0), row(2, 1, 0)
     moved = row(0, 0.4, -0.4)
     assert sway(softmax(sure), softmax(sure + moved)) < sway(softmax(unsure), softmax(unsure + moved)) < 1
-
-
-def test_risk_by_hand_is_logistic_in_change_leads_and_divergence() -> None:
-    before, after = softmax(row(3, 1, 0)), softmax(row(2, 1.5, 0))
-    change = math.sqrt(np.var([-1, 0.5, 0]))
-    divergence = js_divergence(before, after)
-    logit = 1.23 + 0.1082 * math.log(change + 1e-3) - 0.4662 * 0.5 - 0.2426 * 2 + 0.6086 * math.log(divergence + 1e-6)
-    assert risk(before, after, divergence) == pytest.approx(1 / (1 + math.exp(-logit)))
-
-
-@given(arrays(float, (3, 5), elements=st.floats(-30, 30)))
-def test_risk_is_a_chance_and_none_where_nothing_changed(logits: NDArray[np.float64]) -> None:
-    p = softmax(logits)
-    found = risk(p[:1], p, js_divergence(p[:1], p))
-    assert found[0] == 0
-    assert ((found >= 0) & (found <= 1)).all()
-
-
-def test_the_same_change_risks_more_where_the_lead_is_smaller() -> None:
-    moved = row(-0.5, 0.5, 0)
-    sure, unsure = (softmax(scores) for scores in (row(9, 1, 0), row(3, 1, 0)))
-    after = [softmax(scores + moved) for scores in (row(9, 1, 0), row(3, 1, 0))]
-    risks = [risk(a, b, js_divergence(a, b)) for a, b in ((sure, after[0]), (unsure, after[1]))]
-    assert risks[0] < risks[1]
 
 
 def test_sway_copes_with_one_class_with_ties_and_with_classes_that_vanish() -> None:

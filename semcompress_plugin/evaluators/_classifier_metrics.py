@@ -47,13 +47,6 @@ METRICS = (
         transform="log",
     ),
     Metric(
-        "risk",
-        "the chance that another reader's most probable class is no longer the one that it was, as far as this reader "
-        "can tell (learned with the default reader); 0 when nothing changed",
-        higher_is_better=False,
-        transform="log",
-    ),
-    Metric(
         "feature_cosine",
         "cosine of the angle between the two vectors of the network's penultimate layer",
         higher_is_better=True,

@@ -19,7 +19,6 @@ from semcompress_plugin.errors import ImageError, ModelError
 from semcompress_plugin.evaluators._classifier_metrics import DEPTH, METRICS, ROOT
 from semcompress_plugin.evaluators._hierarchy import CLASSES, imagenet
 from semcompress_plugin.evaluators._model import MODELS, REINSTALL, load_session
-from semcompress_plugin.evaluators._transfer import risk, sway
 from semcompress_plugin.types import Features
 
 if TYPE_CHECKING:
@@ -28,6 +27,7 @@ if TYPE_CHECKING:
 MODEL = "efficientnet_lite0"
 SIDE = 224
 CROP = 0.875
+_TINY = 1e-300  # of a probability, before its logarithm is taken
 
 Array = NDArray[np.floating[Any]]
 View = Literal["center", "full", "both"]
@@ -107,6 +107,27 @@ def js_divergence(reference: Array, candidate: Array) -> NDArray[np.float64]:
     return np.asarray(np.clip(bits, 0.0, 1.0))
 
 
+def sway(reference: Array, candidate: Array) -> NDArray[np.float64]:
+    """How far a reader was swayed from its top class, 0 to 1. Probabilities (..., classes) broadcast to (...).
+
+    ``c / (c + sqrt(m))``: ``c`` is the root mean square change of the class scores (logarithms of the probabilities,
+    less their mean over the classes: the network's logits up to a constant), ``m`` the lead in the candidate of the
+    reference's top class over the next one. Without a lead it is 1. Other readers' scores change about as much as this
+    one's, and their verdicts turn where that is large beside their lead; the root stands between this reader's lead
+    and the little that it says of theirs (chosen in benchmarks/fidelity.py).
+    """
+    before, after = (np.log(np.maximum(np.asarray(x, np.float64), _TINY)) for x in (reference, candidate))
+    moved = (after - after.mean(axis=-1, keepdims=True)) - (before - before.mean(axis=-1, keepdims=True))
+    change = np.sqrt((moved**2).mean(axis=-1))
+    top = np.broadcast_to(before.argmax(axis=-1)[..., None], (*change.shape, 1))
+    after = np.broadcast_to(after, moved.shape)
+    rest = after.copy()
+    np.put_along_axis(rest, top, -np.inf, axis=-1)
+    lead = np.take_along_axis(after, top, axis=-1)[..., 0] - rest.max(axis=-1)
+    total = change + np.sqrt(np.maximum(lead, 0.0))
+    return np.asarray(np.divide(change, total, out=np.zeros_like(total), where=total > 0))
+
+
 def feature_cosine(reference: Array, candidate: Array) -> NDArray[np.float64]:
     """Cosine of the angle between the vectors, -1 to 1. Shapes (..., features) broadcast to (...).
 
@@ -136,14 +157,12 @@ def compared(reference: Seen, candidates: Sequence[Seen], top_k: int, depth: int
     if not candidates:
         return []
     p, q = reference.probabilities, np.stack([seen.probabilities for seen in candidates])
-    divergence = js_divergence(p, q)
     values = {
         "top1_agreement": top1_agreement(p, q),
         "topk_overlap": topk_overlap(p, q, top_k),
         "confidence_ratio": confidence_ratio(p, q),
-        "js_divergence": divergence,
+        "js_divergence": js_divergence(p, q),
         "sway": sway(p, q),
-        "risk": risk(p, q, divergence),
         "feature_cosine": feature_cosine(reference.features, np.stack([seen.features for seen in candidates])),
         **_in_the_hierarchy(p, q, depth),
     }

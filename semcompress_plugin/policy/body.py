@@ -130,14 +130,7 @@ class Body:
         if high and high.value >= metric.maximum:
             said = f"nothing can fail this: {metric.name} is never above {metric.maximum:g}; remove it"
             self._checker.fault(high, f"{path}.max", said)
-        price = self._good(bound["price"])
-        return Constraint(
-            evaluator,
-            metric,
-            float(low.value) if low else None,
-            float(high.value) if high else None,
-            float(price.value) if price else 0.0,
-        )
+        return Constraint(evaluator, metric, float(low.value) if low else None, float(high.value) if high else None)
 
     def _unknown(self, key: Node, name: str) -> str:
         """Names given here come first; the registry knows the others, and which plugins could not be loaded."""

@@ -60,7 +60,7 @@ class _Policy:
         self._checker = checker
         entries = document["evaluators"]
         self._entries: Mapping[str, Node] = entries.value if entries and isinstance(entries.value, dict) else {}
-        self._uses = {use.name: use for use in self._evaluators(self._entries)}
+        self._uses = {use.name: use for use in self._evaluators()}
         self._presets: dict[str, tuple[dict[str, float], dict[str, Any]]] = {}
         self._named: dict[str, Node] = {}
 
@@ -78,8 +78,8 @@ class _Policy:
         place = originals.value if originals else None
         return Parsed(tuple(replace(rule, limits=bounds) for rule in found), place, bounds)
 
-    def _evaluators(self, entries: Mapping[str, Node]) -> Iterator[EvaluatorUse]:
-        for name, node in entries.items():
+    def _evaluators(self) -> Iterator[EvaluatorUse]:
+        for name, node in self._entries.items():
             use = node["use"]
             if isinstance(node.value, dict) and (use is None or self._good(use)):
                 options = dict(node.plain())
@@ -138,10 +138,9 @@ class _Policy:
             path, node = presets.load(name)
             checker = Checker()
             checker.check(node, preset_schema(self._registry))
-            given, readers = node["knobs"], node["evaluators"]
+            given = node["knobs"]
             knobs: dict[str, float] = given.plain() if given else {}
-            own = {use.name: use for use in self._evaluators(readers.value if readers else {})}
-            fields = Body(self._registry, checker, {**self._uses, **own}, knobs=knobs).fields(node, "")
+            fields = Body(self._registry, checker, self._uses, knobs=knobs).fields(node, "")
             if checker.findings:
                 raise _error(str(path), checker.findings)
             self._presets[name] = knobs, fields

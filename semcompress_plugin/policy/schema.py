@@ -145,9 +145,8 @@ def body(registry: Known) -> dict[str, Any]:
             "type": "object",
             "minProperties": 1,
             "title": "constraints such as {msssim: {score: {min: 0.97}}}",
-            "description": "What a reader must still see: evaluator, metric, and a bound with `min`, `max` or both; "
-            "all must hold. A `price` weighs a metric against bytes: at 8, each hundredth that it gets worse counts as "
-            "8 % more bytes, and the file that then counts least is kept.",
+            "description": "What a reader must still see: evaluator, metric, and a bound with `min`, `max` or both. "
+            "All must hold.",
             "properties": {name: metrics(spec) for name, spec in registry.evaluators.items()},
             "additionalProperties": ANY_METRICS,
         },
@@ -205,7 +204,6 @@ def preset_schema(registry: Known) -> dict[str, Any]:
                 "additionalProperties": False,
                 "properties": {name: {"type": "number"} for name in sorted(knobs)},
             },
-            "evaluators": _evaluators(registry),
             **body(registry),
         },
     }
@@ -227,16 +225,12 @@ def _bound(metric: Metric | None = None) -> dict[str, Any]:
     if metric is not None:
         ends = {"minimum": metric.minimum, "maximum": metric.maximum}
         number |= {end: value for end, value in ends.items() if math.isfinite(value)}
-    # a metric without a best value can only be bounded
-    best = None if metric is None else metric.maximum if metric.higher_is_better else metric.minimum
-    priced = best is None or math.isfinite(best)
-    price = {"price": {"type": "number", "exclusiveMinimum": 0}} if priced else {}
     return {
         "type": "object",
         "minProperties": 1,
         "additionalProperties": False,
         "title": "a bound such as {max: 0.02}",
-        "properties": {"min": number, "max": number, **price},
+        "properties": {"min": number, "max": number},
         **({"description": metric.summary} if metric else {}),
     }
 

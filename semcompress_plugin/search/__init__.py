@@ -13,10 +13,9 @@ from semcompress_plugin.types import Constraint, Space
 
 @dataclass(frozen=True, slots=True)
 class Problem:
-    """One picture's search: find the file below ``ceiling`` bytes of the least cost for which every constraint holds.
+    """One picture's search: find the smallest file below ``ceiling`` bytes for which every constraint holds.
 
-    The cost is that of :func:`~semcompress_plugin.types.log_cost`: where no constraint has a price, the smallest file
-    is wanted. ``spaces`` are searched together: the best file of any of them wins. ``source_bytes`` is the size of the
+    ``spaces`` are searched together: the smallest file of any of them wins. ``source_bytes`` is the size of the
     file as it stood, if there was one; ``size`` is the picture's width and height in pixels. ``looks`` is the
     budget: a strategy proposes at most so many settings. The same problem, with the same ``seed`` and the same
     answers, is searched in the same way.
@@ -57,7 +56,7 @@ STRATEGIES: Mapping[str, SearchSpec] = MappingProxyType(
         for spec in (
             SearchSpec(
                 "frontier",
-                "looks where the chance that all constraints hold times what is saved is largest",
+                "looks where the chance that all constraints hold times the bytes saved is largest",
                 f"{__name__}.frontier:Frontier",
                 options={
                     "gain": {"type": "number", "minimum": 0, "maximum": 1, "default": 0.005},

@@ -25,11 +25,6 @@ def pdf(x: Array) -> Array:
     return np.asarray(np.exp(-0.5 * x * x) / math.sqrt(2.0 * math.pi))
 
 
-def quantiles(count: int) -> Array:
-    """``count`` equally likely values of a standard normal: the medians of as many equal shares of it, rising."""
-    return np.interp((np.arange(count) + 0.5) / count, _CDF, _X)
-
-
 def expected_shortfall(mean: Array, deviation: Array, threshold: float) -> Array:
     """E[max(0, threshold - value)] of normal values: what is saved against ``threshold``."""
     deviation = np.maximum(deviation, 1e-9)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Container, Sequence
+from collections.abc import Sequence
 
 import numpy as np
 from numpy.typing import NDArray
@@ -11,16 +11,12 @@ from numpy.typing import NDArray
 from semcompress_plugin.search import Problem, _generic
 from semcompress_plugin.search._gp import Kriging
 from semcompress_plugin.search._grid import Grid
-from semcompress_plugin.search._normal import cdf, expected_shortfall, quantiles
+from semcompress_plugin.search._normal import cdf
 from semcompress_plugin.search._table import BYTES, Table, quantity
 from semcompress_plugin.search._targets import Target
 from semcompress_plugin.types import Trial
 
 Array = NDArray[np.float64]
-
-QUANTILES = quantiles(16)
-STRIDES = (1, 5, 7, 11)
-"""Coprime to their number: two priced metrics do not rise together."""
 
 _LARGEST = 45.0  # natural logarithm of more bytes than there are
 
@@ -69,14 +65,11 @@ class Surrogate:
                 self.process.tell(block * self.count + index, number)
 
     def suppose(self, index: int) -> tuple[float, bool]:
-        """Pretend that candidate ``index`` showed just what is expected of it; its log cost, and whether it held."""
+        """Pretend that candidate ``index`` showed just what is expected of it; its log bytes, and whether it held."""
         held = bool(self.chance()[index] >= 0.5)
         for place in range(index, len(self.process.mean), self.count):
             self.process.tell(place, float(self.process.mean[place]))
-        cost = self.log_bytes()[0][index]
-        for block, target in enumerate(self.targets, start=1):
-            cost += target.charges(self._block(self.process.mean, block)[index : index + 1])[0]
-        return float(cost), held
+        return float(self.log_bytes()[0][index]), held
 
     def copy(self) -> Surrogate:
         """An independent copy, to suppose things."""
@@ -91,37 +84,10 @@ class Surrogate:
         size = payload + self._overhead
         return np.log(size), np.sqrt(self.process.variance[: self.count]) * payload / size
 
-    def expected_gain(self, limit: float) -> Array:
-        """What looking at every candidate is expected to save of a cost of ``limit``, in natural logarithms of bytes.
-
-        The expected value of ``max(0, limit - cost)`` where all constraints hold and 0 elsewhere. A priced metric,
-        which may be bounded as well, is followed through equally likely values, drawn apart from another one's.
-        """
-        mean, deviation = self.log_bytes()
-        priced = [block for block, target in enumerate(self.targets, start=1) if target.constraint.price]
-        if not priced:
-            return self.chance() * expected_shortfall(mean, deviation, limit)
-        total = np.zeros(self.count)
-        for turn in range(len(QUANTILES)):
-            charges, within = np.zeros(self.count), np.ones(self.count, bool)
-            for order, block in enumerate(priced):
-                target = self.targets[block - 1]
-                quantile = QUANTILES[(turn * STRIDES[order % len(STRIDES)]) % len(QUANTILES)]
-                numbers = self._block(self.process.mean, block) + quantile * np.sqrt(
-                    self._block(self.process.variance, block)
-                )
-                low, high = target.interval
-                within &= (numbers >= low) & (numbers <= high)
-                charges += target.charges(numbers)
-            total += within * expected_shortfall(mean + charges, deviation, limit)
-        return self.chance(without=priced) * total / len(QUANTILES)
-
-    def chance(self, without: Container[int] = ()) -> Array:
-        """Every candidate's chance that all constraints hold; those with the numbers ``without`` are left out."""
+    def chance(self) -> Array:
+        """Every candidate's chance that all constraints hold."""
         product = np.ones(self.count)
         for block, target in enumerate(self.targets, start=1):
-            if block in without:
-                continue
             mean = self._block(self.process.mean, block)
             deviation = np.sqrt(self._block(self.process.variance, block)) + 1e-6
             low, high = target.interval

@@ -5,15 +5,9 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 
-import numpy as np
-from numpy.typing import NDArray
-
 from semcompress_plugin.types import Constraint, Metric, Trial
 
-Array = NDArray[np.float64]
-
 _SATURATED = 0.02
-_LARGEST = 700.0  # of what has a finite exponential
 _SPAN = {"log": 7.0, "log1m": 5.0, "step": 3.0}
 
 
@@ -25,19 +19,6 @@ def smooth(metric: Metric, value: float) -> float:
     if metric.transform == "log" and not metric.higher_is_better and math.isfinite(metric.maximum):
         return metric.smooth(value) - math.log(max(1.0 - value / metric.maximum, _SATURATED))
     return metric.smooth(value)
-
-
-def rough(metric: Metric, numbers: Array) -> Array:
-    """The inverse of :func:`smooth`, on arrays, within the metric's range; a yes/no metric has values in between."""
-    if metric.transform == "log":
-        values = np.exp(np.minimum(numbers, _LARGEST))
-        if not metric.higher_is_better and math.isfinite(metric.maximum):
-            values = values / (1 + values / metric.maximum)
-    elif metric.transform == "log1m":
-        values = 1 - np.exp(-numbers)
-    else:
-        values = (numbers + 1) / 2 if metric.transform == "step" else numbers
-    return np.clip(values, metric.minimum, metric.maximum)
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,14 +57,6 @@ class Target:
         if math.isfinite(metric.maximum - metric.minimum):
             return max(metric.maximum - metric.minimum, 1e-6)
         return max(abs(self.bound), 1e-6)
-
-    def charges(self, numbers: Array) -> Array:
-        """What values that are ``numbers`` on the smooth scale cost (:meth:`Constraint.charge`)."""
-        metric, price = self.constraint.metric, self.constraint.price
-        if not price:
-            return np.zeros_like(numbers)
-        values = rough(metric, numbers)
-        return price * (metric.maximum - values if metric.higher_is_better else values - metric.minimum)
 
     def number(self, trial: Trial) -> float | None:
         """What the trial showed, if its evaluator was asked.

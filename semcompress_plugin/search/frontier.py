@@ -1,4 +1,4 @@
-"""The default search: looks where the chance that all constraints hold, times what is saved, is largest.
+"""The default search: looks where the chance that all constraints hold, times the bytes saved, is largest.
 
 Kriging with an empirical prior: a Gaussian process over log bytes and the constraints' metrics, jointly, over the
 candidates of all spaces. Its mean and covariance come from a calibration set where a table has them
@@ -15,9 +15,9 @@ from numpy.typing import NDArray
 
 from semcompress_plugin.search import Problem, _table
 from semcompress_plugin.search._grid import Grid, grid, of_proposals
-from semcompress_plugin.search._normal import cdf
+from semcompress_plugin.search._normal import cdf, expected_shortfall
 from semcompress_plugin.search._surrogate import Surrogate
-from semcompress_plugin.types import Proposal, Trial, log_cost
+from semcompress_plugin.types import Proposal, Trial
 
 Array = NDArray[np.float64]
 
@@ -34,7 +34,6 @@ DOUBT = 3
 """But so many looks are taken before the prior is believed that far."""
 
 _NEVER = 1e-6
-_ROUNDING = 1e-9  # of a logarithm and back
 
 FAILURES = 4
 """A compressor that has failed so often and never worked is given up for this picture."""
@@ -64,7 +63,6 @@ class Frontier:
         self.grids = _grids(problem, None if candidates is None else list(candidates))
         self.surrogate = Surrogate(problem, self.grids, (table or _table.load()) if prior else None)
         self.best: Trial | None = None
-        self._least = math.inf  # what it costs
         self.asked = 0
         self._pending: list[int] = []
         self._supposed: Surrogate | None = None
@@ -108,10 +106,8 @@ class Frontier:
     def _learn(self, index: int, trial: Trial) -> None:
         number = self._space_of(index)
         self.surrogate.learn(index, trial)
-        if trial.holds and 0 < trial.bytes <= self.problem.ceiling:
-            cost = log_cost(trial.bytes, trial.scores, self.problem.constraints)
-            if cost < min(self._least, math.log(self.problem.ceiling + 1)):
-                self.best, self._least = trial, cost
+        if trial.holds and trial.bytes <= self.problem.ceiling and (self.best is None or trial.bytes < self.best.bytes):
+            self.best = trial
         if trial.bytes > 0:
             self._sizes[index] = trial.bytes
         self._leave_out_larger()
@@ -137,24 +133,24 @@ class Frontier:
             self._usable[begin:end] &= (unit < unit[index - begin]).any(axis=1)
 
     def _limit(self) -> float:
-        """Only files of fewer bytes than this are of use: those of the best, and what it is charged."""
-        if self.best is None:
-            return math.inf
-        return math.ceil(math.exp(self._least) * (1 - _ROUNDING))
+        """Only files of fewer bytes than this are of use."""
+        return math.inf if self.best is None else self.best.bytes
 
     def _choose(self) -> int | None:
         surrogate = self._believed()
         log_bytes, deviation = surrogate.log_bytes()
-        allowed = self._usable * self._open
-        limit = min(self._least, self._supposed_best)
-        found = math.isfinite(limit)
-        if not found and math.isfinite(self.problem.ceiling):
+        chance = surrogate.chance() * self._usable * self._open
+        best = min(self._limit(), self._supposed_best)
+        if math.isfinite(best):
+            limit = math.log(best)
+        elif math.isfinite(self.problem.ceiling):
             limit = math.log(max(self.problem.ceiling, 1.0))
-        elif not found:
+        else:
             limit = float(log_bytes.max()) + 1.0
-        gains = allowed * surrogate.expected_gain(limit)
+        gains = chance * expected_shortfall(log_bytes, deviation, limit)
+        found = math.isfinite(best)
         if not found:
-            safety = allowed * surrogate.chance() * cdf((limit - log_bytes) / np.maximum(deviation, 1e-9))
+            safety = chance * cdf((limit - log_bytes) / np.maximum(deviation, 1e-9))
             if safety.max() < (HOPELESS if self.asked >= DOUBT else _NEVER):
                 return None
             if self.problem.looks - self.asked <= SECURE or safety.max() < HOPELESS:
@@ -170,9 +166,9 @@ class Frontier:
             return self.surrogate
         believed = self._supposed = self._supposed or self.surrogate.copy()
         for index in self._pending[self._supposed_count :]:
-            cost, held = believed.suppose(index)
+            log_bytes, held = believed.suppose(index)
             if held:
-                self._supposed_best = min(self._supposed_best, cost)
+                self._supposed_best = min(self._supposed_best, math.exp(log_bytes))
         self._supposed_count = len(self._pending)
         return believed
 
