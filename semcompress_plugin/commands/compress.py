@@ -10,6 +10,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from semcompress_plugin import files
 from semcompress_plugin.cache import Cache, made_key
 from semcompress_plugin.commands._budgets import is_over, judged
 from semcompress_plugin.commands._hook import Hook
@@ -64,6 +65,8 @@ def run(arguments: argparse.Namespace, write: bool = True) -> int:
         results += shrinking.settle(look(work, registry, arguments, bugs))
     if write and not hook:
         _mend_locks(domains.used(), arguments.quiet)
+    if write:
+        _tell_of_strays(domains.used())
     if hook and not work:
         arguments.quiet = True  # a commit with nothing to do for us is not to be talked about
     results = list(judged(results, domains, base))
@@ -99,6 +102,24 @@ def _mend_locks(domains: Iterable[Domain], quiet: bool) -> None:
             domain.lock.add(forgotten)
             if not quiet:
                 print(f"semcompress: {domain.lock.path}: put {len(forgotten)} forgotten lines back", file=sys.stderr)
+
+
+def _tell_of_strays(domains: Iterable[Domain]) -> None:
+    """Name what a killed run had taken out of its place, and nobody has a copy of."""
+    for domain in domains:
+        state = domain.originals.state
+        if state is None or not files.parked([state]):
+            continue
+        from semcompress_plugin.settle import sweep_parked
+
+        with domain.lock.exclusive():
+            strays = sweep_parked([state], domain.lock, domain.originals)
+        for stray in strays:
+            print(
+                f"semcompress: {stray}: was saved just as it was to be replaced, by a run that was killed: look at it, "
+                "and delete it or put it back",
+                file=sys.stderr,
+            )
 
 
 class _Shrinking:
