@@ -293,6 +293,20 @@ def parked(folders: Iterable[Path]) -> list[Path]:
     return found
 
 
+def folds_case(folder: Path) -> bool:
+    """Whether names in ``folder`` (made if it is not there) that differ in case only are one file."""
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        descriptor, path = _temporary(folder, 0o600)
+        os.close(descriptor)
+        try:
+            return path.with_name(path.name.upper()).exists()
+        finally:
+            path.unlink()
+    except OSError as error:
+        raise ImageError(_unwritable(error)) from error
+
+
 def sync(folders: Iterable[Path]) -> None:
     """Make renames in these folders last (a no-op where folders cannot be opened, as on Windows)."""
     for folder in dict.fromkeys(folders):

@@ -87,7 +87,7 @@ def test_of_several_saves_the_last_lies_there_and_none_is_deleted_by_us(picture,
         saved(picture, edits[moment], how)
 
     at_swap({moment: lambda moment=moment: edit(moment) for moment in moments})
-    with pytest.raises(ImageError, match="changed (more than once )?while it was") as caught:
+    with pytest.raises(ImageError, match=r"changed (more than once )?while it was") as caught:
         files.replace(picture, b"new", files.read(picture), trade=True)
     assert picture.read_bytes() == edits[happened[-1]]
     strays = [tmp_path / name for name in names(tmp_path) if name != "a.jpg"]
@@ -150,7 +150,7 @@ def test_a_save_while_a_picture_is_deleted_in_favour_of_another_name_comes_back(
             saved(picture, b"edited again")
 
     monkeypatch.setattr(os, "rename", late)
-    with pytest.raises(ImageError, match="changed (more than once )?while it was"):
+    with pytest.raises(ImageError, match=r"changed (more than once )?while it was"):
         files.retire(snapshot)
     contents = sorted((tmp_path / name).read_bytes() for name in names(tmp_path))
     assert picture.read_bytes() == (b"edited again" if again else b"edited")

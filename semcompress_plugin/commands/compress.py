@@ -70,9 +70,9 @@ def run(arguments: argparse.Namespace, write: bool = True) -> int:
     if hook and not work:
         arguments.quiet = True  # a commit with nothing to do for us is not to be talked about
     results = list(judged(results, domains, base))
-    code = finish(
-        results, started, registry, domains, arguments, bugs, "compressed" if write else "would be compressed"
-    )
+    verb = "compressed" if write else "would be compressed"
+    only_here = _only_here(domains.used()) if write and arguments.format == "json" else None
+    code = finish(results, started, registry, domains, arguments, bugs, verb, only_here)
     _tell(results, shrinking, arguments)
     if hook:
         return hook.conclude(code, results, shrinking.locks)
@@ -87,11 +87,16 @@ def _tell(results: Iterable[Result], shrinking: _Shrinking, arguments: argparse.
             print(f"semcompress: {printable(result.path)}: {printable(result.reason or '')}", file=sys.stderr)
     if arguments.quiet or arguments.format != "text":
         return
-    for domain in shrinking.replaced:
-        if isinstance(domain.originals, GitOriginals) and (alone := Remotes(domain.originals).only_here()):
-            amount = "1 original exists" if len(alone) == 1 else f"{len(alone)} originals exist"
-            print(f"{amount} only in this clone (`semcompress originals push` hands on)")
-            return
+    if alone := _only_here(shrinking.replaced):
+        amount = "1 original exists" if alone == 1 else f"{alone} originals exist"
+        print(f"{amount} only in this clone (`semcompress originals push` hands on)")
+
+
+def _only_here(domains: Iterable[Domain]) -> int | None:
+    """How many originals no remote is known to have; None where none of the domains keeps originals in git."""
+    kept = (domain.originals for domain in domains)
+    stores = {store.repository.root: store for store in kept if isinstance(store, GitOriginals)}
+    return sum(len(Remotes(store).only_here()) for store in stores.values()) if stores else None
 
 
 def _mend_locks(domains: Iterable[Domain], quiet: bool) -> None:
