@@ -130,12 +130,14 @@ def test_without_isolate_no_process_is_started(monkeypatch):
 )
 def test_what_harms_the_decoder_is_one_pictures_failure(harmful, monkeypatch, comment, words):
     monkeypatch.setattr(isolation, "_SLACK", 1.0)
+    started = time.monotonic()
     with Decoders() as decoders:
         for _ in range(2):
             with pytest.raises(ImageError, match=words) as caught:
                 decoders.decode(jpeg(comment), "a.jpg", "keep", Limits(isolate=True, max_seconds=1))
             assert "\n" not in str(caught.value)
         assert decoders.decode(jpeg(), "a.jpg", "keep", LIMITS).image.size == (64, 48)
+    assert time.monotonic() - started < 40, "twice two seconds, and starts on a busy machine"
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="Windows has no such limits")
