@@ -27,6 +27,11 @@ _READ = os.O_RDONLY | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_NONBLOCK", 0
 CHANGED = "has changed while it was looked at, so it was left alone: run again"
 
 
+def possible() -> bool:
+    """Whether this system knows how to exchange names at all; a file system may still refuse."""
+    return _renameat2() is not None
+
+
 def swap(one: Path, other: Path) -> bool:
     """Exchange two names in one step; False, and nothing has happened, where the system cannot.
 

@@ -35,6 +35,11 @@ _PUBLIC_EXIF_TAGS = {
     0x9201, 0x9202, 0x9203, 0x9204, 0x9205, 0x9206, 0x9207, 0x9208, 0x9209, 0x920A,  # shutter … focal length
     0xA001, 0xA402, 0xA403, 0xA404, 0xA405, 0xA406, 0xA434,  # colour space, modes, lens model
 }  # fmt: skip
+_POINTERS = {_EXIF_IFD, _GPS_IFD, _INTEROP_IFD}
+_DIRECTORIES = 8
+"""More than any camera writes."""
+_ADOBE_RGB = (0x0001, 2, 4)
+"""Tag, type and length of the index for interoperability, whose text then is R03."""
 _INTEROP_INDEX = 0x0001
 """R98 is sRGB, R03 Adobe RGB: without a profile the only word about the colours."""
 
@@ -55,6 +60,11 @@ def orientation(block: bytes | None) -> int | None:
     except (struct.error, ValueError):
         return None
     return value if 1 <= value <= 8 else None
+
+
+def alike(one: bytes | None, other: bytes | None) -> bool:
+    """Whether two blocks say the same, however they are written."""
+    return one == other or (one is not None and other is not None and _facts(one) == _facts(other) is not None)
 
 
 def whole(block: bytes, *, turned: bool = False) -> bytes | None:
@@ -112,6 +122,17 @@ def public(block: bytes, *, turned: bool = False) -> bytes | None:
         return None
 
 
+def _facts(block: bytes) -> list[dict[int, object]] | None:
+    """What Pillow reads in each directory; None for a block that cannot be read."""
+    try:
+        given = Image.Exif()
+        given.load(block)
+        below = [dict(given.get_ifd(pointer)) for pointer in sorted(_POINTERS)]
+        return [{tag: value for tag, value in given.items() if tag not in _POINTERS}, *below]
+    except Exception:  # Pillow raises nearly anything on damaged blocks
+        return None
+
+
 class _Tiff:
     """A block that can be changed in place. Raises ValueError or struct.error where it cannot be read."""
 
@@ -134,23 +155,19 @@ class _Tiff:
 
     def name_srgb(self) -> None:
         """Overwrite the colour space and the index for interoperability, where they stand."""
-        for pointer in self.entries(self.first):
-            if pointer.tag != _EXIF_IFD:
-                continue
-            for entry in self.entries(self.integer(pointer)):
+        for at in self._directories():
+            for entry in self.entries(at):
                 if entry.tag == _COLOUR_SPACE and entry.type == _SHORT and entry.values == 1:
                     self._write("H", entry.at + 8, _SRGB)
-                elif entry.tag == _INTEROP_IFD:
-                    for index in self.entries(self.integer(entry)):
-                        if index.tag == _INTEROP_INDEX and index.values == 4:
-                            self.data[index.at + 8 : index.at + 12] = b"R98\0"
+                elif self.data[entry.at : entry.at + 12] == struct.pack(self._order + "HHI", *_ADOBE_RGB) + b"R03\0":
+                    self.data[entry.at + 8 : entry.at + 12] = b"R98\0"
 
     def drop(self, tag: int) -> None:
-        """Take entries out of the first directory: those behind it move up, values stay where they are."""
-        while found := next((entry for entry in self.entries(self.first) if entry.tag == tag), None):
-            count, end = self._read("H", self.first), self._end(self.first)
-            self.data[found.at : end + 4] = self.data[found.at + 12 : end + 4] + bytes(12)
-            self._write("H", self.first, count - 1)
+        """Take entries out of the first directory: those behind them move up, values stay where they are."""
+        start, end = self.first + 2, self._end(self.first)
+        kept = b"".join(self.data[entry.at : entry.at + 12] for entry in self.entries(self.first) if entry.tag != tag)
+        self.data[start : end + 4] = (kept + self.data[end : end + 4]).ljust(end + 4 - start, b"\0")
+        self._write("H", self.first, len(kept) // 12)
 
     def drop_thumbnail(self) -> None:
         """Unlink the second directory, and cut it off where nothing else lies behind it."""
@@ -159,7 +176,7 @@ class _Tiff:
         self._write("I", link, 0)
         if not second:
             return
-        used = max(self._used(self.first, depth=0), link + 4)
+        used = max(self._used(), link + 4)
         try:
             parts = {entry.tag: self.integer(entry) for entry in self.entries(second) if entry.tag in _THUMBNAIL_TAGS}
         except (struct.error, ValueError):
@@ -172,16 +189,25 @@ class _Tiff:
         elif second >= used and not start:
             del self.data[second:]
 
-    def _used(self, at: int, depth: int) -> int:
-        """The end of what a directory and those below it refer to."""
-        end = self._end(at) + 4
-        for entry in self.entries(at):
-            length = _SIZES.get(entry.type, 1) * entry.values
-            if length > 4:
-                end = max(end, self._read("I", entry.at + 8) + length)
-            elif entry.tag in (_EXIF_IFD, _GPS_IFD, _INTEROP_IFD) and depth < 3:
-                end = max(end, self._used(self.integer(entry), depth + 1))
+    def _used(self) -> int:
+        """The end of what the first directory and those below it refer to."""
+        end = 0
+        for at in self._directories():
+            end = max(end, self._end(at) + 4)
+            for entry in self.entries(at):
+                length = _SIZES.get(entry.type, 1) * entry.values
+                if length > 4:
+                    end = max(end, self._read("I", entry.at + 8) + length)
         return min(end, len(self.data))
+
+    def _directories(self) -> Iterator[int]:
+        """Where the first directory and those below it stand; few, for a made-up block may point anywhere."""
+        found = [self.first]
+        for at in found:
+            yield at
+            pointers = (entry for entry in self.entries(at) if entry.tag in _POINTERS)
+            below = (self.integer(entry) for entry in pointers if entry.type in _INTEGERS and entry.values == 1)
+            found += [place for place in dict.fromkeys(below) if place not in found][: _DIRECTORIES - len(found)]
 
     def _end(self, at: int) -> int:
         """Where a directory's entries end, and the link to the next one stands."""

@@ -208,7 +208,7 @@ class Staged:
         self._temporary = None
 
     def _traded(self, expected: Snapshot | None) -> bool:
-        if expected is None or self._temporary is None:
+        if expected is None or self._temporary is None or not exchange.possible():
             return False
         parked = self._temporary.with_suffix(_PARKED)
         os.replace(self._temporary, parked)  # noqa: PTH105  # tests and fault injection patch os.replace

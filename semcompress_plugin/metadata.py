@@ -105,7 +105,7 @@ def carries(here: Metadata, wanted: Metadata) -> bool:
     What says how pixels look, EXIF and XMP must be the same; of what only some formats have a place for, nothing may
     be too much.
     """
-    same = (here.icc_profile, here.exif, here.xmp) == (wanted.icc_profile, wanted.exif, wanted.xmp)
+    same = (here.icc_profile, here.xmp) == (wanted.icc_profile, wanted.xmp) and exif.alike(here.exif, wanted.exif)
     parts = {*here.png_chunks, *here.jpeg_segments}
     return same and parts <= {*wanted.png_chunks, *wanted.jpeg_segments} and here.comment in (None, wanted.comment)
 

@@ -100,6 +100,8 @@ class _Run:
         self.unseen: dict[tuple[str, str], deque[tuple[_Slot, Observe]]] = defaultdict(deque)
         self.asked: dict[Future[Any], tuple[str, str]] = {}
         """Evaluators that are asked one batch at a time, and are being asked."""
+        self.together: dict[Future[Any], list[tuple[_Slot, Observe]]] = {}
+        """Batches that are being looked at, of several pictures."""
         # enough pictures in work that a batch fills while the encoders of others are busy
         self.most = 4 * threads + 4
 
@@ -113,6 +115,10 @@ class _Run:
             self.running -= 1
             self.asked.pop(future, None)
             error = future.exception()
+            if (batch := self.together.pop(future, None)) and isinstance(error, MemoryError):
+                for slot, task in batch:  # one by one: what is too much may be one of them
+                    self._submit([slot], partial(self.workshop.observe, [task]))
+                continue
             results, seconds = ([None] * len(slots), 0.0) if error else future.result()
             for (active, index), result in zip(slots, results, strict=True):
                 active.missing -= 1
@@ -179,6 +185,8 @@ class _Run:
                 batch = [waiting.popleft() for _ in range(min(full, len(waiting)))]
                 look = partial(self.workshop.observe, [task for _, task in batch])
                 future = self._submit([slot for slot, _ in batch], look)
+                if len(batch) > 1:
+                    self.together[future] = batch
                 if not self.workshop.concurrent(batch[0][1].use):
                     self.asked[future] = key
 

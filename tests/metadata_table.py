@@ -400,7 +400,7 @@ TABLE = (
     Row("ICC profile other than sRGB", ALL, profiled(WIDE), CONVERTED, option=TO_SRGB,
         exiftool=("ICC_Profile:ProfileDescription",), seen=_profile_of),
     Row("ICC profile that says sRGB", ALL, profiled(SRGB), ("dropped",) * 3, option=TO_SRGB,
-        exiftool=("ICC_Profile:ProfileDescription",), seen=_profile_of, note="before that, no pixel changes"),
+        exiftool=("ICC_Profile:ProfileDescription",), seen=_profile_of, note="and no pixel is touched for it"),
     Row("grey with a profile", ("JPEG", "PNG"), profiled(icc.grey(), "L"), CONVERTED, option=TO_SRGB,
         exiftool=("ICC_Profile:ProfileDescription",), seen=_profile_of, note="and stays grey"),
     Row("palette with a profile", ("PNG",), _profiled_palette, CONVERTED, option=TO_SRGB, seen=_profile_of),

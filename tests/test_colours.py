@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+from pathlib import Path
 
 import numpy as np
 import pyexiv2
@@ -17,6 +18,9 @@ from semcompress_plugin.engine import decide, drive
 from semcompress_plugin.errors import UnsupportedImageError
 from semcompress_plugin.images import decode
 from semcompress_plugin.isolation import Decoders
+from semcompress_plugin.policy import parse_policy, presets
+from semcompress_plugin.policy.nodes import read
+from semcompress_plugin.registry import Registry
 from semcompress_plugin.types import Limits
 from semcompress_plugin.workshop import Workshop
 
@@ -192,3 +196,14 @@ def test_from_the_policy_to_the_file_and_a_changed_wish_starts_from_the_original
     assert main(["restore", "--all"]) == 0
     assert path.read_bytes() == original
     capsys.readouterr()
+
+
+def test_a_preset_may_want_it_and_a_rule_overrule_that(monkeypatch):
+    path, _ = presets.load("web")
+    node, findings = read(path.read_bytes() + b"icc: srgb\norientation: keep\n")
+    assert findings == []
+    monkeypatch.setattr(presets, "load", lambda name: (path, node))
+    text = "version: 1\nrules:\n  - {name: a, files: [a]}\n  - {name: b, files: [b], icc: keep, orientation: apply}\n"
+    wanted, overruled = parse_policy(text, Registry(), Path()).rules
+    assert (wanted.icc, wanted.orientation) == ("srgb", "keep")
+    assert (overruled.icc, overruled.orientation) == ("keep", "apply")

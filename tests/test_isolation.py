@@ -188,6 +188,22 @@ def test_a_run_loses_the_crashing_picture_only(harmful, repository, capsys):
     assert (repository / "evil.jpg").read_bytes() == jpeg(b"crash")
 
 
+def test_verify_decodes_as_isolated_as_compress_does(repository, tmp_path, monkeypatch, capsys):
+    policy = repository / ".semcompress.yaml"
+    policy.write_text("version: 1\nrules: [{name: a, files: ['*'], keep: {msssim: {score: {min: .9}}}}]\n")
+    (repository / "evil.jpg").write_bytes(encoded(photo((160, 120)), "JPEG", quality=97, comment=b"crash"))
+    (repository / "good.jpg").write_bytes(encoded(photo((160, 120), 2), "JPEG", quality=97))
+    assert main(["compress"]) == 1
+    (tmp_path / "sitecustomize.py").write_text(HARM)  # from here on, and in other processes than this
+    monkeypatch.setenv("PYTHONPATH", str(tmp_path), prepend=os.pathsep)
+    policy.write_text(policy.read_text() + "isolate: true\n")
+    capsys.readouterr()
+    assert main(["verify", "--format", "json"]) == 1
+    results = {result["path"]: result for result in json.loads(capsys.readouterr().out)["results"]}
+    assert "crashed its decoder" in results["evil.jpg"]["reason"]
+    assert results["good.jpg"]["status"] == "unchanged"
+
+
 def test_children_are_kept_between_pictures_one_for_each_thread_and_gone_afterwards(monkeypatch):
     started = []
     really = isolation.subprocess.Popen

@@ -15,10 +15,12 @@ from PIL import Image, PngImagePlugin
 
 import metadata_table
 from pictures import Thumbnails, encoded, photo, reader, registry, rule
-from semcompress_plugin import containers
+from semcompress_plugin import containers, exif
 from semcompress_plugin.cli import main
+from semcompress_plugin.compressors.jpeg import JpegCompressor
 from semcompress_plugin.engine import decide
 from semcompress_plugin.errors import ImageError, UnsupportedImageError
+from semcompress_plugin.evaluators.msssim import MsssimEvaluator
 from semcompress_plugin.images import decode
 from semcompress_plugin.runner import Job, Runner
 from semcompress_plugin.types import Limits
@@ -100,6 +102,25 @@ def test_limits_are_the_policys(repository, capsys):
     assert results["animated.gif"]["status"] == "skipped"
 
 
+def test_directories_that_point_at_each_other_cost_no_time():
+    """A block of 60 kB in which 5,000 entries each point at 5,000 entries, which point back."""
+    count = 2500
+    places = (8, 8 + 2 + 12 * count + 4)
+    directories = [
+        struct.pack("<H", count) + struct.pack("<HHII", tag, 4, 1, other) * count + struct.pack("<I", 8)
+        for tag, other in ((0x8769, places[1]), (0xA005, places[0]))
+    ]
+    block = b"II*\0\x08\0\0\0" + b"".join(directories)
+    turned = struct.pack("<HHII", 0x112, 3, 1, 6)
+    dropped = b"II*\0\x08\0\0\0" + struct.pack("<H", 65_535) + turned * 65_535 + bytes(4)
+    started = time.monotonic()
+    for hostile in (block, dropped):
+        exif.whole(hostile)
+        exif.as_srgb(hostile)
+        exif.only_orientation(hostile)
+    assert time.monotonic() - started < 5
+
+
 def test_a_policy_may_allow_more_pixels_than_pillow_would():
     huge = encoded(Image.new("1", (20_000, 10_000)), "PNG")
     with pytest.raises(Image.DecompressionBombError):
@@ -151,6 +172,29 @@ def test_waiting_for_others_does_not_count_as_work():
 
     jobs = [Job(n, slow, lambda reference: decide(reference, asked, known), 20.0) for n in range(8)]
     assert all(one.error is None for one in Runner(Workshop(known), threads=1).run(jobs))
+
+
+@pytest.mark.parametrize("where", ["compressor", "reader"])
+def test_memory_that_runs_out_while_a_picture_is_tried_out_costs_that_picture(repository, capsys, monkeypatch, where):
+    kind, method = {"compressor": (JpegCompressor, "compress"), "reader": (MsssimEvaluator, "observe")}[where]
+    really = getattr(kind, method)
+
+    def hungry(self, *arguments):
+        images = [arguments[0].image] if where == "compressor" else arguments[0]
+        if any(image.size == (111, 77) for image in images):
+            raise MemoryError
+        return really(self, *arguments)
+
+    monkeypatch.setattr(kind, method, hungry)
+    (repository / ".semcompress.yaml").write_text(
+        "version: 1\nrules: [{name: all, files: ['*'], keep: {msssim: {score: {min: 0.1}}}}]\n"
+    )
+    for name, size in (("good", (96, 64)), ("huge", (111, 77)), ("sound", (80, 60))):
+        (repository / f"{name}.jpg").write_bytes(encoded(photo(size), "JPEG", quality=98))
+    assert main(["compress", "--format", "json", "--jobs", "1"]) == 1
+    results = {result["path"]: result for result in json.loads(capsys.readouterr().out)["results"]}
+    assert results.pop("huge.jpg")["reason"] == "needs more memory than there is"
+    assert {result["status"] for result in results.values()} == {"compressed"}, "not even those in the same batch"
 
 
 def test_without_isolation_too_memory_that_is_not_there_costs_one_picture(repository, capsys, monkeypatch):

@@ -175,12 +175,19 @@ def test_what_a_changed_policy_wants_gone_does_not_stay_because_readers_still_ag
     capsys.readouterr()
 
 
-def test_an_unchanged_wish_in_other_words_is_still_only_measured(repository, capsys):
-    path = repository / "a.jpg"
-    path.write_bytes(turned(6))
-    (repository / ".semcompress.yaml").write_text(POLICY.format(more="orientation: keep"))
+@pytest.mark.parametrize("metadata", ["keep", "strip-private", "strip-all"])
+@pytest.mark.parametrize("format", ALL)
+def test_what_carries_all_that_is_wanted_is_still_only_measured_under_another_bound(
+    repository, capsys, format, metadata
+):
+    path = repository / f"a.{format.lower()}"
+    path.write_bytes(turned(6, format))
+    wish = f"orientation: keep\n    metadata: {metadata}"
+    text = POLICY.replace("[jpeg, webp]", "[jpeg, webp, avif, {{png: {{colors: 200}}}}]").format(more=wish)
+    (repository / ".semcompress.yaml").write_text(text)
     assert main(["compress"]) == 1
     was = path.read_bytes()
-    (repository / ".semcompress.yaml").write_text(POLICY.format(more="orientation: keep").replace("0.9", "0.89"))
-    assert main(["compress"]) == 0
+    (repository / ".semcompress.yaml").write_text(text.replace("0.9", "0.89"))
+    assert main(["compress", "--format", "json"]) == 0
+    assert "still holds under the changed policy" in capsys.readouterr().out
     assert path.read_bytes() == was
