@@ -53,7 +53,7 @@ class Frontier:
         self,
         problem: Problem,
         *,
-        gain: float = 0.005,
+        gain: float = 0.01,
         prior: bool = True,
         candidates: Iterable[Proposal] | None = None,
         table: _table.Table | None = None,
