@@ -3,7 +3,8 @@
 New bytes are *staged* in a temporary file first and then renamed over the target. In a git repository they are staged
 in the git directory, where a crash leaves nothing that ``git status`` or ``git add`` could see; where that lies on
 another file system they are staged beside the target as ``.semcompress-*.tmp``. :func:`sweep` removes what a killed
-process left in either place.
+process left in either place. ``.semcompress-*.was`` are files that trade places with the target: what they hold may be
+all there is of something, so that only who knows their content may delete them (:func:`parked`).
 """
 
 from __future__ import annotations
@@ -20,6 +21,7 @@ from io import FileIO
 from pathlib import Path
 from typing import BinaryIO
 
+from semcompress_plugin import exchange
 from semcompress_plugin.errors import ImageError
 
 try:
@@ -27,7 +29,7 @@ try:
 except ImportError:  # Windows has no flock; see _abandoned
     fcntl = None  # type: ignore[assignment]  # the documented way to do without a module
 
-_PREFIX, _SUFFIX = ".semcompress-", ".tmp"
+_PREFIX, _SUFFIX, _PARKED = ".semcompress-", ".tmp", ".was"
 _NOFOLLOW = getattr(os, "O_NOFOLLOW", 0)
 _BINARY = getattr(os, "O_BINARY", 0)
 # O_NONBLOCK: opening a FIFO must not wait for a writer
@@ -97,10 +99,18 @@ def _opened(path: Path) -> Iterator[tuple[FileIO, os.stat_result]]:
         os.close(descriptor)
 
 
-def replace(path: Path, data: bytes, expected: Snapshot, staging: Path | None = None, mode: int | None = None) -> None:
-    """Put ``data`` in the place of a file that still is as ``expected``; see :func:`stage`."""
+def replace(
+    path: Path,
+    data: bytes,
+    expected: Snapshot,
+    staging: Path | None = None,
+    mode: int | None = None,
+    *,
+    trade: bool = False,
+) -> None:
+    """Put ``data`` in the place of a file that still is as ``expected``; see :func:`stage`, :meth:`Staged.commit`."""
     with contextlib.closing(stage(path, data, expected, staging, mode)) as staged:
-        staged.commit()
+        staged.commit(trade=trade)
     sync([path.parent])
 
 
@@ -174,10 +184,11 @@ class Staged:
         self._descriptor: int | None = descriptor
         self._temporary: Path | None = temporary
 
-    def commit(self, *, overwrite: bool = False) -> None:
+    def commit(self, *, overwrite: bool = False, trade: bool = False) -> None:
         """Rename to the final name. Raises ImageError when the file there is not the expected one any more.
 
-        The folder is not synced: see :func:`sync`.
+        With ``trade`` the two trade places where the system can do that, and what came out is looked at once more
+        (:mod:`semcompress_plugin.exchange`). The folder is not synced: see :func:`sync`.
         """
         if self._temporary is None:
             raise ValueError("committed twice")
@@ -186,7 +197,7 @@ class Staged:
         try:
             if self._expected is None and not overwrite:
                 _rename_new(self._temporary, self.path)
-            else:
+            elif not (trade and self._traded(self._expected)):
                 if not fcntl:
                     self._release()  # Windows does not rename open files
                 _rename_over(self._temporary, self.path)
@@ -195,6 +206,18 @@ class Staged:
         except OSError as error:
             raise ImageError(_unwritable(error)) from error
         self._temporary = None
+
+    def _traded(self, expected: Snapshot | None) -> bool:
+        if expected is None or self._temporary is None:
+            return False
+        parked = self._temporary.with_suffix(_PARKED)
+        os.replace(self._temporary, parked)  # noqa: PTH105  # tests and fault injection patch os.replace
+        self._temporary = parked
+        try:
+            return exchange.take_the_place(parked, self.path, expected.sha256)
+        except ImageError:
+            self._temporary = None  # whatever it holds now is not ours to delete
+            raise
 
     def close(self) -> None:
         self._release()
@@ -238,7 +261,7 @@ def check(snapshot: Snapshot) -> None:
     """Raise ImageError unless the file still has the same bytes and may be replaced."""
     sha256, _ = measure(snapshot.path)
     if sha256 != snapshot.sha256:
-        raise ImageError("has changed while it was looked at, so it was left alone: run again")
+        raise ImageError(exchange.CHANGED)
     # what this process may do, as any editor would judge; for root the bits alone say nothing
     if not os.access(snapshot.path, os.W_OK):
         raise ImageError("is read-only: make it writable (chmod u+w) to have it replaced")
@@ -251,6 +274,53 @@ def remove(snapshot: Snapshot) -> None:
     check(snapshot)
     try:
         snapshot.path.unlink()
+    except OSError as error:
+        raise ImageError(_unwritable(error)) from error
+
+
+def retire(snapshot: Snapshot, staging: Path | None = None) -> None:
+    """Delete a file that still is as it was read, and is known to be kept elsewhere: taken out first, then looked at.
+
+    ``staging`` is the folder for what was taken out, if it is on the same file system.
+    """
+    check(snapshot)
+    folder = snapshot.path.parent
+    if staging is not None and _same_device(staging, folder):
+        folder = staging
+    taken = folder / f"{_PREFIX}{secrets.token_hex(8)}{_PARKED}"
+    try:
+        os.rename(snapshot.path, taken)  # noqa: PTH104  # fault injection patches os.rename
+    except OSError as error:
+        if error.errno != errno.EXDEV:
+            raise ImageError(_unwritable(error)) from error
+        return remove(snapshot)  # a bind mount or a quota
+    if exchange.sha256(taken) != snapshot.sha256:
+        exchange.bring_back(taken, snapshot.path)
+        raise ImageError(exchange.CHANGED)
+    with contextlib.suppress(OSError):  # the next run will
+        taken.unlink()
+
+
+def parked(folders: Iterable[Path]) -> list[Path]:
+    """Files that killed processes left directly in these folders when they traded places with others."""
+    found: list[Path] = []
+    for folder in dict.fromkeys(folders):
+        with contextlib.suppress(OSError), os.scandir(folder) as entries:
+            left = [entry for entry in entries if entry.name.startswith(_PREFIX) and entry.name.endswith(_PARKED)]
+            found += [Path(entry.path) for entry in left if _abandoned(entry)]
+    return found
+
+
+def folds_case(folder: Path) -> bool:
+    """Whether names in ``folder`` (made if it is not there) that differ in case only are one file."""
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        descriptor, path = _temporary(folder, 0o600)
+        os.close(descriptor)
+        try:
+            return path.with_name(path.name.upper()).exists()
+        finally:
+            path.unlink()
     except OSError as error:
         raise ImageError(_unwritable(error)) from error
 
@@ -270,7 +340,7 @@ def sweep(folders: Iterable[Path]) -> None:
     """Delete the temporary files that killed processes left directly in these folders."""
     for folder in dict.fromkeys(folders):
         with contextlib.suppress(OSError), os.scandir(folder) as entries:
-            left = [entry for entry in entries if is_temporary(entry.name)]
+            left = [entry for entry in entries if entry.name.startswith(_PREFIX) and entry.name.endswith(_SUFFIX)]
             for entry in left:
                 with contextlib.suppress(OSError):
                     if _abandoned(entry):
@@ -279,7 +349,7 @@ def sweep(folders: Iterable[Path]) -> None:
 
 def is_temporary(name: str) -> bool:
     """Whether a file of this name is one that we stage, or that a killed process of ours left."""
-    return name.startswith(_PREFIX) and name.endswith(_SUFFIX)
+    return name.startswith(_PREFIX) and name.endswith((_SUFFIX, _PARKED))
 
 
 def _temporary(folder: Path, mode: int) -> tuple[int, Path]:

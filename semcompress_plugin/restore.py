@@ -44,18 +44,23 @@ def restore(plan: Restoration, lock: Lock, originals: Originals) -> str | None:
         return plan.reason
     try:
         data = originals.get(plan.entry)
-        if plan.target == plan.path:
-            files.replace(plan.path, data, plan.snapshot, staging=lock.state, mode=plan.entry.mode)
-        else:
-            files.check(plan.snapshot)
-            files.create(plan.target, data, mode=plan.entry.mode)
-            # the same bytes may also have been written beside an original: that file was never its replacement alone
-            if not any(entry.relation == "beside" for entry in lock.by_output(plan.snapshot.sha256)):
-                files.remove(plan.snapshot)
-            files.sync([plan.path.parent])
+        with lock.exclusive():
+            _put(plan.path, plan.snapshot, plan.entry, plan.target, data, lock)
     except (ImageError, OriginalsError) as error:
         return str(error)
     return None
+
+
+def _put(path: Path, snapshot: Snapshot, entry: Entry, target: Path, data: bytes, lock: Lock) -> None:
+    if target == path:
+        files.replace(path, data, snapshot, staging=lock.state, mode=entry.mode, trade=True)
+        return
+    files.check(snapshot)
+    files.create(target, data, mode=entry.mode)
+    # the same bytes may also have been written beside an original: that file was never its replacement alone
+    if not any(entry.relation == "beside" for entry in lock.by_output(snapshot.sha256)):
+        files.retire(snapshot, lock.state)
+    files.sync([path.parent])
 
 
 def _plan(path: Path, lock: Lock) -> Restoration:

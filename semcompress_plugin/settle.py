@@ -6,7 +6,8 @@ A group is settled in five steps; a process may be killed between any two of the
 2. originals are kept;
 3. the journal, then the lock, learn what is about to be written: an entry for a file that is still old says nothing
    about that file, and a file that has become new is known from its first moment;
-4. files are renamed into place, each unless it has changed since it was read;
+4. files trade places with what lies there, each unless it has changed since it was read: what comes out is deleted
+   once it is seen to be the original that was kept, and put back if it is not;
 5. their folders are synced.
 """
 
@@ -19,10 +20,10 @@ from pathlib import Path
 
 from semcompress_plugin import files
 from semcompress_plugin.entries import Entry
-from semcompress_plugin.errors import ImageError
+from semcompress_plugin.errors import ImageError, OriginalsError
 from semcompress_plugin.files import Snapshot, Staged
 from semcompress_plugin.lock import Lock
-from semcompress_plugin.originals import Originals
+from semcompress_plugin.originals import NoOriginals, Originals
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,7 +47,9 @@ def settle(group: Sequence[Settlement], lock: Lock, originals: Originals) -> lis
     """
     reasons: list[str | None] = [None] * len(group)
     with lock.exclusive(), contextlib.ExitStack() as stack:
-        files.sweep(_folders(group, lock))
+        folders = _folders(group, lock)
+        files.sweep(folders)
+        sweep_parked(folders, lock, originals)
         staged: dict[int, list[Staged]] = {}
         for number, settlement in enumerate(group):
             try:
@@ -63,7 +66,7 @@ def settle(group: Sequence[Settlement], lock: Lock, originals: Originals) -> lis
         lock.add(_keep(ready, originals))
         for number, waiting in staged.items():
             if reasons[number] is None:
-                reasons[number] = _commit(group[number], waiting)
+                reasons[number] = _commit(group[number], waiting, lock.state)
         files.sync(path.parent for settlement in ready for path in settlement.writes)
     return reasons
 
@@ -123,12 +126,45 @@ def _keep(group: Sequence[Settlement], originals: Originals) -> list[Entry]:
     ]
 
 
-def _commit(settlement: Settlement, staged: Iterable[Staged]) -> str | None:
+def sweep_parked(folders: Iterable[Path], lock: Lock, originals: Originals) -> list[Path]:
+    """Delete what killed processes had taken out of its place, if it is kept or can be made again; the others.
+
+    Whoever calls holds the lock.
+    """
+    strays = []
+    for path in files.parked(folders):
+        try:
+            known = _is_known(files.read(path).sha256, lock, originals)
+        except ImageError:
+            known = False
+        if known:
+            with contextlib.suppress(OSError):
+                path.unlink()
+        else:
+            strays.append(path)
+    return strays
+
+
+def _is_known(sha256: str, lock: Lock, originals: Originals) -> bool:
+    """Whether a content is our own output, or an original that can be had (or was not to be kept)."""
+    if any(entry.relation != "kept" for entry in lock.by_output(sha256)):
+        return True
+    replaced = [entry for entry in lock.by_original(sha256) if entry.relation == "replaced"]
+    if isinstance(originals, NoOriginals):
+        return bool(replaced)
+    for entry in replaced:
+        with contextlib.suppress(OriginalsError):
+            originals.get(entry)
+            return True
+    return False
+
+
+def _commit(settlement: Settlement, staged: Iterable[Staged], state: Path | None) -> str | None:
     try:
         for one in staged:
-            one.commit()
+            one.commit(trade=True)
         if settlement.removed:
-            files.remove(settlement.snapshot)
+            files.retire(settlement.snapshot, state)
     except ImageError as error:
         return str(error)
     return None

@@ -7,14 +7,14 @@ import os
 import subprocess
 from pathlib import Path
 
-from semcompress_plugin import files
+from semcompress_plugin import exchange, files
 from semcompress_plugin.entries import Content, Entry
 from semcompress_plugin.lock import Lock
 from semcompress_plugin.originals import open_originals
 from semcompress_plugin.settle import Settlement
 
 POLICY = "0123456789abcdef"
-EVENTS = ("open", "fsync", "replace", "link", "unlink")
+EVENTS = ("open", "fsync", "replace", "rename", "link", "unlink")
 
 
 def git(folder: Path, *arguments: str) -> str:
@@ -108,6 +108,7 @@ def dies_at(event: int, act) -> bool:
             for name in EVENTS:
                 setattr(os, name, deadly(getattr(os, name)))
             subprocess.run = deadly(subprocess.run)
+            exchange.swap = deadly(exchange.swap)
             act()
         except BaseException:
             import traceback

@@ -15,7 +15,10 @@ import pytest
 from PIL import Image
 
 from pictures import encoded, photo
+from semcompress_plugin import files
 from semcompress_plugin.cli import main
+from semcompress_plugin.commands import _shared as shared
+from semcompress_plugin.commands import build
 from semcompress_plugin.commands.build import build_tree
 from semcompress_plugin.errors import PolicyError, UsageError
 from semcompress_plugin.evaluators.msssim import MsssimEvaluator
@@ -179,6 +182,78 @@ def test_a_picture_of_ones_own_is_never_written_over_by_one_that_lies_beside_ano
     # b.jpg and b.png would share their names: the first by name has them, whichever is ready first
     assert "img/b.jpg has one of that name" in results["img/b.png"]["reason"]
     assert contents(Path("one")) == contents(Path("two"))
+
+
+def test_two_pictures_never_share_an_output_not_even_where_case_does_not_count(site, capsys):
+    for seed, name in enumerate(("c.jpg", "C.jpg", "c.JPG")):
+        (site / "img" / name).write_bytes(encoded(photo((160, 120), seed), "JPEG", quality=95))
+    reports = [run(capsys, "site", name) for name in ("one", "two", "one")]
+    for report in reports:
+        results = {Path(result["path"]).name: result for result in report["results"]}
+        assert "not written" not in (results["C.jpg"]["reason"] or "")
+        for other in ("c.jpg", "c.JPG"):
+            assert "c.webp is not written, for img/C.jpg has one of that name" in results[other]["reason"]
+    assert sorted(path.name for path in Path("one/img").glob("[cC].*")) == [
+        "C.avif",
+        "C.jpg",
+        "C.webp",
+        "c.JPG",
+        "c.jpg",
+    ]
+    assert contents(Path("one")) == contents(Path("two"))
+
+
+def test_one_output_for_two_pictures_in_place_of_both_is_written_for_one(site, capsys):
+    (site / ".semcompress.yaml").write_text(
+        POLICY.replace("outputs: {formats: [avif, webp, keep], place: beside}", "outputs: {formats: [webp]}")
+    )
+    (site / "img" / "A.png").write_bytes(encoded(photo((160, 120), 3), "PNG"))
+    for out in ("one", "two", "one"):
+        report = run(capsys, "site", out)
+        (failed,) = (result for result in report["results"] if result["status"] == "failed")
+        assert "would be written where" in failed["reason"]
+        assert len(list(Path(out, "img").glob("[aA].webp"))) == 1
+        assert Path(out, failed["path"]).read_bytes() == (site / failed["path"]).read_bytes()
+
+
+def test_sources_that_would_be_one_file_in_the_tree_stop_the_build_before_it_writes(site, capsys, monkeypatch):
+    (site / "img" / "A.JPG").write_bytes(b"whatever it is")
+    monkeypatch.setattr(files, "folds_case", lambda folder: folder == Path("out").absolute())
+    assert main(["build", "site", "out"]) == 2
+    error = capsys.readouterr().err
+    assert "does not tell img/A.JPG from img/a.jpg" in error
+    assert not Path("out").exists()
+    monkeypatch.undo()
+    assert files.folds_case(site) is False, "this system tells case apart, so the other answer is made up above"
+    assert sorted(contents(site)) == sorted(
+        [".semcompress.yaml", "img/A.JPG", "img/a.jpg", "img/b.png", "index.html", "s.css"]
+    )
+
+
+def test_a_budget_is_judged_in_every_build_and_named(site, capsys):
+    (site / ".semcompress.yaml").write_text(POLICY.replace("    keep", "    budget: 300 B\n    keep"))
+    for more in ([], ["--quiet"], ["--format", "json"]):
+        assert main(["build", "site", "out", *more]) == 1
+        said = capsys.readouterr()
+        assert "above its budget: " in (said.out if "json" in more else said.err)
+    report = build_tree(site, site.parent / "two")
+    assert [result.path for result in report.failed] == ["img/a.jpg", "img/b.png"]
+    assert {result.status for result in report.failed} == {"compressed"}
+    (site / ".semcompress.yaml").write_text(POLICY.replace("    keep", "    budget: 30 kB\n    keep"))
+    assert main(["build", "site", "out"]) == 0
+
+
+def test_effort_is_heard(site, capsys, monkeypatch):
+    heard = []
+    really = shared.look
+
+    def look(work, registry, arguments, bugs):
+        heard.append(arguments.effort)
+        return really(work, registry, arguments, bugs)
+
+    monkeypatch.setattr(build, "look", look)
+    assert main(["build", "site", "one", "--effort", "best"]) == 0
+    assert heard == ["best"]
 
 
 def test_what_compress_has_committed_beside_pictures_is_offered_too(repository, capsys, looks):

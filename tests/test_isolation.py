@@ -130,12 +130,23 @@ def test_without_isolate_no_process_is_started(monkeypatch):
 )
 def test_what_harms_the_decoder_is_one_pictures_failure(harmful, monkeypatch, comment, words):
     monkeypatch.setattr(isolation, "_SLACK", 1.0)
+    started = time.monotonic()
     with Decoders() as decoders:
         for _ in range(2):
             with pytest.raises(ImageError, match=words) as caught:
                 decoders.decode(jpeg(comment), "a.jpg", "keep", Limits(isolate=True, max_seconds=1))
             assert "\n" not in str(caught.value)
         assert decoders.decode(jpeg(), "a.jpg", "keep", LIMITS).image.size == (64, 48)
+    assert time.monotonic() - started < 40, "twice two seconds, and starts on a busy machine"
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="Windows has no such limits")
+def test_a_decoder_that_burns_is_ended_by_the_system_and_not_only_by_the_parents_clock(harmful, monkeypatch):
+    monkeypatch.setattr(isolation, "_SLACK", 60.0)
+    started = time.monotonic()
+    with Decoders() as decoders, pytest.raises(ImageError, match="took longer than 1 s to decode"):
+        decoders.decode(jpeg(b"burn"), "a.jpg", "keep", Limits(isolate=True, max_seconds=1))
+    assert time.monotonic() - started < 40
 
 
 def test_a_decoder_can_neither_write_files_nor_answer_by_printing(harmful, tmp_path, monkeypatch):
@@ -218,11 +229,12 @@ def test_a_folder_called_pil_in_the_working_folder_is_not_imported(tmp_path, mon
         {"mode": "L", "size": [1, 1], "format": "JPEG", "palette": None, "info": [], "metadata": {}},
         {"mode": "L", "size": [1, 1], "format": "JPEG", "palette": None, "info": {}, "metadata": {"what": 1}},
         {"mode": "L", "size": [10**9, 10**9], "format": "JPEG", "palette": None, "info": {}, "metadata": {}},
+        {"mode": "L", "size": [1, 1], "format": "JPEG", "palette": None, "info": {}, "metadata": {}, "orientation": 9},
     ],
 )
 def test_a_child_that_was_taken_over_is_not_believed(answer):
     with pytest.raises(ImageError, match="nonsense"):
-        isolation._reference(answer, b"x", b"")
+        isolation._reference({"orientation": 1, **answer}, b"x", b"")
 
 
 def test_what_a_child_costs(decoders):

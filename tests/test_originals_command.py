@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from disk import commit, git, names, repository, shrunk, workplace
+from pictures import encoded, photo
 from semcompress_plugin import git as ours
 from semcompress_plugin import originals
 from semcompress_plugin.cli import main
@@ -62,6 +63,27 @@ def test_list_says_path_name_size_hash_place_and_who_has_it(here, capsys):
     out = capsys.readouterr().out
     assert "only here  a.jpg" in out
     assert out.endswith("2 originals, 34 B; 2 only here, in this git repository\n")
+
+
+def test_reports_of_compress_count_originals_that_exist_only_here_in_text_and_in_json(here, capsys):
+    (here / ".semcompress.yaml").write_text(
+        "version: 1\nrules: [{name: all, files: ['*'], compress: [jpeg], keep: {msssim: {score: {min: 0.9}}}}]\n"
+    )
+
+    def compressed(number: int, *more: str) -> str:
+        (here / f"{number}.jpg").write_bytes(encoded(photo((96, 72), number), "JPEG", quality=97))
+        assert main(["compress", *more]) == 1
+        return capsys.readouterr().out
+
+    assert "1 original exists only in this clone" in compressed(1)
+    assert json.loads(compressed(2, "--format", "json"))["originals"] == {"only_here": 2}
+    assert main(["originals", "push", "--yes"]) == 0
+    capsys.readouterr()
+    assert main(["compress", "--format", "json"]) == 0
+    assert json.loads(capsys.readouterr().out)["originals"] == {"only_here": 0}
+    assert "1 original exists only in this clone" in compressed(3)
+    assert main(["check", "--format", "json"]) == 0
+    assert "originals" not in json.loads(capsys.readouterr().out)
 
 
 def test_push_warns_of_private_metadata_and_wants_a_yes(here, capsys):

@@ -8,6 +8,7 @@ import jsonschema
 import pytest
 
 from semcompress_plugin.report import json as json_report
+from semcompress_plugin.report import markdown as markdown_report
 from semcompress_plugin.report import text as text_report
 from semcompress_plugin.report import totals
 from semcompress_plugin.types import Constraint, Metric, OutputFile, Result
@@ -37,6 +38,14 @@ def test_the_json_report_is_one_object_of_the_documented_shape_sorted_by_path():
         {"path": "a.jpg", "compressor": "jpeg", "settings": {"scale": 0.5, "quality": 40}, "bytes": 400,
          "scores": {"reader": {"js_divergence": 0.01, "other": 3.0}}}
     ]  # fmt: skip
+
+
+@pytest.mark.parametrize("alone", [None, 0, 3])
+def test_originals_that_exist_only_here_are_counted_where_that_is_known(alone):
+    report = json.loads(json_report.report(RESULTS, 1.0, only_here=alone))
+    jsonschema.validate(report, json_report.SCHEMA)
+    assert report.get("originals") == (None if alone is None else {"only_here": alone})
+    assert ("exist only in the clone" in markdown_report.report(report)) == bool(alone)
 
 
 def test_a_name_that_is_not_utf8_is_reported_all_the_same():

@@ -13,6 +13,9 @@ import jsonschema
 import pytest
 
 from pictures import encoded, photo
+from semcompress_plugin import files
+from semcompress_plugin.baseline import Old
+from semcompress_plugin.baseline import render as render_baseline
 from semcompress_plugin.cli import main
 from semcompress_plugin.errors import ImageError, LockError, PluginError, UsageError
 from semcompress_plugin.files import digest
@@ -236,6 +239,73 @@ def test_two_pictures_that_would_be_written_to_one_place_are_not(tmp_path, capsy
     report = build(capsys, "in", "out", "--policy", "p.yaml", code=1)
     assert report["totals"]["compressed"] == 1
     assert "would be written where" in report["results"][0]["reason"]
+
+
+def test_two_that_differ_in_case_only_do_not_share_an_output(tmp_path, capsys, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "in").mkdir()
+    for seed, name in enumerate(("x.jpg", "X.JPG", "x.jpeg")):
+        (tmp_path / "in" / name).write_bytes(encoded(photo((96, 72), seed), "JPEG", quality=97))
+    (tmp_path / "p.yaml").write_text(
+        POLICY.replace('["*.jpg"]', '["*"]').replace("[jpeg]", "[webp]")
+        + "    outputs: {formats: [webp], place: beside}\n"
+    )
+    for settled in (False, True):
+        report = build(capsys, "in", "out", "--policy", "p.yaml", code=1)
+        assert (report["totals"]["compressed"], report["totals"]["failed"]) == (1, 2)
+        assert all("would be written where" in result["reason"] for result in report["results"])
+        assert report["totals"]["cached"] == settled
+    assert len(list((tmp_path / "out").glob("*.webp"))) == 1
+
+
+def test_sources_that_are_one_file_in_the_tree_are_refused_but_for_the_first(tree, tmp_path, capsys, monkeypatch):
+    (tree / "a/0.JPG").write_bytes((tree / "a/0.jpg").read_bytes())
+    monkeypatch.setattr(files, "folds_case", lambda folder: folder == tmp_path / "out")
+    report = build(capsys, tree, tmp_path / "out", code=1)
+    (refused,) = report["results"]
+    assert (refused["path"], refused["status"]) == ("a/0.jpg", "failed")
+    assert "differs in case only" in refused["reason"]
+    assert not (tmp_path / "out/a/0.jpg").exists()
+
+
+def test_a_budget_is_judged_in_every_run_and_the_baseline_spares(tree, tmp_path, capsys):
+    budget = POLICY.replace("    compress", "    budget: 300 B\n    compress")
+    (tree / ".semcompress.yaml").write_text(budget)
+    (tree / "raw").mkdir()
+    for settled in (False, True):
+        report = build(capsys, tree, tmp_path / "out", code=1)
+        assert (report["totals"]["compressed"], report["totals"]["cached"]) == (6, 6 * settled)
+        assert len(report["results"]) == 6
+        assert all(found["reason"].startswith("above its budget: ") for found in report["results"])
+    old = [tree / "a/0.jpg", tree / "b/1.jpg"]
+    lines = [Old(path.name, digest(path.read_bytes()), path.stat().st_size) for path in old]
+    (tree / "semcompress.baseline").write_text(render_baseline(lines))
+    report = build(capsys, tree, tmp_path / "out", code=1)
+    assert [found["path"] for found in report["results"]] == ["a/2.jpg", "a/4.jpg", "b/3.jpg", "b/5.jpg"]
+    # what is skipped has one too, and a larger one settles nothing anew
+    (tree / ".semcompress.yaml").write_text(budget.replace("300 B", "30 kB").replace("skip", "budget: 200 B\n    skip"))
+    (tree / "raw/0.jpg").write_bytes(old[0].read_bytes())
+    (tree / "raw/2.jpg").write_bytes((tree / "a/2.jpg").read_bytes())
+    report = build(capsys, tree, tmp_path / "out", code=1)
+    assert [(found["path"], found["status"]) for found in report["results"]] == [("raw/2.jpg", "failed")]
+    assert report["totals"]["looks"] == 0
+
+
+def test_text_names_what_is_above_its_budget(tree, tmp_path, capsys):
+    (tree / ".semcompress.yaml").write_text(POLICY.replace("    compress", "    budget: 300 B\n    compress"))
+    assert main(["build", str(tree), str(tmp_path / "out"), "--executor", "threads"]) == 1
+    out = capsys.readouterr().out
+    assert out.count("above its budget: ") == 6
+    assert "6 compressed, 0 unchanged, 0 skipped, 0 failed" in out
+
+
+def test_seconds_of_work_are_limited(tree, tmp_path, capsys):
+    (tree / ".semcompress.yaml").write_text(POLICY + "limits: {max_seconds: 0.001}\n")
+    report = build(capsys, tree, tmp_path / "out", code=1)
+    assert {found["reason"] for found in report["results"]} == {
+        "took longer than 0.001 s of work: raise limits.max_seconds in the policy"
+    }
+    assert contents(tmp_path / "out").keys() >= {"a/0.jpg", "b/5.jpg"}, "copied as they are"
 
 
 def test_what_was_settled_in_place_is_copied_as_it_is(repository, tmp_path, capsys):

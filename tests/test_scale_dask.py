@@ -16,6 +16,7 @@ import pytest
 
 from pictures import encoded, photo
 from semcompress_plugin.images import decode_candidate
+from test_isolation import HARM
 from test_scale import POLICY
 
 s3fs = pytest.importorskip("s3fs")
@@ -89,8 +90,10 @@ def until(happens: Callable[[], object]) -> None:
         time.sleep(0.25)
 
 
-def begin(executor: str, *more: str) -> subprocess.Popen[str]:
-    command = [sys.executable, "-m", "semcompress_plugin", "build", "s3://bucket/in", "s3://bucket/out"]
+def begin(
+    executor: str, *more: str, source: str | Path = "s3://bucket/in", out: str | Path = "s3://bucket/out"
+) -> subprocess.Popen[str]:
+    command = [sys.executable, "-m", "semcompress_plugin", "build", str(source), str(out)]
     command += ["--executor", executor, "--shard-size", "2", "--format", "json", *more]
     return subprocess.Popen(command, text=True, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
 
@@ -121,6 +124,23 @@ def test_a_worker_killed_in_the_middle_costs_no_file_and_a_rerun_looks_at_nothin
     assert bucket.cat_file("bucket/out/notes.txt") == b"read me"
     again = finish(begin(f"dask:{address}"))
     assert (again["totals"]["looks"], again["totals"]["cached"]) == (0, PICTURES)
+
+
+def test_on_workers_of_dask_too_a_decoder_that_crashes_or_hangs_costs_one_picture(tmp_path, monkeypatch):
+    source, harm = tmp_path / "in", tmp_path / "harm"
+    source.mkdir()
+    harm.mkdir()
+    (harm / "sitecustomize.py").write_text(HARM)
+    monkeypatch.setenv("PYTHONPATH", str(harm), prepend=os.pathsep)
+    for name in ("crash", "hang", "sound"):
+        data = encoded(photo((96, 72)), "JPEG", quality=97, comment=name.encode())
+        (source / f"{name}.jpg").write_bytes(data)
+    (source / ".semcompress.yaml").write_text(POLICY + "isolate: true\nlimits: {max_seconds: 3}\n")
+    report = finish(begin("dask", "--jobs", "1", source=source, out=tmp_path / "out"))
+    assert (report["code"], report["totals"]["compressed"], report["totals"]["failed"]) == (1, 1, 2), report["said"]
+    reasons = {result["path"]: result["reason"] for result in report["results"]}
+    assert "crashed its decoder (SIGSEGV)" in reasons["crash.jpg"]
+    assert reasons["hang.jpg"] == "took longer than 3 s to decode: raise limits.max_seconds in the policy"
 
 
 @pytest.mark.long

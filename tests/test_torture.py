@@ -20,6 +20,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
+from PIL import Image
 
 from disk import commit, git, repository
 from pictures import encoded, photo
@@ -244,6 +245,24 @@ def test_files_that_may_not_grow_beyond_a_limit(undisturbed, tmp_path, limit):
     whole(folder, after)
     assert semcompress(folder, "compress").returncode in (0, 1)
     assert pictures(folder) == after
+
+
+def test_memory_that_runs_out_on_a_huge_picture_costs_that_picture(undisturbed, tmp_path):
+    """400 million pixels, which a policy may allow, in a process that may have a gigabyte."""
+    start, after, _ = undisturbed
+    folder = tmp_path / "r"
+    shutil.copytree(start, folder)
+    huge = encoded(Image.new("1", (20_000, 20_000)), "PNG")
+    (folder / "huge.png").write_bytes(huge)
+    (folder / ".semcompress.yaml").write_text(POLICY + "limits: {max_pixels: 1000000000}\n")
+
+    def limited() -> None:
+        resource.setrlimit(resource.RLIMIT_AS, (1 << 30, 1 << 30))
+
+    done = semcompress(folder, "compress", "--format", "json", "--jobs", "2", preexec_fn=limited)
+    results = {result["path"]: result for result in json.loads(done.stdout)["results"]}
+    assert results["huge.png"]["reason"] == "needs more memory than there is"
+    assert pictures(folder) == {**after, "huge.png": huge}
 
 
 def mere_mortal() -> None:

@@ -31,12 +31,15 @@ def judged(results: Sequence[Result], domains: Domains, base: Path, *, spare: bo
         domain = None if result.rule is None or result.status == "failed" else domains.of(path, named=True)
         rule = None if domain is None else budgeted[id(domain)].get(result.rule or "")
         over = None if domain is None or rule is None else _over(result, path, domain, rule)
-        if over is None or (domain is not None and spare and _sha256(path) in domain.baseline):
-            yield result
-        elif result.status == "compressed":
-            yield replace(result, reason=f"{over}; {result.reason}" if result.reason else over)
-        else:
-            yield replace(result, status="failed", reason=over)
+        spared = domain is not None and spare and over is not None and _sha256(path) in domain.baseline
+        yield result if over is None or spared else marked(result, over)
+
+
+def marked(result: Result, over: str) -> Result:
+    """A result of a file of which ``over`` says that it is above its budget."""
+    if result.status == "compressed":
+        return replace(result, reason=f"{over}; {result.reason}" if result.reason else over)
+    return replace(result, status="failed", reason=over)
 
 
 def is_over(result: Result) -> bool:
@@ -47,14 +50,18 @@ _SAID = "above its budget: "
 
 
 def _over(result: Result, path: Path, domain: Domain, rule: Rule) -> str | None:
-    assert rule.budget is not None
     if result.outputs:
         largest = max(output.bytes for output in result.outputs)
     elif rule.outputs.place == "beside":
         largest = max(_beside(path, domain, rule), default=0)
     else:
         largest = result.after
-    if largest <= rule.budget:
+    return objection(largest, rule)
+
+
+def objection(largest: int, rule: Rule) -> str | None:
+    """What a rule's budget has to say against a file of so many bytes."""
+    if rule.budget is None or largest <= rule.budget:
         return None
     most = size(rule.budget)
     return f"{_SAID}{size(largest)}, and rule {rule.name} allows {most}: give it fewer pixels, or the rule a larger one"

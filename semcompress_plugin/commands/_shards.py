@@ -59,7 +59,7 @@ def run(arguments: argparse.Namespace) -> int:
         from semcompress_plugin.cli import report_bug
 
         return report_bug("\n".join(total.bugs))
-    return int(total.failed > 0)
+    return int(total.failed + total.over > 0)
 
 
 def _order(source: Store, out: Store, named: Path | None) -> tuple[Order, Policy]:
@@ -81,7 +81,10 @@ def _order(source: Store, out: Store, named: Path | None) -> tuple[Order, Policy
     lock = source.find(LOCK_NAME)
     versions = made_with(policy, registry)
     settled = None if lock is None else digest(lock)
-    return Order(source.url, out.url, text, digest(data), name, versions, settled), policy
+    budgets = any(rule.budget is not None for rule in policy.rules)
+    old = source.find(BASELINE_NAME) if budgets else None
+    spared = None if old is None else digest(old)
+    return Order(source.url, out.url, text, digest(data), name, versions, settled, spared), policy
 
 
 def _shard_size(out: Store, asked: int | None) -> int:
@@ -133,6 +136,7 @@ def _build(order: Order, source: Store, out: Store, average: int, pool: Pool, ar
 def _content(source: Store, out: Store, total: Account, nested: bool) -> Iterator[Item]:
     """What is to be derived, as the source lists it. ``nested``: a policy further down would have a say elsewhere."""
     derived = out.inside(source)
+    seen: set[str] | None = set() if out.folds_case() else None
     for item in source.list():
         parts = item.key.split("/")
         if derived is not None and f"{item.key}/".startswith(f"{derived}/"):
@@ -145,7 +149,12 @@ def _content(source: Store, out: Store, total: Account, nested: bool) -> Iterato
                 total.add(Result(item.key, "failed", 0, 0, reason=reason))
         elif not all(parts) or not {".", ".."}.isdisjoint(parts) or "\0" in item.key:
             total.add(Result(item.key, "failed", item.bytes, item.bytes, reason="is no name that a path can have"))
+        elif seen is not None and item.key.casefold() in seen:
+            reason = f"differs in case only from another, from which {out} does not tell it: rename one"
+            total.add(Result(item.key, "failed", item.bytes, item.bytes, reason=reason))
         else:
+            if seen is not None:
+                seen.add(item.key.casefold())
             yield item
 
 
@@ -161,16 +170,17 @@ def _report(total: Account, seconds: float, out: Store, policy: Policy, argument
         )
     if arguments.format == "json":
         sums = asdict(total)
-        counts = {name: sums[name] for name in sums if name not in ("failures", "bugs", "copied", "pages")}
+        counts = {name: sums[name] for name in sums if name not in ("failures", "bugs", "copied", "pages", "over")}
         results = [asdict(result) for result in sorted(total.failures, key=lambda result: result.path)]
         print(dumps({"results": results, "totals": {**counts, "seconds": round(seconds, 3)}}))
         return
     for result in total.failures:
-        print(f"failed: {printable(result.path)}: {result.reason}", file=sys.stderr if arguments.quiet else sys.stdout)
+        said = f"{'failed' if result.status == 'failed' else 'semcompress'}: {printable(result.path)}: {result.reason}"
+        print(said, file=sys.stderr if arguments.quiet else sys.stdout)
     if arguments.quiet:
         return
-    if total.failed > len(total.failures):
-        print(f"… and {total.failed - len(total.failures)} more failed")
+    if (more := total.failed + total.over - len(total.failures)) > 0:
+        print(f"… and {more} more failed or are above their budget")
     saved = (
         f", {size(total.before)} -> {size(total.after)} ({percent(total.before, total.after)})" if total.before else ""
     )

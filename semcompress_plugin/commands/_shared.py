@@ -103,12 +103,13 @@ def finish(
     arguments: argparse.Namespace,
     bugs: Sequence[str],
     verb: str,
+    only_here: int | None = None,
 ) -> int:
     """Tell the plugins, report, and return the exit code: 1 if a file changed, would change, or failed."""
     for result in results:
         registry.plugins.manager.hook.semcompress_result(result=result)
     rules = (rule for domain in domains.used() for rule in domain.policy.rules)
-    print_report(results, time.monotonic() - started, arguments, rules, verb)
+    print_report(results, time.monotonic() - started, arguments, rules, verb, only_here)
     if bugs:
         from semcompress_plugin.cli import report_bug
 
@@ -117,13 +118,18 @@ def finish(
 
 
 def print_report(
-    results: Sequence[Result], seconds: float, arguments: argparse.Namespace, rules: Iterable[Rule], verb: str
+    results: Sequence[Result],
+    seconds: float,
+    arguments: argparse.Namespace,
+    rules: Iterable[Rule],
+    verb: str,
+    only_here: int | None = None,
 ) -> None:
     """The report on standard output: JSON if asked for, else a table unless quiet. Failures always show."""
     if arguments.format == "json":
         from semcompress_plugin.report import json
 
-        print(json.report(results, seconds))
+        print(json.report(results, seconds, only_here=only_here))
     elif not arguments.quiet:
         from semcompress_plugin.report import text
 

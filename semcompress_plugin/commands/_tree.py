@@ -36,6 +36,7 @@ class Tree:
         self._within: set[Path] = set()
         """Folders that are known to lie below ``out`` without a link between."""
         self._claimed: dict[Path, str] = {}
+        """Place in the tree (a name without regard to case, for many systems have none) -> whose it is."""
         self._beside: dict[Path, list[Path]] = {}
         """Picture -> what lies beside it in the tree that is written."""
 
@@ -53,6 +54,20 @@ class Tree:
             found += [path for path in paths if path not in pictures and self._is_ours_to_copy(path)]
         return found
 
+    def refuse_one_file_for_two(self, paths: Iterable[Path]) -> None:
+        """Raise UsageError where two sources would be one file in a tree on a system that does not tell case apart."""
+        if self.in_place:
+            return
+        first: dict[Path, Path] = {}
+        for path in paths:
+            target = self._target(path)
+            other = first.setdefault(Path(str(target).casefold()), target)
+            if other != target and files.folds_case(self.out):
+                raise UsageError(
+                    f"{self.out}: does not tell {self._inside(other)} from {self._inside(target)}: rename one, or "
+                    "build to a file system that does"
+                )
+
     def _is_ours_to_copy(self, path: Path) -> bool:
         """Files, and links to files within the sources; a link that leads elsewhere must not publish what is there."""
         return path.is_file() and path.resolve().is_relative_to(self.source.resolve())
@@ -67,7 +82,7 @@ class Tree:
             if isinstance(asset, Result):
                 if asset.status != "failed":
                     self._copy(self.source / asset.path)
-                self._claimed[self._target(self.source / asset.path)] = asset.path
+                self._claimed[self._place(self.source / asset.path)] = asset.path
                 yield asset
                 continue
             state = pending(asset)
@@ -80,7 +95,7 @@ class Tree:
                 self._remember_made(state)
                 yield left(state, "unchanged", "was made by an earlier build")
             else:
-                self._claimed[self._target(asset.path)] = asset.shown
+                self._claimed[self._place(asset.path)] = asset.shown
                 claims.append(asset)
                 waiting.append(state)
         self._claim_beside(claims)
@@ -107,7 +122,7 @@ class Tree:
             for format in asset.rule.outputs.formats:
                 if format not in ("keep", "smallest"):
                     name = output_name(asset.path.name, format.upper())
-                    self._claimed.setdefault(self._target(asset.path.with_name(name)), asset.shown)
+                    self._claimed.setdefault(self._place(asset.path.with_name(name)), asset.shown)
 
     def finish(self, item: Pending, result: Result, payloads: Mapping[str, bytes]) -> Result:
         """Write what was found, and cache it."""
@@ -150,7 +165,7 @@ class Tree:
         lock = asset.domain.lock
         entries = lock.by_output(sha256)
         if not any(entry.relation == "beside" for entry in entries):
-            self._claimed[target] = asset.shown
+            self._claimed[self._place(asset.path)] = asset.shown
         if asset.rule.outputs.place != "beside":
             return
         for original in dict.fromkeys([sha256, *(entry.original.sha256 for entry in entries)]):
@@ -180,7 +195,10 @@ class Tree:
         targets = {own.with_name(name): data for name, data in payloads.items()}
         if not replaced and own not in targets:
             self._copy(item.asset.path)
-        owners = {target: self._claimed.setdefault(target, result.path) for target in targets}
+        owners = {
+            target: result.path if target == own else self._claimed.setdefault(_folded(target), result.path)
+            for target in targets
+        }
         taken = {target: owner for target, owner in owners.items() if owner != result.path}
         if taken and replaced:
             self._copy(item.asset.path)
@@ -219,6 +237,9 @@ class Tree:
             with path.open("rb") as file:
                 files.pour(target, file, like=path.resolve(), durable=False)
 
+    def _place(self, path: Path) -> Path:
+        return _folded(self._target(path))
+
     def _target(self, path: Path) -> Path:
         target = self.out / path.relative_to(self.source)
         if target.parent not in self._within:
@@ -240,6 +261,10 @@ class Tree:
         return cache_key(
             "build", item.sha256, original, item.asset.path.name, rule.digest, versions(rule, self.registry)
         )
+
+
+def _folded(path: Path) -> Path:
+    return path.with_name(path.name.casefold())
 
 
 def _result(meta: Mapping[str, object], item: Pending) -> Result:

@@ -14,12 +14,13 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from semcompress_plugin.commands import _shards
+from semcompress_plugin.commands._budgets import is_over, judged
 from semcompress_plugin.commands._shared import here, load_registry, look
 from semcompress_plugin.commands._tree import Tree
 from semcompress_plugin.errors import UsageError
 from semcompress_plugin.pages import PagesReport, Site
 from semcompress_plugin.plan import Domains, Pending, assets
-from semcompress_plugin.types import Constraint, Result
+from semcompress_plugin.types import Constraint, EffortName, Result
 from semcompress_plugin.walk import find_images
 
 
@@ -39,7 +40,8 @@ class Report:
 
     @property
     def failed(self) -> tuple[Result, ...]:
-        return tuple(result for result in self.results if result.status == "failed")
+        """Pictures that failed, and such as were written and are above their budget all the same."""
+        return tuple(result for result in self.results if result.status == "failed" or is_over(result))
 
     def text(self) -> str:
         """A table of what was written, reasons, and a summary, for people."""
@@ -65,6 +67,7 @@ def build_tree(
     jobs: int | None = None,
     progress: bool = False,
     exclude: Collection[Path] = (),
+    effort: EffortName = "fast",
 ) -> Report:
     """Derive the tree ``out`` with shrunk pictures from ``source``; without ``out`` shrink inside ``source``.
 
@@ -73,7 +76,7 @@ def build_tree(
     beside a picture and ``pages`` is true, HTML and CSS offer them to browsers that can read them. ``site_url`` is
     where the tree will be published, as far as its pages name it (``https://example.org/repo/``, or ``/repo/``).
     ``jobs`` is the number of worker threads. ``progress`` shows a bar on a terminal.
-    ``exclude`` are folders below ``source`` that are no part of the tree.
+    ``exclude`` are folders below ``source`` that are no part of the tree. ``effort`` is the command line's.
 
     Raises SemcompressError for what concerns the whole run. A picture that fails does not: see ``Report.failed``.
     """
@@ -93,17 +96,19 @@ def build_tree(
     governed = list(assets(pictures, domains, source))
     stores = {_normal(d.policy.root / (d.policy.originals or "")) for d in domains.used()}
     others = tree.others({item.path for item in pictures}, (stores | passed_by) - {source})
+    tree.refuse_one_file_for_two([*(item.path for item in pictures), *others])
     results: list[Result] = []
     work: list[Pending] = []
     for done in tree.without_looking(governed):
         work.append(done) if isinstance(done, Pending) else results.append(done)
     bugs: list[str] = []
     if work:
-        arguments = argparse.Namespace(jobs=jobs, quiet=not progress)
+        arguments = argparse.Namespace(jobs=jobs, quiet=not progress, effort=effort)
         for item, result, settlement in look(work, registry, arguments, bugs):
             writes = {} if settlement is None else settlement.writes
             results.append(tree.finish(item, result, {path.name: data for path, data in writes.items()}))
     rewritten = tree.write_others(others, site if pages else None)
+    results = list(judged(results, domains, source))
     for result in results:
         registry.plugins.manager.hook.semcompress_result(result=result)
     bounds: dict[str, Sequence[Constraint]] = {
@@ -127,15 +132,16 @@ def run(arguments: argparse.Namespace) -> int:
         site_url=arguments.site_url,
         jobs=arguments.jobs,
         progress=not arguments.quiet,
+        effort=arguments.effort,
     )
     if arguments.format == "json":
         print(report.json())
     elif not arguments.quiet:
         print(report.text())
-    else:
-        from semcompress_plugin.report.text import printable
+    from semcompress_plugin.report.text import printable
 
-        for result in report.failed:
+    for result in report.failed:
+        if arguments.quiet or result.status == "compressed":  # of those that failed the report has told
             print(f"semcompress: {printable(result.path)}: {printable(result.reason or '')}", file=sys.stderr)
     if report.bugs:
         from semcompress_plugin.cli import report_bug

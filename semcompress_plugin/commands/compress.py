@@ -10,6 +10,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from semcompress_plugin import files
 from semcompress_plugin.commands._budgets import is_over, judged
 from semcompress_plugin.commands._shared import finish, here, left, load_registry, look, versions
 from semcompress_plugin.interrupt import held_back
@@ -65,12 +66,14 @@ def run(arguments: argparse.Namespace, write: bool = True) -> int:
         results += shrinking.settle(look(work, registry, arguments, bugs))
     if write and not hook:
         _mend_locks(domains.used(), arguments.quiet)
+    if write:
+        _tell_of_strays(domains.used())
     if hook and not work:
         arguments.quiet = True  # a commit with nothing to do for us is not to be talked about
     results = list(judged(results, domains, base))
-    code = finish(
-        results, started, registry, domains, arguments, bugs, "compressed" if write else "would be compressed"
-    )
+    verb = "compressed" if write else "would be compressed"
+    only_here = _only_here(domains.used()) if write and arguments.format == "json" else None
+    code = finish(results, started, registry, domains, arguments, bugs, verb, only_here)
     _tell(results, shrinking, arguments)
     if hook:
         return hook.conclude(code, results, shrinking.locks)
@@ -98,11 +101,16 @@ def _tell(results: Iterable[Result], shrinking: _Shrinking, arguments: argparse.
             print(f"semcompress: {printable(result.path)}: {printable(result.reason or '')}", file=sys.stderr)
     if arguments.quiet or arguments.format != "text":
         return
-    for domain in shrinking.replaced:
-        if isinstance(domain.originals, GitOriginals) and (alone := Remotes(domain.originals).only_here()):
-            amount = "1 original exists" if len(alone) == 1 else f"{len(alone)} originals exist"
-            print(f"{amount} only in this clone (`semcompress originals push` hands on)")
-            return
+    if alone := _only_here(shrinking.replaced):
+        amount = "1 original exists" if alone == 1 else f"{alone} originals exist"
+        print(f"{amount} only in this clone (`semcompress originals push` hands on)")
+
+
+def _only_here(domains: Iterable[Domain]) -> int | None:
+    """How many originals no remote is known to have; None where none of the domains keeps originals in git."""
+    kept = (domain.originals for domain in domains)
+    stores = {store.repository.root: store for store in kept if isinstance(store, GitOriginals)}
+    return sum(len(Remotes(store).only_here()) for store in stores.values()) if stores else None
 
 
 def _mend_locks(domains: Iterable[Domain], quiet: bool) -> None:
@@ -113,6 +121,24 @@ def _mend_locks(domains: Iterable[Domain], quiet: bool) -> None:
             domain.lock.add(forgotten)
             if not quiet:
                 print(f"semcompress: {domain.lock.path}: put {len(forgotten)} forgotten lines back", file=sys.stderr)
+
+
+def _tell_of_strays(domains: Iterable[Domain]) -> None:
+    """Name what a killed run had taken out of its place, and nobody has a copy of."""
+    for domain in domains:
+        state = domain.originals.state
+        if state is None or not files.parked([state]):
+            continue
+        from semcompress_plugin.settle import sweep_parked
+
+        with domain.lock.exclusive():
+            strays = sweep_parked([state], domain.lock, domain.originals)
+        for stray in strays:
+            print(
+                f"semcompress: {stray}: was saved just as it was to be replaced, by a run that was killed: look at it, "
+                "and delete it or put it back",
+                file=sys.stderr,
+            )
 
 
 class _Shrinking:

@@ -14,10 +14,16 @@ if TYPE_CHECKING:
     from semcompress_plugin.pages import PagesReport
 
 
-def report(results: Sequence[Result], seconds: float, pages: PagesReport | None = None) -> str:
-    """``{"results": […], "totals": {…}}``, sorted by path, and ``pages`` where a build has gone through them."""
+def report(
+    results: Sequence[Result], seconds: float, pages: PagesReport | None = None, only_here: int | None = None
+) -> str:
+    """``{"results": […], "totals": {…}}``, sorted by path, and ``pages`` where a build has gone through them.
+
+    ``only_here``: how many originals exist in this clone alone, where that is known.
+    """
     ordered = sorted(results, key=lambda result: result.path)
     whole = {"results": [asdict(result) for result in ordered], "totals": asdict(totals(ordered, seconds))}
+    whole |= {} if only_here is None else {"originals": {"only_here": only_here}}
     return dumps(whole if pages is None else {**whole, "pages": asdict(pages)})
 
 
@@ -86,6 +92,12 @@ SCHEMA: dict[str, Any] = {
                 },
                 "seconds": {"type": "number", "minimum": 0},
             },
+        },
+        "originals": {
+            "type": "object",
+            "required": ["only_here"],
+            "additionalProperties": False,
+            "properties": {"only_here": {"type": "integer", "minimum": 0}},
         },
         "pages": {
             "type": "object",

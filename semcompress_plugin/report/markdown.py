@@ -36,6 +36,8 @@ def report(value: Mapping[str, Any], verb: str = "compressed") -> str:
         lines += [*_HEAD, *rows, ""]
     items = [f"- {result['status']}: {_code(result['path'])}: {_code(result['reason'])}" for result in left]
     lines += _fitting(items, MAX_CHARACTERS - sum(map(len, lines)))
+    if alone := value.get("originals", {}).get("only_here"):
+        lines += ["", f"{alone} of the originals exist only in the clone where this ran."]
     return "\n".join(lines).rstrip() + "\n"
 
 

@@ -11,6 +11,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass, field, fields
 from typing import Any, Literal, cast
 
+from semcompress_plugin.commands._budgets import is_over
 from semcompress_plugin.entries import Entry, decode, encode
 from semcompress_plugin.errors import LockError
 from semcompress_plugin.scale.shards import Item, Shard
@@ -69,8 +70,9 @@ class Record:
 class Account:
     """Sums over a shard: all that travels back from a worker, whatever the number of objects.
 
-    ``before``, ``after`` are bytes of pictures. ``failures`` are the first of the results that failed, ``bugs`` the
-    tracebacks of our own mistakes, ``pages`` counts HTML.
+    ``before``, ``after`` are bytes of pictures. ``failures`` are the first of the results that failed or are above
+    their budget though they were compressed (``over`` counts these), ``bugs`` the tracebacks of our own mistakes,
+    ``pages`` counts HTML.
     """
 
     files: int = 0
@@ -84,6 +86,7 @@ class Account:
     cached: int = 0
     copied: int = 0
     pages: int = 0
+    over: int = 0
     failures: list[Result] = field(default_factory=list)
     bugs: list[str] = field(default_factory=list)
 
@@ -97,7 +100,9 @@ class Account:
         self.after += result.after
         self.looks += result.looks
         self.cached += result.cached
-        if result.status == "failed" and len(self.failures) < self.NAMED:
+        over = result.status != "failed" and is_over(result)
+        self.over += over
+        if (over or result.status == "failed") and len(self.failures) < self.NAMED:
             self.failures.append(result)
 
     def merge(self, other: Account) -> None:

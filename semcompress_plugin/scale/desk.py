@@ -9,6 +9,8 @@ from functools import lru_cache
 from pathlib import Path
 from socket import gethostname
 
+from semcompress_plugin.baseline import NAME as BASELINE_NAME
+from semcompress_plugin.baseline import parse as parse_baseline
 from semcompress_plugin.commands._shared import versions
 from semcompress_plugin.entries import Index
 from semcompress_plugin.errors import PluginError, UsageError
@@ -26,9 +28,9 @@ class Order:
     """What goes out with every shard of a build: no code, and no credentials.
 
     ``policy`` is the policy's text, ``sha256`` its digest, ``named`` what errors call it. ``made_with`` are, by
-    rule, the versions of everything that decides, which a worker's own must equal. ``settled`` is the SHA-256 of the
-    lock at the source's top, if there is one. ``threads`` are what one shard may use, ``effort`` is
-    the command line's.
+    rule, the versions of everything that decides, which a worker's own must equal. ``settled`` and ``baseline`` are the
+    SHA-256 of the lock and the baseline at the source's top, where there are such. ``threads`` are what one shard may
+    use, ``effort`` is the command line's.
     """
 
     source: str
@@ -38,13 +40,17 @@ class Order:
     named: str
     made_with: Mapping[str, Mapping[str, str]]
     settled: str | None = None
+    baseline: str | None = None
     threads: int = 1
     effort: EffortName = "fast"
 
 
 @dataclass(frozen=True, eq=False)
 class Desk:
-    """What a process needs for every shard of a build. ``in_place`` is what the source's own lock has settled."""
+    """What a process needs for every shard of a build.
+
+    ``in_place`` is what the source's own lock has settled, ``baseline`` which contents may be above their budget.
+    """
 
     policy: Policy
     registry: Registry
@@ -53,6 +59,7 @@ class Desk:
     out: Store
     in_place: Index
     made_with: Mapping[str, Mapping[str, str]]
+    baseline: frozenset[str] = frozenset()
 
 
 def desk(order: Order) -> Desk:
@@ -64,7 +71,7 @@ def desk(order: Order) -> Desk:
     if digest(order.policy.encode("utf-8", "surrogateescape")) != order.sha256:
         raise UsageError(f"{order.named}: did not reach the worker on {gethostname()} as it was sent")
     with _setting_up:
-        found = _desk(order.source, order.out, order.policy, order.named, order.settled)
+        found = _desk(order.source, order.out, order.policy, order.named, order.settled, order.baseline)
     for name, wanted in order.made_with.items():
         _check_versions(wanted, found.made_with[name])
     return found
@@ -79,17 +86,24 @@ _setting_up = threading.Lock()
 
 
 @lru_cache(maxsize=1)
-def _desk(source: str, out: str, policy: str, named: str, settled: str | None) -> Desk:
+def _desk(source: str, out: str, policy: str, named: str, settled: str | None, baseline: str | None) -> Desk:
     registry = Registry()
     tree = Store(source)
-    index = Index()
-    if settled is not None:
-        lock = tree.read(LOCK_NAME)
-        if digest(lock) != settled:
-            raise UsageError(f"{tree}/{LOCK_NAME}: has changed since the build began: run again")
-        index = Index.load(lock.decode("utf-8", "surrogateescape"), f"{tree}/{LOCK_NAME}")
+    index = Index.load(_as_sent(tree, LOCK_NAME, settled), f"{tree}/{LOCK_NAME}")
+    old = parse_baseline(_as_sent(tree, BASELINE_NAME, baseline), f"{tree}/{BASELINE_NAME}")
     parsed = parse_policy(policy, registry, Path(), named)
-    return Desk(parsed, registry, Workshop(registry), tree, Store(out), index, made_with(parsed, registry))
+    spared = frozenset(one.sha256 for one in old)
+    return Desk(parsed, registry, Workshop(registry), tree, Store(out), index, made_with(parsed, registry), spared)
+
+
+def _as_sent(tree: Store, name: str, sha256: str | None) -> str:
+    """The text of an object at the tree's top, which must have this digest; empty where there is none."""
+    if sha256 is None:
+        return ""
+    data = tree.read(name)
+    if digest(data) != sha256:
+        raise UsageError(f"{tree}/{name}: has changed since the build began: run again")
+    return data.decode("utf-8", "surrogateescape")
 
 
 def _check_versions(wanted: Mapping[str, str], here: Mapping[str, str]) -> None:

@@ -15,6 +15,7 @@ from dataclasses import dataclass, replace
 from pathlib import PurePosixPath
 
 from semcompress_plugin.cache import Cache, made_key
+from semcompress_plugin.commands._budgets import marked, objection
 from semcompress_plugin.commands._shared import failure
 from semcompress_plugin.engine import Decision, Rounds, decide
 from semcompress_plugin.entries import Content, Entry, Relation
@@ -26,7 +27,7 @@ from semcompress_plugin.scale.account import Account, Record, parse, place, rend
 from semcompress_plugin.scale.desk import Desk, Order, desk
 from semcompress_plugin.scale.shards import Item, Shard
 from semcompress_plugin.shrink import output_name
-from semcompress_plugin.types import EffortName, Reference, Rule, Status
+from semcompress_plugin.types import EffortName, Reference, Result, Rule, Status
 from semcompress_plugin.walk import SUFFIXES
 
 SECONDS_BETWEEN_RECORDS = 60.0
@@ -129,8 +130,8 @@ class _Work:
         self.place, self.cache = place(shard.name), Cache()
         self.account = Account()
         self.records: dict[str, Record] = {}
-        self.owners = {item.key: item.key for item in shard.items}
-        """Key in the derived tree -> whose it is."""
+        self.owners = {_folded(item.key): item.key for item in shard.items}
+        """Key in the derived tree (its name without regard to case, for many systems have none) -> whose it is."""
         self.since = time.monotonic()
 
     def done(self) -> Account:
@@ -172,7 +173,7 @@ class _Work:
             else:
                 record = None
             if record:
-                self.owners.update(dict.fromkeys(record.files, item.key))
+                self.owners.update(dict.fromkeys(map(_folded, record.files), item.key))
                 self._note(record, settled=True)
             elif rule is None or rule.skip:
                 copies.append((item, rule))
@@ -230,7 +231,7 @@ class _Work:
     def _written(self, picture: _Picture, record: Record, writes: dict[str, bytes]) -> _Outcome:
         owner = picture.item.key
         for key in writes:
-            other = self.owners.setdefault(key, owner)
+            other = owner if key == owner else self.owners.setdefault(_folded(key), owner)
             if other != owner:
                 reason = f"would be written where {other} is: rename one, or exclude one"
                 return self._copied(picture.record("failed", reason))
@@ -267,8 +268,33 @@ class _Work:
         if result is None:
             self.account.copied += 1
         else:
+            result = self._judged(record, result)
             self.account.add(result)
             self.desk.registry.plugins.manager.hook.semcompress_result(result=result)
+
+    def _judged(self, record: Record, result: Result) -> Result:
+        """The result, with what a budget has to say: no record holds that, for a budget settles nothing anew."""
+        rule = self._rule(record.item)
+        if rule is None or result.status == "failed":
+            return result
+        if result.outputs:
+            largest = max(output.bytes for output in result.outputs)
+        else:
+            largest = 0 if rule.outputs.place == "beside" and not rule.skip else result.after
+        over = objection(largest, rule)
+        return result if over is None or self._is_spared(record) else marked(result, over)
+
+    def _is_spared(self, record: Record) -> bool:
+        if not self.desk.baseline:
+            return False
+        if record.entries:
+            return record.entries[0].original.sha256 in self.desk.baseline
+        return digest(self.desk.source.read(record.item.key)) in self.desk.baseline
+
+
+def _folded(key: str) -> str:
+    folder, slash, name = key.rpartition("/")
+    return folder + slash + name.casefold()
 
 
 def _is_picture(item: Item) -> bool:

@@ -131,6 +131,10 @@ class Store:
         if self.is_local:
             files.sweep(Path(self._path(key)).parent for key in keys)
 
+    def folds_case(self) -> bool:
+        """Whether keys that differ in case only are one object: on some folders; object storage tells them apart."""
+        return self.is_local and files.folds_case(Path(self._root))
+
     def _stream(self, source: Store, there: str, here: str) -> None:
         target = self._fs.open(here, "wb", autocommit=False, block_size=_PIECE)
         try:
