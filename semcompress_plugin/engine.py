@@ -555,9 +555,11 @@ def _why_nothing(hunt: _Hunt, rule: Rule) -> str:
     )
     value = nearest.scores[missed.evaluator][missed.metric.name]
     size = "before encoding" if nearest.proposal.preview else f"{nearest.bytes:,} bytes"
+    seen = nearest.parts.get(missed.evaluator, {})
+    spared = any(f"{missed.metric.name}/{part}" not in seen for part in hunt.reader.parts.get(missed.evaluator, ()))
     return (
         f"{nothing} holds; nearest of {len(looked)} looks: "
-        f"{nearest.proposal.compressor} {settings}, {size}, {missed} but got {value:.4g}"
+        f"{nearest.proposal.compressor} {settings}, {size}, {missed} but got {value:.4g}{' or worse' if spared else ''}"
     )
 
 

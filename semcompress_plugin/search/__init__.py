@@ -61,7 +61,7 @@ STRATEGIES: Mapping[str, SearchSpec] = MappingProxyType(
                 "looks where the chance that all constraints hold times the bytes saved is largest",
                 f"{__name__}.frontier:Frontier",
                 options={
-                    "gain": {"type": "number", "minimum": 0, "maximum": 1, "default": 0.01},
+                    "gain": {"type": "number", "minimum": 0, "maximum": 1},
                     "prior": {"type": "boolean", "default": True},
                 },
             ),

@@ -22,7 +22,7 @@ TYPICAL = 5.0
 """So many values' worth a picture is believed to be no odder than those that the prior was made from."""
 
 _KNOWN = 1e-9
-_STUNNED = 16.0  # no single value tells more of how odd a picture is: four deviations, squared
+_STUNNED = 6.0  # no single value tells more of how odd a picture is
 _LARGEST = 45.0  # natural logarithm of more bytes than there are
 
 
@@ -35,6 +35,7 @@ class Surrogate:
     """
 
     def __init__(self, problem: Problem, grids: Sequence[Grid], table: Table | None) -> None:
+        self._guessed: set[int] = set()  # blocks of which no calibration set says how odd a picture may be
         self.targets = [
             Target(constraint, part)
             for constraint in problem.constraints
@@ -59,6 +60,7 @@ class Surrogate:
                 if table and table.knows(grid, name):
                     pieces.append(table.piece(grid, name, problem.size))
                 else:
+                    self._guessed.add(block)
                     rough = table.roughness(name) if table else None
                     pieces.append(_generic.metric_piece(target, grids, number, first + block * each, rough))
         self.process = Kriging(pieces)
@@ -75,8 +77,9 @@ class Surrogate:
             if (number := target.number(trial)) is not None:
                 place = block * self.count + index
                 surprise = (number - self.process.mean[place]) ** 2 / max(self.process.variance[place], _KNOWN)
-                told, surprises = self._surprises.get(block, (0, 0.0))
-                self._surprises[block] = told + 1, surprises + min(float(surprise), _STUNNED)
+                if block not in self._guessed:
+                    told, surprises = self._surprises.get(block, (0, 0.0))
+                    self._surprises[block] = told + 1, surprises + min(float(surprise), _STUNNED)
                 self.process.tell(place, number)
 
     def suppose(self, index: int) -> tuple[float, bool]:
