@@ -287,7 +287,7 @@ def retire(snapshot: Snapshot, staging: Path | None = None) -> None:
     folder = snapshot.path.parent
     if staging is not None and _same_device(staging, folder):
         folder = staging
-    taken = folder / f"{_PREFIX}{secrets.token_hex(8)}{_PARKED}"
+    taken = folder / f"{_PREFIX}{os.urandom(8).hex()}{_PARKED}"
     try:
         os.rename(snapshot.path, taken)  # noqa: PTH104  # fault injection patches os.rename
     except OSError as error:
