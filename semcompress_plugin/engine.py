@@ -162,7 +162,8 @@ def measure(reference: Reference, image: Image.Image | Features, rule: Rule, spe
     reader = _Reader(reference, rule, specs)
     if reason := reader.lost(image):
         return Measurement({}, holds=False, reason=reason)
-    (scores,) = yield from reader.look([image], skip_failed=False)
+    (seen,) = yield from reader.look([image], skip_failed=False)
+    scores = seen.scores
     missed = reader.missed(scores)
     return Measurement(scores, holds=not missed, reason="; ".join(missed) or None)
 
@@ -202,7 +203,7 @@ def _decide_output(
         size = (reference.image.width, reference.image.height)
         for name, group in _by_search(spaces, rule, specs).items():
             looks = rule.search.looks or specs.searches[name].looks
-            problem = Problem(group, rule.keep, hunt.limit, reference.bytes, size, looks, 0)
+            problem = Problem(group, rule.keep, hunt.limit, reference.bytes, size, looks, 0, reader.parts)
             search = specs.make_search(name, problem, **rule.search.options)
             while proposals := search.ask(1):
                 trials = yield from hunt.try_out(proposals)
@@ -286,9 +287,9 @@ class _Hunt:
             else:
                 worthy.append(result)
         seen = (yield from self.reader.look([candidate.image for candidate in worthy])) if worthy else []
-        for candidate, scores in zip(worthy, seen, strict=True):
-            holds = not self.reader.missed(scores)
-            trials.append(Trial(candidate.proposal, self._expected(candidate), scores, holds))
+        for candidate, looked in zip(worthy, seen, strict=True):
+            scores, holds = looked.scores, not self.reader.missed(looked.scores)
+            trials.append(Trial(candidate.proposal, self._expected(candidate), scores, holds, parts=looked.parts))
             wanted = holds and not candidate.proposal.preview
             if wanted and (self.best is None or self._expected(candidate) < self._expected(self.best)):
                 self.best, self.scores = candidate, scores
@@ -337,9 +338,9 @@ class _Hunt:
             return None
         if self.reader.lost(result.image, result.proposal.format):
             return None
-        (scores,) = yield from self.reader.look([result.image])
-        holds = not self.reader.missed(scores)
-        self.trials.append(Trial(proposal, len(result.data), scores, holds))
+        (looked,) = yield from self.reader.look([result.image])
+        scores, holds = looked.scores, not self.reader.missed(looked.scores)
+        self.trials.append(Trial(proposal, len(result.data), scores, holds, parts=looked.parts))
         if holds:
             self.best, self.scores = result, scores
         return None if holds else len(result.data)
@@ -406,38 +407,57 @@ def _by_search(spaces: Iterable[Space], rule: Rule, specs: Specs) -> dict[str, t
 
 
 class _Reader:
-    """The rule's evaluators looking at candidates for one reference, cheap ones first."""
+    """The rule's evaluators looking at candidates for one reference, cheap ones first, and part by part."""
 
     def __init__(self, reference: Reference, rule: Rule, specs: Specs) -> None:
         self.reference = reference
         self.transparent = has_transparency(reference.image)
         self.constraints = rule.keep
         asked = {constraint.evaluator for constraint in rule.keep}
-        uses = [(use, specs.evaluator(use.plugin)) for use in rule.evaluators if use.name in asked]
-        self.uses = sorted(uses, key=lambda pair: pair[1].cost)
-        self.observed: dict[str, Sequence[Observation]] = {}
+        self.steps = [step for use in rule.evaluators if use.name in asked for step in _steps(use, rule.keep, specs)]
+        self.steps.sort(key=lambda step: step.spec.cost)
+        self.observed: dict[tuple[str, str], Sequence[Observation]] = {}
 
-    def look(self, images: Sequence[Image.Image | Features], skip_failed: bool = True) -> Rounds[list[Scores]]:
-        """Scores of each image; dear evaluators are not asked about those that failed a cheaper one."""
-        scores: list[dict[str, dict[str, float]]] = [{} for _ in images]
+    @property
+    def parts(self) -> dict[str, tuple[str, ...]]:
+        """By evaluator, for those that are asked so: the names of its parts."""
+        return {
+            name: tuple(step.part for step in self.steps if step.name == name)
+            for name in {step.name for step in self.steps if step.part}
+        }
+
+    def look(self, images: Sequence[Image.Image | Features], skip_failed: bool = True) -> Rounds[list[_Seen]]:
+        """What is seen in each image; dear evaluators are not asked about those that failed a cheaper one.
+
+        Of steps that cost the same the one comes first at which the last image failed: the next will probably, too.
+        """
+        seen = [_Seen({}, {}) for _ in images]
         live = list(range(len(images)))
-        for use, spec in self.uses:
-            size = self.reference.image.size if spec.equal_sizes else None
-            tasks: list[Task] = [Observe(use, images[index], size) for index in live]
-            if use.name not in self.observed:
-                tasks.append(Observe(use, self.reference.image))
-            seen = cast("list[Sequence[Observation]]", list((yield tasks)))
-            if use.name not in self.observed:
-                self.observed[use.name] = seen.pop()
-            comparisons = [Compare(use, self.observed[use.name], candidate) for candidate in seen]
-            values = cast("Sequence[Sequence[dict[str, float]]]", (yield comparisons))
-            for index, renditions in zip(live, values, strict=True):
-                scores[index][use.name] = _worst(renditions, spec)
+        for step in list(self.steps):
+            values = yield from self._values(step, [images[index] for index in live])
+            for index, value in zip(live, values, strict=True):
+                seen[index].learn(step, value)
+                if self.missed({step.name: value}):
+                    self.steps.sort(key=lambda other: (other.spec.cost, other is not step))
             if skip_failed:
-                live = [index for index in live if not self.missed(scores[index])]
+                live = [index for index in live if not self.missed(seen[index].scores)]
             if not live:
                 break
-        return list(scores)
+        return seen
+
+    def _values(self, step: _Step, images: Sequence[Image.Image | Features]) -> Rounds[list[dict[str, float]]]:
+        """What a step makes of each image: of every metric the worst over its renditions."""
+        size = self.reference.image.size if step.spec.equal_sizes else None
+        known = self.observed.get((step.name, step.part))
+        tasks: list[Task] = [Observe(step.use, image, size) for image in images]
+        if known is None:
+            tasks.append(Observe(step.use, self.reference.image))
+        seen = cast("list[Sequence[Observation]]", list((yield tasks)))
+        if known is None:
+            known = self.observed[step.name, step.part] = seen.pop()
+        comparisons = [Compare(step.use, known, candidate) for candidate in seen]
+        values = cast("Sequence[Sequence[dict[str, float]]]", (yield comparisons))
+        return [_worst(renditions, step.spec) for renditions in values]
 
     def lost(self, image: Image.Image | Features, format: str | None = None) -> str | None:
         """What a candidate of ``format`` lost that no evaluator need notice: profile, orientation, alpha, shape."""
@@ -469,6 +489,48 @@ class _Reader:
         ]
 
 
+@dataclass(frozen=True, slots=True, eq=False)
+class _Step:
+    """An evaluator to ask, or one of its parts; ``name`` is what the rule calls the evaluator."""
+
+    name: str
+    part: str
+    use: EvaluatorUse
+    spec: EvaluatorSpec
+
+
+@dataclass(slots=True)
+class _Seen:
+    """What evaluators saw in one image: ``scores`` so far, and by ``parts`` (``metric/part``).
+
+    The score of an evaluator of which not all parts were asked is the worst of those that were.
+    """
+
+    scores: dict[str, dict[str, float]]
+    parts: dict[str, dict[str, float]]
+
+    def learn(self, step: _Step, values: dict[str, float]) -> None:
+        known = self.scores.get(step.name)
+        self.scores[step.name] = values if known is None else _worst([known, values], step.spec)
+        if step.part:
+            told = {f"{metric}/{step.part}": value for metric, value in values.items()}
+            self.parts.setdefault(step.name, {}).update(told)
+
+
+def _steps(use: EvaluatorUse, constraints: Iterable[Constraint], specs: Specs) -> list[_Step]:
+    """How an evaluator is asked: in parts only where a single part that breaks a bound settles the matter.
+
+    Whether the worst of the parts lies too far on the good side one alone does not tell.
+    """
+    spec = specs.evaluator(use.plugin)
+    bounds = [constraint for constraint in constraints if constraint.evaluator == use.name]
+    if spec.parts is None or any((c.max if c.metric.higher_is_better else c.min) is not None for c in bounds):
+        return [_Step(use.name, "", use, spec)]
+    option = spec.parts.option
+    names = spec.parts.names(use.options)
+    return [_Step(use.name, name, replace(use, options={**use.options, option: name}), spec) for name in names]
+
+
 def _worst(renditions: Iterable[Mapping[str, float]], spec: EvaluatorSpec) -> dict[str, float]:
     """Of each metric the worst value over all renditions."""
     rows = list(renditions)
@@ -493,9 +555,11 @@ def _why_nothing(hunt: _Hunt, rule: Rule) -> str:
     )
     value = nearest.scores[missed.evaluator][missed.metric.name]
     size = "before encoding" if nearest.proposal.preview else f"{nearest.bytes:,} bytes"
+    seen = nearest.parts.get(missed.evaluator, {})
+    spared = any(f"{missed.metric.name}/{part}" not in seen for part in hunt.reader.parts.get(missed.evaluator, ()))
     return (
         f"{nothing} holds; nearest of {len(looked)} looks: "
-        f"{nearest.proposal.compressor} {settings}, {size}, {missed} but got {value:.4g}"
+        f"{nearest.proposal.compressor} {settings}, {size}, {missed} but got {value:.4g}{' or worse' if spared else ''}"
     )
 
 

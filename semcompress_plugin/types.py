@@ -157,6 +157,25 @@ class CompressorSpec:
 
 
 @dataclass(frozen=True)
+class Parts:
+    """How an evaluator can be asked in parts, one after the other, each as its ``option`` says.
+
+    ``of`` gives, by the option's value, the values of its parts: ``{"both": ("center", "full")}``; other values are
+    parts themselves. Of every metric the whole's value must be the worst of its parts' (exactly), so that a part that
+    breaks a bound settles the matter. ``default`` is the value where a rule gives none.
+    """
+
+    option: str
+    of: Mapping[str, tuple[str, ...]]
+    default: str
+
+    def names(self, options: Mapping[str, Any]) -> tuple[str, ...]:
+        """The parts of an evaluator with these options."""
+        value = str(options.get(self.option, self.default))
+        return self.of.get(value, (value,))
+
+
+@dataclass(frozen=True)
 class EvaluatorSpec:
     """A reader as data; see :class:`CompressorSpec` for ``factory``, ``options``, ``cost`` and ``extra``.
 
@@ -166,6 +185,7 @@ class EvaluatorSpec:
     ``argument``: the evaluator is a family, and names of it go on with a colon and a value of this option:
     ``torchvision:resnet152``.
     ``reads``: networks whose :class:`Features` it observes as well as pictures.
+    ``parts``: it may be asked part by part.
     """
 
     name: str
@@ -181,6 +201,7 @@ class EvaluatorSpec:
     batch: int = 8
     argument: str | None = None
     reads: tuple[str, ...] = ()
+    parts: Parts | None = None
 
     def metric(self, name: str) -> Metric | None:
         return next((metric for metric in self.metrics if metric.name == name), None)
@@ -321,7 +342,9 @@ class Trial:
 
     ``scores`` lacks evaluators that were skipped because a cheaper one had failed, and is empty when the file was
     already too large to be worth a look (``looked`` is then false). ``bytes`` is 0 where there is no file: it could not
-    be encoded, or a preview was asked for. Those of a draft are what the kept file is expected to have.
+    be encoded, or a preview was asked for. Those of a draft are what the kept file is expected to have. ``parts`` are
+    what evaluators showed that are asked part by part, as ``metric/part``. Parts that were not asked, another having
+    broken a bound already, are absent: the score, the worst of those asked, is then as good as the whole's or better.
     """
 
     proposal: Proposal
@@ -329,6 +352,7 @@ class Trial:
     scores: Scores
     holds: bool
     looked: bool = True
+    parts: Scores = field(default_factory=dict)
 
 
 class Search(Protocol):

@@ -25,7 +25,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from semcompress_plugin.evaluators import _classifier_metrics, _msssim_metrics
+from semcompress_plugin.evaluators import semcompress_evaluators
 from semcompress_plugin.search._table import BYTES, PATH, Surface, quantity, reader_scale
 from semcompress_plugin.search._targets import smooth
 from semcompress_plugin.types import Metric
@@ -42,9 +42,12 @@ SHORT = 3.0  # ... the rest is believed this far only, in quality; cross-validat
 GAPS = range(1, 7)  # between qualities: where FINE's variogram is fitted
 FLOOR, FLOOR_BYTES = 0.15, 0.01  # of the left-over standard deviation: no prior is surer than this
 OVERHEAD = {"jpeg": 300.0, "webp": 40.0, "avif": 300.0}
+LEFT_OUT = ("topk_overlap", "lca_height", "wup_similarity")  # seldom bounded, and too jagged to learn much from
+BY_PART = ("js_divergence", "sway")
+"""Metrics of which the parts of an evaluator that is asked in parts get surfaces of their own."""
 METRICS: Mapping[str, tuple[Metric, ...]] = {
-    "classifier": tuple(metric for metric in _classifier_metrics.METRICS if metric.name != "topk_overlap"),
-    "msssim": _msssim_metrics.METRICS,
+    spec.name: tuple(metric for metric in spec.metrics if metric.name not in LEFT_OUT)
+    for spec in semcompress_evaluators()
 }
 RELATIVE = ("msssim",)
 """Readers that enlarge a candidate to its reference: for them its share of the pixels counts, not their number."""
@@ -63,6 +66,13 @@ class Recording:
         (plugin,) = {plugin for plugin, _ in self.header["readers"].values()}
         return str(plugin)
 
+    @property
+    def parts(self) -> dict[str, str]:
+        """The part of the evaluator that each reader is, by the reader's name (its own where there are no parts)."""
+        parts = next(spec.parts for spec in semcompress_evaluators() if spec.name == self.plugin)
+        option = "" if parts is None else parts.option
+        return {reader: options.get(option, reader) for reader, (_, options) in self.header["readers"].items()}
+
     def without(self, names: Sequence[str]) -> Recording:
         return Recording(self.header, {name: photo for name, photo in self.photos.items() if name not in names})
 
@@ -75,6 +85,7 @@ class Stretch:
     compressor: str
     name: str
     metric: Metric | None
+    readers: Sequence[str]
     rows: slice
     scale: Array
     quality: Array
@@ -87,6 +98,10 @@ class Stretch:
     def relative(self) -> bool:
         return self.metric is not None and self.recording.plugin in RELATIVE
 
+    def seen(self, photo: Mapping[str, Any]) -> dict[str, Any]:
+        """The scores of this stretch's readers."""
+        return {name: scores for name, scores in photo["scores"].items() if name in self.readers}
+
     def values(self, name: str) -> Array:
         """(scales * qualities,) of one photograph, at the scales as a typical photograph's."""
         photo = self.recording.photos[name]
@@ -96,7 +111,7 @@ class Stretch:
             pixels = np.repeat(np.exp(2 * self.scale) * size[0] * size[1], len(self.quality))
             column = np.log(np.maximum(whole - OVERHEAD[self.compressor], 0.25 * whole) / pixels)
         else:
-            column = smoothed(self.metric, worst(self.metric, photo["scores"])[self.rows])
+            column = smoothed(self.metric, worst(self.metric, self.seen(photo))[self.rows])
         shift = 0.0 if self.relative else float(np.log(reader_scale(size)))
         table = column.reshape(self.shape)
         return np.stack([np.interp(self.scale, self.scale + shift, row) for row in table.T], axis=1).ravel()
@@ -109,6 +124,8 @@ def read(path: Path) -> Recording:
 
 def worst(metric: Metric, scores: Mapping[str, Mapping[str, Sequence[float]]]) -> Array:
     """A metric's worst value over the readers (views) that have it, at every setting."""
+    if not any(metric.name in values for values in scores.values()):
+        raise SystemExit(f"{metric.name} was not recorded in every recording")
     rows = np.array([values[metric.name] for values in scores.values() if metric.name in values], float)
     return np.asarray(rows.min(axis=0) if metric.higher_is_better else rows.max(axis=0))
 
@@ -214,7 +231,7 @@ def variogram(fine: Recording, stretch: Stretch, surface: Surface) -> Array:
         if stretch.metric is None:
             column = np.log(np.maximum(np.array(photo["bytes"], float)[rows] - OVERHEAD[stretch.compressor], 1.0))
         else:
-            column = smoothed(stretch.metric, worst(stretch.metric, photo["scores"])[rows])
+            column = smoothed(stretch.metric, worst(stretch.metric, stretch.seen(photo) or photo["scores"])[rows])
         shift = 0.0 if stretch.relative else float(np.log(reader_scale(size)))
         mean, deviation, _ = surface.at(np.full(len(rows), np.log(scale) + shift), quality)
         left = (column - mean) / deviation
@@ -235,9 +252,12 @@ def _stretches(recording: Recording, with_bytes: bool) -> list[Stretch]:
         if [[point["scale"], point["quality"]] for point in points] != [[a, b] for a in scale for b in quality]:
             raise SystemExit(f"{compressor}: expected a full grid, scales slowest, both ascending")
         here = slice(rows[0], rows[-1] + 1)
-        kinds: list[tuple[str, Metric | None]] = [(BYTES, None)] if with_bytes else []
-        kinds += [(quantity(metric), metric) for metric in METRICS[recording.plugin] if metric.name in recorded]
-        found += [Stretch(recording, compressor, name, m, here, np.log(scale), quality) for name, m in kinds]
+        kinds: list[tuple[str, Metric | None, Sequence[str]]] = [(BYTES, None, ())] if with_bytes else []
+        for metric in (metric for metric in METRICS[recording.plugin] if metric.name in recorded):
+            kinds.append((quantity(metric), metric, list(recording.parts)))
+            if len(recording.parts) > 1 and metric.name in BY_PART:
+                kinds += [(quantity(metric, part), metric, [reader]) for reader, part in recording.parts.items()]
+        found += [Stretch(recording, compressor, *kind, here, np.log(scale), quality) for kind in kinds]
     return found
 
 

@@ -7,11 +7,15 @@
 The first line of OUT describes the grid; every further line is one photograph: its size, and for every setting the
 bytes and the metrics. Photographs come in a shuffled (seeded) order and are appended as they finish, so that a run
 can be stopped, and continued by the same command. ``tools/make_prior.py`` and ``benchmarks/search.py`` read it.
+
+Every metric of an evaluator is recorded. With ``--files FOLDER`` the encoded files are kept there (a few megabytes a
+photograph), and another recording of the same grid, of a metric that is new, only looks at them.
 """
 
 from __future__ import annotations
 
 import argparse
+import hashlib
 import itertools
 import json
 import random
@@ -19,8 +23,10 @@ import time
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from semcompress_plugin.engine import Candidate, Compare, Encode, Observe
-from semcompress_plugin.images import decode
+from semcompress_plugin.images import decode, decode_candidate
 from semcompress_plugin.registry import Registry
 from semcompress_plugin.types import CompressorUse, EvaluatorUse, Proposal, Reference
 from semcompress_plugin.workshop import Workshop
@@ -28,24 +34,43 @@ from semcompress_plugin.workshop import Workshop
 SUFFIXES = {".jpg", ".jpeg", ".png", ".webp"}
 
 
-def record(workshop: Workshop, reference: Reference, grid: list[Proposal], readers: list[EvaluatorUse]) -> Any:
+def record(
+    workshop: Workshop, reference: Reference, grid: list[Proposal], readers: list[EvaluatorUse], kept: Path | None
+) -> Any:
     """``{"bytes": [...], "scores": {reader: {metric: [...]}}}`` over ``grid``; raises what the plugins raise."""
     registry = workshop.registry
-    sizes: list[int] = []
+    files = encoded(workshop, reference, grid, kept)
     scores: dict[str, dict[str, list[float]]] = {reader.name: {} for reader in readers}
     known = [workshop.perform(Observe(reader, reference.image)) for reader in readers]
+    for data in files:
+        image = decode_candidate(data)
+        for reader, observed in zip(readers, known, strict=True):
+            same_size = registry.evaluator(reader.plugin).equal_sizes
+            seen: Any = workshop.perform(Observe(reader, image, reference.image.size if same_size else None))
+            (values,) = workshop.compare(Compare(reader, observed, seen))  # type: ignore[arg-type]  # as observed
+            for name, value in values.items():
+                scores[reader.name].setdefault(name, []).append(float(f"{value:.6g}"))
+    return {"bytes": [len(data) for data in files], "scores": scores}
+
+
+def encoded(workshop: Workshop, reference: Reference, grid: list[Proposal], kept: Path | None) -> list[bytes]:
+    """The file of every setting; from the archive ``kept``, which is written where there is none."""
+    if kept is not None and kept.exists():
+        with np.load(kept) as archive:
+            joined, ends = archive["bytes"].tobytes(), archive["ends"].tolist()
+        return [joined[start:end] for start, end in zip([0, *ends[:-1]], ends, strict=True)]
+    files = []
     for proposal in grid:
         candidate = workshop.perform(Encode(CompressorUse(proposal.compressor, ()), reference, proposal))
         if not isinstance(candidate, Candidate):
             raise SystemExit(f"{proposal}: {candidate}")
-        sizes.append(len(candidate.data))
-        for reader, observed in zip(readers, known, strict=True):
-            same_size = registry.evaluator(reader.plugin).equal_sizes
-            seen: Any = workshop.perform(Observe(reader, candidate.image, reference.image.size if same_size else None))
-            (values,) = workshop.compare(Compare(reader, observed, seen))  # type: ignore[arg-type]  # as observed
-            for name, value in values.items():
-                scores[reader.name].setdefault(name, []).append(float(f"{value:.6g}"))
-    return {"bytes": sizes, "scores": scores}
+        files.append(candidate.data)
+    if kept is not None:
+        partial = kept.with_suffix(".partial")
+        with partial.open("wb") as out:
+            np.savez(out, bytes=np.frombuffer(b"".join(files), np.uint8), ends=np.cumsum([len(f) for f in files]))
+        partial.replace(kept)
+    return files
 
 
 def parse_compressor(text: str, registry: Registry) -> list[Proposal]:
@@ -68,12 +93,20 @@ def parse_evaluator(text: str) -> EvaluatorUse:
     return EvaluatorUse(name, plugin, dict(option.split("=", 1) for option in options))
 
 
+def _archive(folder: Path, grid: list[Proposal], photo: Path) -> Path:
+    settings = json.dumps([[p.compressor, dict(p.settings)] for p in grid], sort_keys=True)
+    place = folder / hashlib.sha256(settings.encode()).hexdigest()[:12]
+    place.mkdir(parents=True, exist_ok=True)
+    return place / f"{hashlib.sha256(photo.read_bytes()).hexdigest()[:16]}.npz"
+
+
 def main(argv: list[str] | None = None) -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("photos", type=Path)
     parser.add_argument("out", type=Path)
     parser.add_argument("--compressor", action="append", required=True, metavar="NAME:KNOB=V,V:KNOB=V,V")
     parser.add_argument("--evaluator", action="append", required=True, metavar="NAME=PLUGIN:OPTION=VALUE")
+    parser.add_argument("--files", type=Path, metavar="FOLDER", help="keep the encoded files there, and use them again")
     parser.add_argument("--limit", type=int, help="at most so many photographs")
     parser.add_argument("--seed", type=int, default=0)
     arguments = parser.parse_args(argv)
@@ -108,7 +141,8 @@ def main(argv: list[str] | None = None) -> None:
             reference = decode(path.read_bytes(), metadata="strip-private")
             width, height = reference.image.size
             facts = {"photo": path.name, "width": width, "height": height, "source_bytes": reference.bytes}
-            print(json.dumps(facts | record(workshop, reference, grid, readers)), file=out, flush=True)
+            kept = None if arguments.files is None else _archive(arguments.files, grid, path)
+            print(json.dumps(facts | record(workshop, reference, grid, readers, kept)), file=out, flush=True)
             print(f"{path.name}: {time.perf_counter() - began:.1f} s", flush=True)
 
 

@@ -24,6 +24,7 @@ def semcompress_evaluators() -> Iterable[EvaluatorSpec]:
             cost=20,
             concurrent=True,
             reads=("efficientnet_lite0",),
+            parts=_classifier_metrics.PARTS,
         ),
         EvaluatorSpec(
             "msssim",

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from semcompress_plugin.types import Metric
+from semcompress_plugin.types import Metric, Parts
 
 ROOT = 18
 """The height of WordNet's root above ImageNet's classes, and the depth of the deepest class below it."""
@@ -89,3 +89,5 @@ OPTIONS: Mapping[str, Any] = {
         "one",
     },
 }
+
+PARTS = Parts("view", {"both": ("center", "full")}, default="both")

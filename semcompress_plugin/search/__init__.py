@@ -18,7 +18,8 @@ class Problem:
     ``spaces`` are searched together: the smallest file of any of them wins. ``source_bytes`` is the size of the
     file as it stood, if there was one; ``size`` is the picture's width and height in pixels. ``looks`` is the
     budget: a strategy proposes at most so many settings. The same problem, with the same ``seed`` and the same
-    answers, is searched in the same way.
+    answers, is searched in the same way. ``parts`` names, by evaluator, the parts that are asked one by one: each must
+    hold its evaluator's bounds, and trials say what each showed.
     """
 
     spaces: tuple[Space, ...]
@@ -28,6 +29,7 @@ class Problem:
     size: tuple[int, int] = (1, 1)
     looks: int = 16
     seed: int = 0
+    parts: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -59,7 +61,7 @@ STRATEGIES: Mapping[str, SearchSpec] = MappingProxyType(
                 "looks where the chance that all constraints hold times the bytes saved is largest",
                 f"{__name__}.frontier:Frontier",
                 options={
-                    "gain": {"type": "number", "minimum": 0, "maximum": 1, "default": 0.005},
+                    "gain": {"type": "number", "minimum": 0, "maximum": 1},
                     "prior": {"type": "boolean", "default": True},
                 },
             ),

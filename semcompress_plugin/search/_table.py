@@ -8,6 +8,7 @@ shared by all quantities and compressors, and the standard deviation that the fa
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
@@ -23,6 +24,7 @@ from semcompress_plugin.types import Metric
 
 Array = NDArray[np.float64]
 
+_PART = re.compile(r"/[^:]*")
 PATH = Path(__file__).with_name("prior.npz")
 BYTES = "bytes"
 
@@ -87,11 +89,12 @@ class Table:
 
     def knows(self, grid: Grid, name: str) -> bool:
         """Whether there is a surface for this quantity, and the candidates have the knobs it depends on."""
-        return (grid.space.compressor, name) in self.surfaces and grid.column("quality") is not None
+        return self._named(grid.space.compressor, name) is not None and grid.column("quality") is not None
 
     def piece(self, grid: Grid, name: str, size: tuple[int, int]) -> Piece:
         """A quantity, which must be known, over the grid's candidates for a picture of ``size`` pixels."""
-        surface = self.surfaces[grid.space.compressor, name]
+        surface = self._named(grid.space.compressor, name)
+        assert surface is not None
         scale, quality = _knobs(grid)
         shown = 0.0 if surface.relative else math.log(reader_scale(size))
         mean, deviation, loadings = surface.at(np.log(scale) + shown, quality)
@@ -103,19 +106,24 @@ class Table:
 
     def roughness(self, name: str) -> float | None:
         """How far a quantity jumps from one setting to the next, whatever the compressor: a standard deviation."""
-        known = [surface for (_, quantity), surface in self.surfaces.items() if quantity == name]
+        compressors = dict.fromkeys(compressor for compressor, _ in self.surfaces)
+        known = [surface for each in compressors if (surface := self._named(each, name)) is not None]
         if not known:
             return None
         return math.sqrt(np.mean([surface.rough * np.median(surface.layers[-1, :, 1]) ** 2 for surface in known]))
+
+    def _named(self, compressor: str, name: str) -> Surface | None:
+        """A part's own surface, or else that of the whole, the worst of its parts."""
+        return self.surfaces.get((compressor, name)) or self.surfaces.get((compressor, _PART.sub("", name)))
 
     def pixels(self, grid: Grid, size: tuple[int, int]) -> Array:
         """Each candidate's pixels: the quantity "bytes" is the log of bytes per pixel, without the overhead."""
         return np.maximum(_knobs(grid)[0] ** 2 * size[0] * size[1], 1.0)
 
 
-def quantity(metric: Metric) -> str:
-    """What the table calls a metric: metrics of one name on one smooth scale are taken for the same."""
-    return f"{metric.name}:{metric.transform}"
+def quantity(metric: Metric, part: str = "") -> str:
+    """What the table calls a metric, or one part's: those of one name on one smooth scale are taken for the same."""
+    return f"{metric.name}/{part}:{metric.transform}" if part else f"{metric.name}:{metric.transform}"
 
 
 def reader_scale(size: tuple[int, int]) -> float:

@@ -25,10 +25,12 @@ def smooth(metric: Metric, value: float) -> float:
 class Target:
     """One constraint as an interval [low, high] of a number that varies smoothly; inside, it holds.
 
-    A yes/no metric has no scale: it becomes 1 for yes and -1 for no, and holds above 0.
+    A yes/no metric has no scale: it becomes 1 for yes and -1 for no, and holds above 0. ``part``: of an evaluator that
+    is asked in parts, the one that must show it.
     """
 
     constraint: Constraint
+    part: str = ""
 
     @property
     def interval(self) -> tuple[float, float]:
@@ -59,13 +61,14 @@ class Target:
         return max(abs(self.bound), 1e-6)
 
     def number(self, trial: Trial) -> float | None:
-        """What the trial showed, if its evaluator was asked.
+        """What the trial showed, if its evaluator, or this part of it, was asked.
 
         Nothing is learned from how absurd an answer is: it counts as a whole span from the bound at most, and what
         is no number at all as that far on the wrong side.
         """
         metric = self.constraint.metric
-        value = trial.scores.get(self.constraint.evaluator, {}).get(metric.name)
+        scores, name = (trial.parts, f"{metric.name}/{self.part}") if self.part else (trial.scores, metric.name)
+        value = scores.get(self.constraint.evaluator, {}).get(name)
         if value is None:
             return None
         if metric.transform == "step":

@@ -98,7 +98,7 @@ def _rungs(
     table = table or _table.load()
     if all(
         table.knows(points, name) for name in (_table.BYTES, *(_table.quantity(c.metric) for c in problem.constraints))
-    ):
+    ):  # where it knows the whole it knows the parts, or takes the one for the other
         return _frontier(problem, points, table)
     off = np.ptp(points.unit, axis=1)  # how far the knobs are from moving together
     rungs: dict[int, int] = {}

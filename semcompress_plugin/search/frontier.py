@@ -27,15 +27,21 @@ CANDIDATES = 1000
 SECURE = 2
 """So many looks before the end, without anything that holds, the safest candidate is looked at."""
 
-HOPELESS = 0.02
+HOPELESS = 0.005
 """With a smaller chance than this that any candidate holds, nothing is to be found."""
 
 DOUBT = 3
 """But so many looks are taken before the prior is believed that far."""
 
+GAIN = 0.01
+"""Less than this share of the bytes is not worth a look: what readers see jumps about, and luck never ends."""
+
+GAIN_ALONE = 0.005
+"""The same where no space has more than one free knob: there few looks are needed anyhow."""
+
 _NEVER = 1e-6
 
-FAILURES = 4
+FAILURES = 3
 """A compressor that has failed so often and never worked is given up for this picture."""
 
 _SMALLER = 0.75
@@ -43,7 +49,7 @@ _NEAR = 0.25  # in unit coordinates
 
 
 class Frontier:
-    """``gain``: stop once the next look is expected to save less than this share of the bytes.
+    """``gain``: stop once the next look is expected to save less than this share of the bytes (GAIN, GAIN_ALONE).
 
     ``prior``: use the table of the calibration set where it has the compressor and the metric.
     ``candidates``: choose among these proposals only (for benchmarks on recorded grids).
@@ -53,13 +59,14 @@ class Frontier:
         self,
         problem: Problem,
         *,
-        gain: float = 0.005,
+        gain: float | None = None,
         prior: bool = True,
         candidates: Iterable[Proposal] | None = None,
         table: _table.Table | None = None,
     ) -> None:
         self.problem = problem
-        self.gain = gain
+        alone = all(sum(not knob.fixed for knob in space.knobs) <= 1 for space in problem.spaces)
+        self.gain = (GAIN_ALONE if alone else GAIN) if gain is None else gain
         self.grids = _grids(problem, None if candidates is None else list(candidates))
         self.surrogate = Surrogate(problem, self.grids, (table or _table.load()) if prior else None)
         self.best: Trial | None = None
