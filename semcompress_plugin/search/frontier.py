@@ -21,7 +21,7 @@ from semcompress_plugin.types import Proposal, Trial
 
 Array = NDArray[np.float64]
 
-CANDIDATES = 1000
+CANDIDATES = 500
 """How many candidates all spaces have together, at most (each has at least 48)."""
 
 SECURE = 2
@@ -33,7 +33,7 @@ HOPELESS = 0.005
 DOUBT = 3
 """But so many looks are taken before the prior is believed that far."""
 
-GAIN = 0.01
+GAIN = 0.009
 """Less than this share of the bytes is not worth a look: what readers see jumps about, and luck never ends."""
 
 GAIN_ALONE = 0.005
