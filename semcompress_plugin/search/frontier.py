@@ -21,7 +21,7 @@ from semcompress_plugin.types import Proposal, Trial
 
 Array = NDArray[np.float64]
 
-CANDIDATES = 500
+CANDIDATES = 800
 """How many candidates all spaces have together, at most (each has at least 48)."""
 
 SECURE = 2
@@ -33,7 +33,7 @@ HOPELESS = 0.005
 DOUBT = 3
 """But so many looks are taken before the prior is believed that far."""
 
-GAIN = 0.009
+GAIN = 0.01
 """Less than this share of the bytes is not worth a look: what readers see jumps about, and luck never ends."""
 
 GAIN_ALONE = 0.005
@@ -41,7 +41,7 @@ GAIN_ALONE = 0.005
 
 _NEVER = 1e-6
 
-FAILURES = 3
+FAILURES = 4
 """A compressor that has failed so often and never worked is given up for this picture."""
 
 _SMALLER = 0.75
