@@ -5,7 +5,10 @@ python := ".venv-dev/bin/"
 data := "../shared/data"
 wallpapers := "/usr/share/backgrounds"
 recorded := "build/recorded"
-grid := "scale=.12,.18,.26,.38,.54,.75,1:quality=5,10,18,26,35,45,55,65,75,85,93"
+grid := "scale=.05,.08,.12,.18,.26,.38,.54,.75,1:quality=5,10,18,26,35,45,55,65,75,85,93"
+large := "scale=.54,.75,1:quality=5,10,18,26,35,45,55,65,75,85,93"
+every := "scale=.6,1:quality=40,41,42,43,44,45,46,47,48,49,50,51,52,53,54,55,56,57,58,59,60,61,62,63,64,65,66,67,68,69,70,71,72,73,74,75,76,77,78,79,80,81,82,83,84,85,86,87,88,89,90"
+machine := "--compressor jpeg:" + grid + " --compressor webp:" + grid + " --compressor avif:scale=.05,.08,.12,.18,.26,.38,.54,.75,1:quality=8,20,35,50,65,80 --evaluator center=classifier:view=center --evaluator full=classifier:view=full"
 
 # an environment with everything that development needs
 setup:
@@ -57,6 +60,7 @@ bench: record
     {{python}}python benchmarks/presets.py photographs=web:{{wallpapers}} site=web:examples/site photos=machine:{{data}}/imagenet/validate diagrams=text:examples/site/img
     {{python}}python benchmarks/effort.py {{data}}/imagenet/validate
     {{python}}python benchmarks/search.py {{recorded}}/validate.jsonl
+    {{python}}python benchmarks/equal_bytes.py {{data}}/imagenet/validate
     {{python}}python benchmarks/isolation.py
     {{python}}python benchmarks/originals.py
     {{python}}python benchmarks/scale.py {{data}}/imagenet/validate
@@ -68,9 +72,19 @@ record:
     mkdir -p {{recorded}}/readers
     cp -n {{data}}/readers/* {{recorded}}/readers/
     {{python}}python tools/make_readers.py {{recorded}}/readers
-    {{python}}python tools/record_grids.py {{data}}/imagenet/validate {{recorded}}/validate.jsonl --limit 100 --compressor jpeg:{{grid}} --compressor webp:{{grid}} --compressor avif:scale=.18,.26,.38,.54,.75,1:quality=8,20,35,50,65,80 --evaluator center=classifier:view=center --evaluator full=classifier:view=full
+    {{python}}python tools/record_grids.py {{data}}/imagenet/validate {{recorded}}/validate.jsonl --limit 100 {{machine}}
 
-# remake what is checked in: the models, the search's prior needs recorded grids (see tools/)
+# what the search's prior is made from: about an hour on one core, a third of that again with the kept files; then `just prior`
+record-prior:
+    {{python}}python tools/record_grids.py {{data}}/imagenet/fit {{recorded}}/fit.jsonl --files {{recorded}}/files {{machine}}
+    {{python}}python tools/record_grids.py {{data}}/imagenet/fit {{recorded}}/fit-msssim.jsonl --compressor jpeg:{{large}} --compressor webp:{{large}} --compressor avif:scale=.54,.75,1:quality=8,20,35,50,65,80 --evaluator msssim
+    {{python}}python tools/record_grids.py {{data}}/imagenet/fit {{recorded}}/fine.jsonl --limit 11 --compressor jpeg:{{every}} --compressor webp:{{every}} --compressor avif:{{every}} --evaluator center=classifier:view=center --evaluator full=classifier:view=full --evaluator msssim
+
+# the search's prior, from what `record-prior` recorded (seconds)
+prior:
+    {{python}}python tools/make_prior.py {{recorded}}/fit.jsonl {{recorded}}/fit-msssim.jsonl --fine {{recorded}}/fine.jsonl
+
+# remake what is checked in: the models
 models:
     {{python}}python tools/make_classifier.py
     {{python}}python tools/make_msssim.py

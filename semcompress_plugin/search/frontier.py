@@ -21,7 +21,7 @@ from semcompress_plugin.types import Proposal, Trial
 
 Array = NDArray[np.float64]
 
-CANDIDATES = 800
+CANDIDATES = 1000
 """How many candidates all spaces have together, at most (each has at least 48)."""
 
 SECURE = 2
