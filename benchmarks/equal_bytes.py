@@ -93,8 +93,8 @@ def measure(photos: Sequence[Path]) -> dict[str, Any]:
 
 def table(figures: dict[str, Any]) -> str:
     lines = [
-        f"{figures['pictures']} photographs; load of the machine at the start: {figures['load']:.1f}. Bytes and what is "
-        "minimised are geometric means; a look is a candidate shown, a pass one view of it.",
+        f"{figures['pictures']} photographs; load of the machine at the start: {figures['load']:.1f}. Bytes and "
+        "what is minimised are geometric means; a look is a candidate shown, a pass one view of it.",
         "",
         "| rule | way | gain | looks | passes / 2 | CPU ms | bytes | minimised | CPU / reference |",
         "|---|---|---|---|---|---|---|---|---|",
@@ -109,8 +109,8 @@ def table(figures: dict[str, Any]) -> str:
         for way, gain, row in rows:
             share = row["seconds"] / reference["seconds"]
             lines.append(
-                f"| {name} | {way} | {gain} | {row['looks']:.1f} | {row['passes'] / 2:.1f} | {1e3 * row['seconds']:.0f} "
-                f"| {row['bytes']:,.0f} | {row['cost']:,.0f} | {share:.2f} |"
+                f"| {name} | {way} | {gain} | {row['looks']:.1f} | {row['passes'] / 2:.1f} "
+                f"| {1e3 * row['seconds']:.0f} | {row['bytes']:,.0f} | {row['cost']:,.0f} | {share:.2f} |"
             )
     return "\n".join(lines)
 
