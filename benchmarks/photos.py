@@ -28,7 +28,7 @@ from typing import Any
 
 from PIL import Image
 
-from semcompress_plugin import shrink, workshop
+from semcompress_plugin import isolation, workshop
 from semcompress_plugin.cli import main as semcompress
 from semcompress_plugin.evaluators.classifier import ClassifierEvaluator
 
@@ -148,7 +148,7 @@ def _instrument() -> None:
         (importlib.import_module("semcompress_plugin.compressors.jpeg").JpegCompressor, "compress", "encode"),
         (importlib.import_module("semcompress_plugin.compressors.webp").WebpCompressor, "compress", "encode"),
         (workshop, "decode_candidate", "decode"),
-        (shrink, "decode", "decode"),
+        (isolation, "decode", "decode"),
         (workshop.Workshop, "observe", "look"),
         (workshop.Workshop, "compare", "look"),
     ):

@@ -33,7 +33,7 @@ HOPELESS = 0.005
 DOUBT = 3
 """But so many looks are taken before the prior is believed that far."""
 
-GAIN = 0.01
+GAIN = 0.011
 """Less than this share of the bytes is not worth a look: what readers see jumps about, and luck never ends."""
 
 GAIN_ALONE = 0.005
