@@ -244,7 +244,7 @@ def test_nothing_is_lost_to_a_program_that_saves_without_a_pause(picture, tmp_pa
         for number in itertools.count():
             last = b"save %d" % number
             saved(picture, last)
-            if stop.wait(0.0004 * (number % 3)):
+            if stop.wait((0, 0.001, 0.008)[number % 3]):
                 return
 
     outcomes = Counter[bool]()
@@ -262,4 +262,4 @@ def test_nothing_is_lost_to_a_program_that_saves_without_a_pause(picture, tmp_pa
         stop.set()
         thread.join()
         assert picture.read_bytes().split(b"made of ")[-1] == last
-    assert min(outcomes.values()) > 10
+    assert min(outcomes[True], outcomes[False]) > 5
