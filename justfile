@@ -64,6 +64,7 @@ bench: record
     {{python}}python benchmarks/isolation.py
     {{python}}python benchmarks/originals.py
     {{python}}python benchmarks/scale.py {{data}}/imagenet/validate
+    {{python}}python benchmarks/noop.py {{data}}/imagenet/report
     {{python}}python benchmarks/plan.py
     {{python}}python benchmarks/looks.py {{data}}/imagenet/validate
 

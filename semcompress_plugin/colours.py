@@ -66,7 +66,9 @@ class _Conversion:
         try:
             self._profile = ImageCms.ImageCmsProfile(io.BytesIO(profile))
             self.space = self._profile.profile.xcolor_space.strip()
-        except (OSError, ImageCms.PyCMSError) as error:
+            if not self.space.isprintable():
+                raise ValueError("not four letters")
+        except (OSError, ValueError, ImageCms.PyCMSError) as error:  # also where those letters are no ASCII
             raise UnsupportedImageError(_DAMAGED) from error
 
     def __call__(self, image: Image.Image) -> Image.Image:

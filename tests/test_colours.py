@@ -118,6 +118,8 @@ def test_cmyk_becomes_rgb_by_its_profile_and_is_left_alone_without():
     [
         (photo((40, 30)), b"no profile", "cannot be converted"),
         (photo((40, 30)), ADOBE[:200], "cannot be converted"),
+        (photo((40, 30)), ADOBE.replace(b"RGB XYZ", b"RGB\xffXYZ", 1), "cannot be converted"),
+        (photo((40, 30)), ADOBE.replace(b"RGB XYZ", b"R\nB XYZ", 1), "cannot be converted"),
         (photo((40, 30)), icc.cmyk(), "profile for CMYK and pixels of mode RGB"),
         (photo((40, 30)), metadata_table.PROFILE, "profile for Lab"),
         (photo((40, 30)), icc.grey(), "profile for GRAY and pixels of mode RGB"),
