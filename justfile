@@ -47,10 +47,10 @@ fuzz-coverage seconds="140":
 demo:
     {{python}}semcompress build examples/site build/site
 
-# every figure of docs/benchmarks.md, in its order: on a quiet machine, as long as a day the first time (what
-# is recorded is kept in `recorded`). Needs the extras [dev]; wallpapers: apt-get install lomiri-wallpapers-16.04
+# every figure of docs/benchmarks.md, in its order: on a quiet machine, some hours the first time (what is
+# recorded is kept in `recorded`). Needs the extras [dev,bench]; wallpapers: apt-get install lomiri-wallpapers-16.04
 bench: record
-    {{python}}python benchmarks/fidelity.py --fit {{data}}/imagenet/fit --validate {{data}}/imagenet/validate --report {{data}}/imagenet/report --readers {{recorded}}/readers --cache {{recorded}}/cache
+    {{python}}python benchmarks/fidelity.py --fit {{data}}/imagenet/fit --validate {{data}}/imagenet/validate --report {{data}}/imagenet/report --readers {{recorded}}/readers --cache {{recorded}}/cache --classes {{data}}/imagenet_wnids.txt
     {{python}}python benchmarks/photos.py {{data}}/imagenet/report
     {{python}}python benchmarks/feature.py {{data}}/imagenet/report
     {{python}}python benchmarks/install.py
