@@ -98,7 +98,7 @@ class Tree:
                 self._claimed[self._place(asset.path)] = asset.shown
                 claims.append(asset)
                 waiting.append(state)
-        self._claim_beside(claims)
+        self._claim_names(claims)
         for state in waiting:
             cached = self._cache.get(self._key(state))
             if cached is None:
@@ -106,9 +106,9 @@ class Tree:
             else:
                 yield self._write(state, _result(cached.meta, state), cached.payloads)
 
-    def _claim_beside(self, claims: Iterable[Asset]) -> None:
-        """Share out names: what is written beside must not depend on which picture is ready first."""
-        claims = [asset for asset in claims if asset.rule.outputs.place == "beside"]
+    def _claim_names(self, claims: Iterable[Asset]) -> None:
+        """Share out names: whose a new name is must not depend on which picture is ready first."""
+        claims = [asset for asset in claims if not {"keep", "smallest"}.issuperset(asset.rule.outputs.formats)]
         if not claims:
             return
         from semcompress_plugin.images import SUFFIXES  # brings Pillow along
