@@ -108,7 +108,11 @@ class Cluster:
     def build(self, source: Path, out: Path, jobs: str) -> dict[str, Any]:
         command = [sys.executable, "-m", "semcompress_plugin", "build", str(source), str(out), "--format", "json"]
         command += ["--executor", f"dask:{self.address}", "--shard-size", "2"]
-        return json.loads(subprocess.run(command, check=True, capture_output=True, text=True).stdout)["totals"]
+        done = subprocess.run(command, check=False, capture_output=True, text=True)
+        if done.returncode:
+            raise SystemExit(f"exit {done.returncode}: {done.stderr}{done.stdout}")
+        totals: dict[str, Any] = json.loads(done.stdout)["totals"]
+        return totals
 
     def cpu(self) -> float:
         """Processor seconds of the workers so far."""
