@@ -307,7 +307,9 @@ def parked(folders: Iterable[Path]) -> list[Path]:
     for folder in dict.fromkeys(folders):
         with contextlib.suppress(OSError), os.scandir(folder) as entries:
             left = [entry for entry in entries if entry.name.startswith(_PREFIX) and entry.name.endswith(_PARKED)]
-            found += [Path(entry.path) for entry in left if _abandoned(entry)]
+            for entry in left:
+                with contextlib.suppress(OSError), _abandoned(entry) as gone:
+                    found += [Path(entry.path)] if gone else []
     return found
 
 
@@ -342,8 +344,8 @@ def sweep(folders: Iterable[Path]) -> None:
         with contextlib.suppress(OSError), os.scandir(folder) as entries:
             left = [entry for entry in entries if entry.name.startswith(_PREFIX) and entry.name.endswith(_SUFFIX)]
             for entry in left:
-                with contextlib.suppress(OSError):
-                    if _abandoned(entry):
+                with contextlib.suppress(OSError), _abandoned(entry) as gone:
+                    if gone:
                         os.unlink(entry.path)  # noqa: PTH108  # a scandir entry is no Path
 
 
@@ -353,32 +355,42 @@ def is_temporary(name: str) -> bool:
 
 
 def _temporary(folder: Path, mode: int) -> tuple[int, Path]:
-    path = _new_name(folder)
-    descriptor = os.open(path, _CREATE, mode)
-    if fcntl:
+    while True:
+        path = _new_name(folder)
+        descriptor = os.open(path, _CREATE, mode)
+        if not fcntl:
+            return descriptor, path
         with contextlib.suppress(OSError):  # tells other processes' sweep that we live
-            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    return descriptor, path
+            fcntl.flock(descriptor, fcntl.LOCK_EX)
+        if os.fstat(descriptor).st_nlink:
+            return descriptor, path
+        os.close(descriptor)  # it was swept before we held it
 
 
 def _new_name(folder: Path) -> Path:
     return folder / f"{_PREFIX}{os.urandom(8).hex()}{_SUFFIX}"
 
 
-def _abandoned(entry: os.DirEntry[str]) -> bool:
-    """Whether the process that made this temporary file is gone; without locks to ask, whether it is an hour old."""
+@contextlib.contextmanager
+def _abandoned(entry: os.DirEntry[str]) -> Iterator[bool]:
+    """Whether the process that made this temporary file is gone; without locks to ask, whether it is an hour old.
+
+    The lock is held as long as the answer counts: who has just made the file, and waits for it, then finds it swept.
+    """
     if not entry.is_file(follow_symlinks=False):
-        return False
-    if not fcntl:
-        return time.time() - entry.stat(follow_symlinks=False).st_mtime > _SECONDS_UNTIL_ABANDONED
-    descriptor = os.open(entry.path, _READ)
-    try:
-        fcntl.flock(descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB)
-    except BlockingIOError:
-        return False
-    finally:
-        os.close(descriptor)
-    return True
+        yield False
+    elif not fcntl:
+        yield time.time() - entry.stat(follow_symlinks=False).st_mtime > _SECONDS_UNTIL_ABANDONED
+    else:
+        descriptor = os.open(entry.path, _READ)
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            yield False
+        else:
+            yield True
+        finally:
+            os.close(descriptor)
 
 
 def _take_after(old: Path, new: Path) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import os
 import stat
+import threading
 import time
 from pathlib import Path
 
@@ -259,3 +260,31 @@ def test_killed_while_staging_in_the_git_directory_git_sees_nothing(tmp_path):
     assert left > 0
     files.sweep([staging])
     assert leftovers(staging) == []
+
+
+def test_a_file_that_is_being_made_is_not_swept_from_under_its_maker(tmp_path):
+    """Between its making and its locking nothing tells a sweep that somebody needs it."""
+    done, failed = threading.Event(), []
+
+    def sweeper() -> None:
+        while not done.is_set():
+            files.sweep([tmp_path])
+
+    def maker(number: int) -> None:
+        for turn in range(150):
+            try:
+                files.create(tmp_path / f"{number}-{turn}", b"x", durable=False)
+            except ImageError as error:
+                failed.append(str(error))
+
+    sweepers = [threading.Thread(target=sweeper) for _ in range(2)]
+    makers = [threading.Thread(target=maker, args=(number,)) for number in range(2)]
+    for thread in (*sweepers, *makers):
+        thread.start()
+    for thread in makers:
+        thread.join()
+    done.set()
+    for thread in sweepers:
+        thread.join()
+    assert failed == []
+    assert len(list(tmp_path.iterdir())) == 300
