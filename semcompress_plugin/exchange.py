@@ -2,7 +2,8 @@
 
 Between the last look at a file and a rename over it there is a moment in which somebody may save it. Where the kernel
 can exchange two names (Linux, ``renameat2``), what lay there comes out under the other name. Nothing that came out is
-deleted unless it is what was expected: anything else goes back to its place, or stays where it is.
+deleted unless it is what was expected, and nobody has it open to write into: anything else goes back to its place, or
+stays where it is.
 """
 
 from __future__ import annotations
@@ -10,11 +11,17 @@ from __future__ import annotations
 import errno
 import hashlib
 import os
+import signal
 from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from semcompress_plugin.errors import ImageError
+
+try:
+    import fcntl
+except ImportError:  # Windows, which has no leases either; see being_written
+    fcntl = None  # type: ignore[assignment]  # the documented way to do without a module
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -25,6 +32,7 @@ _CANNOT = {errno.ENOSYS, errno.EINVAL, errno.ENOTSUP, errno.EXDEV, errno.EPERM}
 _READ = os.O_RDONLY | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0)
 
 CHANGED = "has changed while it was looked at, so it was left alone: run again"
+BUSY = "is open for writing in another program, so it was left alone: run again when that is done"
 
 
 def possible() -> bool:
@@ -57,8 +65,9 @@ def take_the_place(parked: Path, path: Path, expected: str) -> bool:
     ours = sha256(parked)
     if not swap(parked, path):
         return False
+    busy = being_written(parked)  # first: who does not have it open now cannot open it, for its name is ours
     came_out = sha256(parked)
-    if came_out == expected:
+    if came_out == expected and not busy:
         parked.unlink(missing_ok=True)
         return True
     # somebody's save: it goes back, and what comes out for it is looked at likewise, for it may be a newer one
@@ -80,7 +89,7 @@ def take_the_place(parked: Path, path: Path, expected: str) -> bool:
     if laid != ours:
         raise ImageError(_kept(parked))
     parked.unlink(missing_ok=True)
-    raise ImageError(CHANGED)
+    raise ImageError(BUSY if came_out == expected else CHANGED)
 
 
 def bring_back(parked: Path, path: Path) -> None:
@@ -93,6 +102,42 @@ def bring_back(parked: Path, path: Path) -> None:
             return
         raise ImageError(_kept(parked)) from error
     parked.unlink(missing_ok=True)
+
+
+def being_written(path: Path) -> bool:
+    """Whether a program has this file open to write into: False also where the system cannot tell.
+
+    Linux gives out no read lease while anybody may write. Some file systems never give one out, so a refusal counts
+    only where a fresh file beside it would get its lease. Leases are for a file's owner and root.
+    """
+    if not hasattr(fcntl, "F_SETLEASE") or not _refused(path):
+        return False
+    fresh = path.with_name(f"{path.name}.tmp")  # a name that files.sweep knows
+    try:
+        os.close(os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600))
+        return not _refused(fresh)
+    except OSError:
+        return False
+    finally:
+        fresh.unlink(missing_ok=True)
+
+
+def _refused(path: Path) -> bool:
+    """Whether the kernel refuses a lease as one that would conflict; other reasons say nothing about writers."""
+    try:
+        descriptor = os.open(path, _READ)
+    except OSError:
+        return False
+    try:
+        # who opens it to write while we hold the lease makes the kernel send a signal, which by default would kill us
+        fcntl.fcntl(descriptor, fcntl.F_SETSIG, signal.SIGURG)
+        fcntl.fcntl(descriptor, fcntl.F_SETLEASE, fcntl.F_RDLCK)
+        fcntl.fcntl(descriptor, fcntl.F_SETLEASE, fcntl.F_UNLCK)
+    except OSError as error:
+        return error.errno == errno.EAGAIN
+    finally:
+        os.close(descriptor)
+    return False
 
 
 def sha256(path: Path) -> str | None:

@@ -294,9 +294,11 @@ def retire(snapshot: Snapshot, staging: Path | None = None) -> None:
         if error.errno != errno.EXDEV:
             raise ImageError(_unwritable(error)) from error
         return remove(snapshot)  # a bind mount or a quota
-    if exchange.sha256(taken) != snapshot.sha256:
+    busy = exchange.being_written(taken)
+    known = exchange.sha256(taken) == snapshot.sha256
+    if busy or not known:
         exchange.bring_back(taken, snapshot.path)
-        raise ImageError(exchange.CHANGED)
+        raise ImageError(exchange.BUSY if known else exchange.CHANGED)
     with contextlib.suppress(OSError):  # the next run will
         taken.unlink()
 

@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import itertools
+import mmap
 import os
 import subprocess
+import sys
 import threading
 import time
 from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
+from typing import BinaryIO
 
 import pytest
 
@@ -229,6 +233,88 @@ def test_an_original_that_can_no_longer_be_had_is_not_swept_either(picture, tmp_
     originals.drop([plan.snapshot.sha256])
     subprocess.run(["git", "-C", path.parent, "gc", "-q", "--prune=now"], check=True)
     assert settle.sweep_parked([lock.state], lock, originals) == parked(path.parent) != []
+
+
+def opened(path: Path) -> BinaryIO:
+    return path.open("r+b")
+
+
+def mapped(path: Path) -> mmap.mmap:
+    """A file need not be open any more to be written into."""
+    with path.open("r+b") as file:
+        return mmap.mmap(file.fileno(), 0)
+
+
+@pytest.fixture
+def leased(picture) -> Path:
+    if exchange._refused(picture):
+        pytest.skip("this file system gives out no leases, so nobody can know who writes")
+    return picture
+
+
+@pytest.mark.parametrize("how", [opened, mapped])
+@pytest.mark.parametrize("way", ["replace", "retire"])
+def test_a_file_that_a_program_has_open_to_write_keeps_its_place(leased, tmp_path, how, way):
+    snapshot = files.read(leased)
+    with how(leased) as handle:
+        with pytest.raises(ImageError, match="open for writing in another program"):
+            files.replace(leased, b"new", snapshot, trade=True) if way == "replace" else files.retire(snapshot)
+        assert (leased.read_bytes(), names(tmp_path)) == (b"old", ["a.jpg"])
+        handle.write(b"own")
+        handle.flush()
+    assert leased.read_bytes() == b"own"
+
+
+def test_a_save_and_a_program_that_is_still_writing_is_told_as_a_change(leased, tmp_path, at_swap):
+    with leased.open("r+b", buffering=0) as handle:
+        at_swap({1: lambda: handle.write(b"own")})
+        with pytest.raises(ImageError, match="has changed"):
+            files.replace(leased, b"new", files.read(leased), trade=True)
+        handle.write(b"er")
+    assert (leased.read_bytes(), names(tmp_path)) == (b"owner", ["a.jpg"])
+
+
+def test_a_program_that_only_reads_is_no_hindrance(leased, tmp_path):
+    with leased.open("rb") as handle:
+        files.replace(leased, b"new", files.read(leased), trade=True)
+        assert handle.read() == b"old"
+    assert (leased.read_bytes(), names(tmp_path)) == (b"new", ["a.jpg"])
+
+
+@pytest.mark.parametrize("number", [errno.EAGAIN, errno.EINVAL, errno.EACCES])
+def test_a_file_system_that_gives_out_no_leases_is_written_to_all_the_same(picture, tmp_path, monkeypatch, number):
+    def refuse(descriptor: int, command: int, argument: int = 0) -> int:
+        if command == exchange.fcntl.F_SETLEASE:
+            raise OSError(number, "refused")
+        return 0
+
+    monkeypatch.setattr(exchange.fcntl, "fcntl", refuse)
+    files.replace(picture, b"new", files.read(picture), trade=True)
+    files.retire(files.read(picture))
+    assert names(tmp_path) == []
+
+
+OPENED_MEANWHILE = """
+import contextlib, fcntl, os, sys
+from pathlib import Path
+from semcompress_plugin import exchange
+real = fcntl.fcntl
+def call(descriptor, command, argument=0):
+    done = real(descriptor, command, argument)
+    if (command, argument) == (fcntl.F_SETLEASE, fcntl.F_RDLCK):
+        try:
+            os.open(sys.argv[1], os.O_WRONLY | os.O_NONBLOCK)
+        except BlockingIOError:
+            print("the kernel has told us")
+    return done
+fcntl.fcntl = call
+exchange.being_written(Path(sys.argv[1]))
+"""
+
+
+def test_who_opens_a_file_while_we_ask_does_us_no_harm(leased):
+    done = subprocess.run([sys.executable, "-c", OPENED_MEANWHILE, leased], check=False, capture_output=True, text=True)
+    assert (done.returncode, done.stdout) == (0, "the kernel has told us\n"), done.stderr
 
 
 def test_nothing_is_lost_to_a_program_that_saves_without_a_pause(picture, tmp_path, monkeypatch):
