@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import struct
 from collections.abc import Iterator
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from PIL import Image
 
@@ -112,8 +112,8 @@ def public(block: bytes, *, turned: bool = False) -> bytes | None:
         kept.update({tag: value for tag, value in given.items() if tag in _PUBLIC_TAGS})
         if turned and (value := orientation(block)) is not None:
             kept[ORIENTATION] = value
-        details = {tag: v for tag, v in given.get_ifd(_EXIF_IFD).items() if tag in _PUBLIC_EXIF_TAGS}
-        if index := given.get_ifd(_INTEROP_IFD).get(_INTEROP_INDEX):
+        details = {tag: v for tag, v in _directory(given, _EXIF_IFD).items() if tag in _PUBLIC_EXIF_TAGS}
+        if index := _directory(given, _INTEROP_IFD).get(_INTEROP_INDEX):
             details[_INTEROP_IFD] = {_INTEROP_INDEX: index}
         if details:
             kept.get_ifd(_EXIF_IFD).update(details)
@@ -127,10 +127,17 @@ def _facts(block: bytes) -> list[dict[int, object]] | None:
     try:
         given = Image.Exif()
         given.load(block)
-        below = [dict(given.get_ifd(pointer)) for pointer in sorted(_POINTERS)]
+        below = [_directory(given, pointer) for pointer in sorted(_POINTERS)]
         return [{tag: value for tag, value in given.items() if tag not in _POINTERS}, *below]
     except Exception:  # Pillow raises nearly anything on damaged blocks
         return None
+
+
+def _directory(exif: Image.Exif, pointer: int) -> dict[int, Any]:
+    try:
+        return dict(exif.get_ifd(pointer))
+    except KeyError:  # Pillow 12, where there is a directory for EXIF and in it none for interoperability
+        return {}
 
 
 class _Tiff:

@@ -90,7 +90,7 @@ def test_another_build_writes_what_changed_and_looks_at_nothing_that_did_not(pro
     first = contents(project.out / "_images")
 
     said = project.build("-W")  # nothing changed; Sphinx copies static files all the same
-    assert re.search(rf"1 compressed, 2 unchanged.*{WARM}", said)
+    assert re.search(rf"(1 compressed, 2|0 compressed, 0) unchanged.*{WARM}", said)  # Sphinx 7.3 copies no static file
     assert re.search("0 added, 0 changed, 0 removed", said)
     assert contents(project.out / "_images") == first
 
@@ -192,7 +192,7 @@ def test_a_mistake_ends_the_build_before_it_begins_and_says_what_is_wrong(projec
     project.configure(blocks("sphinx", "python")[0] + configuration)
     done = project.run()
     assert done.returncode == 2
-    assert "Configuration error!" in done.stdout
+    assert "Configuration error" in done.stdout
     assert said in done.stdout
     assert not (project.out / "index.html").exists()
 
