@@ -18,8 +18,8 @@ setup:
 # the oldest versions that pyproject.toml allows; what needs PyTorch or programs that are missing is skipped. Needs uv
 lowest *args:
     uv venv -q --clear build/lowest
-    uv pip install -q --python build/lowest --resolution lowest-direct -e '.[mkdocs,sphinx,feature,dask]' 'pytest>=8.3' 'pytest-xdist>=3.6' 'hypothesis>=6.100' 'jsonschema>=4.23' 'pyexiv2>=2.15'
-    build/lowest/bin/pytest -q -n 2 {{args}}
+    uv pip install -q --python build/lowest --resolution lowest-direct -e '.[mkdocs,sphinx,feature,dask,s3]' 'pytest>=8.3' 'pytest-xdist>=3.6' 'hypothesis>=6.100' 'jsonschema>=4.23' 'pyexiv2>=2.15' 'selenium>=4.20'
+    CI= build/lowest/bin/pytest -q -n 2 {{args}}
 
 test *args:
     {{python}}pytest -q -n 2 {{args}}

@@ -8,7 +8,12 @@ import subprocess
 from collections.abc import Callable
 from pathlib import Path
 
+import hypothesis
 import pytest
+
+# What properties say holds however busy the machine is.
+hypothesis.settings.register_profile("unhurried", deadline=None)
+hypothesis.settings.load_profile("unhurried")
 
 # A shell starts what it puts into the background deaf to ^C, and so would be all that we start.
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:

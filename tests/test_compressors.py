@@ -103,7 +103,7 @@ def test_png_recompression_beats_a_careless_encoder():
     assert len(compressed("png", picture, scale=1.0, colors=257)) < picture.bytes
 
 
-@settings(max_examples=20, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=20, suppress_health_check=[HealthCheck.too_slow])
 @given(colors=st.integers(2, 256))
 def test_png_has_at_most_the_wanted_colours(colors):
     data = compressed("png", reference(photo((48, 36)), "PNG"), scale=1.0, colors=colors)

@@ -59,7 +59,7 @@ def test_every_file_that_is_written_is_read_again(ids, step, size, flags, payloa
     assert semf.read(semf.write(parts)) == parts
 
 
-@settings(deadline=None, max_examples=40)
+@settings(max_examples=40)
 @given(st.lists(rows(), min_size=1, max_size=2), steps)
 def test_every_symbol_comes_back_from_the_coder(symbols, step):
     known = tables.load()
@@ -112,7 +112,7 @@ def test_a_file_that_is_cut_off_anywhere_is_one_clear_error(file):
 
 
 @given(st.data())
-@settings(deadline=None, max_examples=60)
+@settings(max_examples=60)
 def test_a_file_that_was_tampered_with_is_refused_or_decoded_but_never_crashes(file, data):
     """With the checksum made good again, as only somebody who means harm does."""
     hostile = bytearray(file[:-2])
@@ -128,7 +128,6 @@ def test_a_file_that_was_tampered_with_is_refused_or_decoded_but_never_crashes(f
         assert features.values.shape == (len(features.views), len(tables.load().mean))
 
 
-@settings(deadline=None)
 @given(st.binary(max_size=100))
 def test_anything_else_is_one_clear_error(data):
     for hostile in (data, semf.MAGIC + data):

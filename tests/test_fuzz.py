@@ -95,7 +95,7 @@ anything = st.one_of(
 
 
 @given(anything)
-@settings(deadline=None, max_examples=int(os.environ.get("SEMCOMPRESS_EXAMPLES", "150")))
+@settings(max_examples=int(os.environ.get("SEMCOMPRESS_EXAMPLES", "150")))
 def test_any_bytes_are_walked_without_an_error_and_within_their_length(data):
     for walk in (png_chunks, jpeg_segments, riff_chunks, avif_boxes):
         for _, payload in walk(data):
@@ -114,7 +114,7 @@ blocks = st.builds(
 
 @pytest.mark.filterwarnings("ignore:Corrupt EXIF")
 @given(blocks)
-@settings(deadline=None, max_examples=int(os.environ.get("SEMCOMPRESS_EXAMPLES", "150")))
+@settings(max_examples=int(os.environ.get("SEMCOMPRESS_EXAMPLES", "150")))
 def test_any_exif_is_read_or_refused_and_never_grows(block):
     assert exif.orientation(block) in (None, *range(1, 9))
     whole = exif.whole(block)
@@ -127,7 +127,7 @@ def test_any_exif_is_read_or_refused_and_never_grows(block):
 
 @pytest.mark.filterwarnings("ignore::UserWarning")
 @given(anything, st.sampled_from(["keep", "strip-private", "strip-all"]))
-@settings(deadline=None, max_examples=int(os.environ.get("SEMCOMPRESS_EXAMPLES", "150")))
+@settings(max_examples=int(os.environ.get("SEMCOMPRESS_EXAMPLES", "150")))
 def test_any_bytes_are_a_picture_whose_metadata_can_be_written_or_one_line(data, policy):
     try:
         reference = decode(data, metadata=policy)

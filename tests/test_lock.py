@@ -41,7 +41,7 @@ entries = st.builds(
 
 
 @given(st.lists(entries, max_size=6), st.randoms())
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 def test_what_is_written_is_read_and_order_does_not_matter(some, random):
     text = render(some)
     assert text.encode()  # valid UTF-8 whatever the names are
@@ -53,7 +53,7 @@ def test_what_is_written_is_read_and_order_does_not_matter(some, random):
 
 
 @given(st.lists(entries, max_size=4), st.lists(entries, max_size=4))
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=50)
 def test_a_merge_is_the_union_of_lines_whoever_merges(ours, theirs):
     first, second = render(ours).splitlines(keepends=True), render(theirs).splitlines(keepends=True)
     # what 'merge=union' makes of two locks, either way round

@@ -22,7 +22,7 @@ NEWER = '{"format": "semcompress.lock", "version": 2}\n'
 
 
 @given(LINES, LINES, LINES)
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 def test_a_merge_is_the_same_from_either_side_and_loses_nothing_that_both_kept(base, ours, theirs):
     texts = [render(some) for some in (base, ours, theirs)]
     merged = merge(Sides(*texts), "x")

@@ -250,7 +250,7 @@ PIECES = st.one_of(
 )
 
 
-@settings(max_examples=400, deadline=None)
+@settings(max_examples=400)
 @given(st.lists(PIECES, max_size=14).map("".join))
 def test_any_html_is_unchanged_outside_of_edits_and_a_second_time_altogether(text):
     new = page(text).text
@@ -335,7 +335,7 @@ def test_style_attributes_and_elements_are_css_too():
     assert new.backgrounds == 3
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=300)
 @given(
     st.lists(
         st.sampled_from(

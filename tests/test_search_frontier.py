@@ -280,7 +280,7 @@ def _scored(proposal: Proposal) -> tuple[int, dict[str, dict[str, float]], bool]
         max_size=12,
     )
 )
-@settings(deadline=None, max_examples=30)
+@settings(max_examples=30)
 def test_the_best_that_holds_is_never_lost(answers: list[tuple[int, float, bool]]) -> None:
     """Whatever absurd answers come, ``best`` is the smallest trial that held, and there is always a way on."""
     search = Frontier(problem(JPEG, STRANGE, looks=len(answers)), gain=0.0)

@@ -82,7 +82,7 @@ def test_the_documentation_has_the_fields_of_the_code() -> None:
     assert bytes.fromhex("89534D430D0A1A0A") == _semc.MAGIC
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100)
 @given(
     payload=st.binary(min_size=1, max_size=300),
     format=st.sampled_from([*_semc.FORMATS.values()]),
@@ -136,7 +136,7 @@ def test_every_truncation_is_an_error(format: str) -> None:
         assert not sound(data[:length]), f"{length} bytes"
 
 
-@settings(max_examples=400, deadline=None)
+@settings(max_examples=400)
 @given(data=st.data(), format=st.sampled_from([*PAYLOADS]))
 def test_mutations_with_right_checksums_open_or_fail_as_pillow_does(data: st.DataObject, format: str) -> None:
     whole = packed(format)
@@ -149,7 +149,7 @@ def test_mutations_with_right_checksums_open_or_fail_as_pillow_does(data: st.Dat
             opened(mutated)
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100)
 @given(tail=st.binary(max_size=200))
 def test_noise_after_the_signature_is_an_error(tail: bytes) -> None:
     assert not sound(_semc.MAGIC + tail)
