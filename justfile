@@ -66,7 +66,7 @@ bench: record
     {{python}}python benchmarks/presets.py photographs=web:{{wallpapers}} site=web:examples/site photos=machine:{{data}}/imagenet/validate diagrams=text:examples/site/img
     {{python}}python benchmarks/effort.py {{data}}/imagenet/validate
     {{python}}python benchmarks/search.py {{recorded}}/validate.jsonl
-    {{python}}python benchmarks/equal_bytes.py {{data}}/imagenet/validate
+    {{python}}python benchmarks/equal_bytes.py {{data}}/imagenet/report --prior {{recorded}}/prototype.jsonl
     {{python}}python benchmarks/isolation.py
     {{python}}python benchmarks/originals.py
     {{python}}python benchmarks/scale.py {{data}}/imagenet/validate
@@ -80,6 +80,7 @@ record:
     cp -n {{data}}/readers/* {{recorded}}/readers/
     {{python}}python tools/make_readers.py {{recorded}}/readers
     {{python}}python tools/record_grids.py {{data}}/imagenet/validate {{recorded}}/validate.jsonl --limit 100 {{machine}}
+    {{python}}python tools/record_grids.py {{data}}/imagenet/fit {{recorded}}/prototype.jsonl --compressor webp:scale=.12,.18,.26,.38,.54,.75,1:quality=5,10,18,26,35,45,55,65,75,85,93 --evaluator center=classifier:view=center --evaluator full=classifier:view=full
 
 # what the search's prior is made from: about an hour on one core, a third of that again with the kept files; then `just prior`
 record-prior:

@@ -217,7 +217,7 @@ def narrowed(spec: CompressorSpec, grid: Sequence[Proposal]) -> Space:
     for knob in spec.knobs:
         values = {proposal.settings[knob.name] for proposal in grid if proposal.compressor == spec.name}
         knobs.append(replace(knob, low=min(values), high=max(values)) if len(values) == 1 else knob)
-    return Space(spec.name, spec.formats[0], tuple(knobs))
+    return Space(spec.name, spec.formats[0], tuple(knobs), cost=spec.cost)
 
 
 def constraint(metric: Metric, bound: float) -> Constraint:

@@ -6,7 +6,7 @@ Preset machine on copies of the first photographs of FOLDER: JPEG in place, and 
 seconds with one worker thread are compared with those of its bare trials: the same encodings (Pillow's resize and
 encoder), decodings, looks and comparisons, called one after the other outside of everything else; its wall time with
 two workers with the bare trials' wall time on one thread (measure that on a quiet machine). Imports and opening the
-model are not counted.
+model are not counted. A bare trial scales the picture itself; the run scales it once per scale, so it may cost less.
 
 With the interpreter of an environment that has torch and torchvision, the post as published is timed as well: one look
 of an untrained torchvision resnet152 (eager PyTorch, one thread), times the looks that the post's two loops need with

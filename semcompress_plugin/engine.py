@@ -203,7 +203,7 @@ def _decide_output(
         size = (reference.image.width, reference.image.height)
         for name, group in _by_search(spaces, rule, specs).items():
             looks = rule.search.looks or specs.searches[name].looks
-            problem = Problem(group, rule.keep, hunt.limit, reference.bytes, size, looks, 0, reader.parts)
+            problem = Problem(group, rule.keep, hunt.limit, reference.bytes, size, looks, 0, reader.parts, reader.cost)
             search = specs.make_search(name, problem, **rule.search.options)
             while proposals := search.ask(1):
                 trials = yield from hunt.try_out(proposals)
@@ -389,7 +389,9 @@ def _spaces(
         if output == "smallest" or format == wanted
     ]
     spaces = tuple(
-        Space(use.name, format, use.knobs, spec.previews) for use, spec, format in able if spec.alpha or not transparent
+        Space(use.name, format, use.knobs, spec.previews, spec.cost)
+        for use, spec, format in able
+        if spec.alpha or not transparent
     )
     if not able:
         names = ", ".join(use.name for use in rule.compress)
@@ -425,6 +427,11 @@ class _Reader:
             name: tuple(step.part for step in self.steps if step.name == name)
             for name in {step.name for step in self.steps if step.part}
         }
+
+    @property
+    def cost(self) -> float:
+        """Milliseconds per megapixel of a whole look, roughly."""
+        return sum({step.name: step.spec.cost for step in self.steps}.values())
 
     def look(self, images: Sequence[Image.Image | Features], skip_failed: bool = True) -> Rounds[list[_Seen]]:
         """What is seen in each image; dear evaluators are not asked about those that failed a cheaper one.

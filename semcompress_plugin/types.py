@@ -314,12 +314,16 @@ class Evaluator(Protocol):
 
 @dataclass(frozen=True)
 class Space:
-    """What a search may choose from for one output: a compressor, the format it is to write, its knobs narrowed."""
+    """What a search may choose from for one output: a compressor, the format it is to write, its knobs narrowed.
+
+    ``cost`` is a rough number of milliseconds per megapixel that is encoded.
+    """
 
     compressor: str
     format: str
     knobs: tuple[Knob, ...]
     previews: bool = False
+    cost: float = 100.0
 
 
 @dataclass(frozen=True, slots=True)

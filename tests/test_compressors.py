@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import gc
 import io
+import weakref
 
 import pytest
 from hypothesis import HealthCheck, given, settings
@@ -10,6 +12,7 @@ from hypothesis import strategies as st
 from PIL import Image, ImageChops, ImageCms
 
 from pictures import photo, reference, registry
+from semcompress_plugin.compressors import _scaling
 from semcompress_plugin.images import decode_candidate
 from semcompress_plugin.types import Knob
 
@@ -74,6 +77,53 @@ class TestEveryCompressor:
         sizes = [len(compressed(name, reference(photo()), **settings_of(name, where))) for where in (0.1, 0.5, 0.9)]
         assert sizes == sorted(sizes)
         assert sizes[0] < sizes[2]
+
+
+class TestScaledPictures:
+    """A search tries several qualities at one scale: the picture is scaled once."""
+
+    @staticmethod
+    def scaled(picture, scale: float):
+        return _scaling.scaled(picture, {"scale": scale})
+
+    @pytest.mark.parametrize("name", NAMES)
+    def test_a_second_quality_scales_nothing_and_writes_what_it_would_have_written(self, name, monkeypatch):
+        resize, sizes = Image.Image.resize, []
+        monkeypatch.setattr(Image.Image, "resize", lambda *a, **k: sizes.append(a[1]) or resize(*a, **k))
+        picture = reference(photo())
+        for where in (0.7, 0.9, 0.7):
+            made = settings_of(name, where, scale=0.5)
+            assert compressed(name, picture, **made) == compressed(name, reference(photo()), **made)
+        assert sizes.count((80, 60)) == 1 + 3  # every fresh reference scales its own
+
+    def test_another_scale_is_another_picture(self):
+        picture = reference(photo())
+        assert [self.scaled(picture, scale).size for scale in (0.5, 0.4, 0.5)] == [(80, 60), (64, 48), (80, 60)]
+
+    def test_no_more_is_kept_than_the_picture_has_itself_and_what_was_used_last_stays(self):
+        picture = reference(photo())
+        first, second = self.scaled(picture, 0.6), self.scaled(picture, 0.7)
+        assert self.scaled(picture, 0.6) is first
+        self.scaled(picture, 0.3)  # of 0.36 + 0.49 + 0.09 of the pixels
+        assert self.scaled(picture, 0.6) is first
+        self.scaled(picture, 0.5)  # now 0.7, the one not asked for since, must go
+        assert self.scaled(picture, 0.6) is first
+        assert self.scaled(picture, 0.7) is not second
+
+    def test_of_a_large_picture_little_is_kept(self, monkeypatch):
+        monkeypatch.setattr(_scaling, "KEPT", 80 * 60)
+        picture = reference(photo())
+        small = self.scaled(picture, 0.5)
+        assert self.scaled(picture, 0.9) is not self.scaled(picture, 0.9)
+        assert self.scaled(picture, 0.5) is small
+
+    def test_nothing_is_kept_longer_than_its_picture(self):
+        picture = reference(photo())
+        small = weakref.ref(self.scaled(picture, 0.5))
+        assert small() is not None
+        del picture
+        gc.collect()
+        assert small() is None
 
 
 @pytest.mark.parametrize("name", ["webp", "avif", "png"])

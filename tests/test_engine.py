@@ -155,6 +155,17 @@ def test_a_dear_evaluator_is_not_asked_about_what_a_cheap_one_refused():
         assert ("dear" in trial.scores) == (trial.scores["cheap"]["difference"] <= 0.01)
 
 
+def test_the_search_is_told_what_encoding_and_looking_cost(monkeypatch):
+    known = registry(reader("cheap", cost=3), reader("dear", cost=40))
+    problems, make = [], known.make_search
+    monkeypatch.setattr(known, "make_search", lambda name, at, **how: problems.append(at) or make(name, at, **how))
+    both = rule(known, "jpeg", "webp", evaluators=("dear", "cheap"), formats=("smallest",))
+    decisions(reference(photo()), both, known)
+    (problem,) = problems
+    assert problem.look == 43
+    assert [space.cost for space in problem.spaces] == [known.compressor(name).cost for name in ("jpeg", "webp")]
+
+
 def test_an_evaluator_that_needs_equal_sizes_gets_them():
     known = registry(reader(equal_sizes=True))
     sizes = []

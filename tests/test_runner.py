@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+from pathlib import Path
 
 import pytest
 
@@ -10,6 +11,7 @@ from pictures import Thumbnails, photo, reader, reference, registry, rule
 from semcompress_plugin import runner as runner_module
 from semcompress_plugin.engine import decide, drive
 from semcompress_plugin.errors import ImageError, PluginError
+from semcompress_plugin.policy import parse_policy
 from semcompress_plugin.runner import Job, Runner
 from semcompress_plugin.workshop import Workshop
 
@@ -46,6 +48,17 @@ def test_evaluators_see_batches_across_pictures_and_never_more_than_they_want():
     known = registry(reader(factory=Counting, batch=3))
     list(Runner(Workshop(known), 1).run(jobs(known, [reference(photo(seed=seed)) for seed in range(8)])))
     assert max(Counting.sizes) == 3
+
+
+def test_the_classifier_gets_one_picture_at_a_time_so_that_no_thread_runs_out_of_work(monkeypatch):
+    known, sizes, observe = registry(), [], Workshop.observe
+    monkeypatch.setattr(Workshop, "observe", lambda self, tasks: sizes.append(len(tasks)) or observe(self, tasks))
+    text = "{version: 1, preset: machine, rules: [{name: all, files: ['*'], compress: [jpeg]}]}"
+    how = parse_policy(text, known, Path()).rules[0]
+    pictures = [reference(photo(seed=seed)) for seed in range(6)]
+    work = [Job(index, lambda it=it: it, lambda it: decide(it, how, known)) for index, it in enumerate(pictures)]
+    assert len(list(Runner(Workshop(known), 2).run(work))) == 6
+    assert set(sizes) == {1}
 
 
 class Dear(Counting):

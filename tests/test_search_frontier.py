@@ -101,6 +101,44 @@ def test_a_landscape_that_is_not_monotone_ends_with_something_that_holds() -> No
         assert search.best.bytes <= 1.35 * optimum(search.problem, photo)
 
 
+TWINS = tuple(replace(STRANGE, compressor=name, format=name.upper()) for name in ("one", "other"))
+
+
+@pytest.mark.parametrize("dear", [0, 1])
+def test_of_what_promises_as_much_the_cheaper_is_looked_at(dear: int) -> None:
+    spaces = [replace(space, cost=500.0 if number == dear else 50.0) for number, space in enumerate(TWINS)]
+    (first,) = Frontier(problem(*spaces)).ask(1)
+    assert first.compressor == TWINS[1 - dear].compressor
+
+
+def test_what_costs_more_than_it_saves_is_not_looked_at() -> None:
+    """AVIF takes long: with the same answers, fewer of its candidates are worth their time the longer it takes."""
+
+    def asked(cost: float) -> int:
+        search = Frontier(problem(replace(WEBP, cost=50.0), replace(AVIF, cost=cost), looks=40))
+        return sum(trial.proposal.compressor == "avif" for trial in play(search, bumpy))
+
+    assert asked(3000.0) < asked(50.0)
+
+
+@pytest.mark.parametrize("look", [5.0, 20.0, 5000.0])
+def test_time_makes_no_difference_where_all_candidates_take_the_same(look: float) -> None:
+    space = replace(JPEG, knobs=(replace(SCALE, low=1.0), JPEG.knobs[1]))
+    looks = [trial.proposal for trial in play(Frontier(problem(space)), bumpy)]
+    dear = Frontier(problem(replace(space, cost=2000.0), look=look))
+    assert (dear._price == 1.0).all()  # so that the threshold is a share of the bytes
+    assert [trial.proposal for trial in play(dear, bumpy)] == looks
+
+
+def test_the_dearer_a_look_the_less_it_matters_what_encoding_costs() -> None:
+    def spread(look: float) -> float:
+        prices = Frontier(problem(WEBP, look=look))._price
+        return float(prices.max() / prices.min())
+
+    assert spread(5.0) > spread(50.0) > spread(5000.0) > 1.0
+    assert spread(5000.0) == pytest.approx(1.0, abs=0.01)
+
+
 def test_of_several_spaces_the_smallest_file_wins() -> None:
     search = Frontier(problem(JPEG, WEBP))
     play(search, photo)

@@ -17,7 +17,7 @@ class AvifCompressor:
         self.subsampling = subsampling
 
     def compress(self, reference: Reference, settings: Settings, format: str) -> bytes:
-        image = scaled(truecolour(reference.image), settings)
+        image = truecolour(scaled(reference, settings))
         out = io.BytesIO()
         # libavif's bytes differ between one and several threads: one, so that a run can be repeated
         image.save(

@@ -31,7 +31,7 @@ class JpegCompressor:
         self.coding = coding
 
     def compress(self, reference: Reference, settings: Settings, format: str) -> bytes:
-        image = scaled(truecolour(reference.image), settings)
+        image = truecolour(scaled(reference, settings))
         if image.mode in ("LA", "RGBA"):
             image = image.convert(image.mode[:-1])
         out = io.BytesIO()

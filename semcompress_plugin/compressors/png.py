@@ -30,7 +30,7 @@ class PngCompressor:
         self.level = level
 
     def compress(self, reference: Reference, settings: Settings, format: str) -> bytes:
-        image = scaled(reference.image, settings)
+        image = scaled(reference, settings)
         if settings["colors"] < TRUECOLOUR:
             image = _quantised(truecolour(image), int(settings["colors"]))
         out = io.BytesIO()

@@ -16,7 +16,7 @@ class WebpCompressor:
         self.method = method
 
     def compress(self, reference: Reference, settings: Settings, format: str) -> bytes:
-        image = scaled(truecolour(reference.image), settings)
+        image = truecolour(scaled(reference, settings))
         out = io.BytesIO()
         image.save(
             out,

@@ -23,6 +23,7 @@ def semcompress_evaluators() -> Iterable[EvaluatorSpec]:
             options=_classifier_metrics.OPTIONS,
             cost=20,
             concurrent=True,
+            batch=1,  # more at once are no faster, and keep one thread busy while others run out of work
             reads=("efficientnet_lite0",),
             parts=_classifier_metrics.PARTS,
         ),

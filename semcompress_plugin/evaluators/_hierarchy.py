@@ -55,9 +55,10 @@ class Hierarchy:
         that deep stands for itself.
         """
         groups = self._groups(depth)
-        sums = np.zeros((*probabilities.shape[:-1], int(groups.max()) + 1))
-        np.add.at(np.moveaxis(sums, -1, 0), groups, np.moveaxis(probabilities, -1, 0))
-        return sums
+        count = int(groups.max()) + 1
+        rows = probabilities.reshape(-1, probabilities.shape[-1])
+        sums = [np.bincount(groups, weights=row, minlength=count) for row in rows]
+        return np.reshape(sums, (*probabilities.shape[:-1], count))
 
     def path(self, synset: int) -> list[int]:
         """The way from a synset to the root by first hypernyms, itself first."""

@@ -119,11 +119,8 @@ def sway(reference: Array, candidate: Array) -> NDArray[np.float64]:
     before, after = (np.log(np.maximum(np.asarray(x, np.float64), _TINY)) for x in (reference, candidate))
     moved = (after - after.mean(axis=-1, keepdims=True)) - (before - before.mean(axis=-1, keepdims=True))
     change = np.sqrt((moved**2).mean(axis=-1))
-    top = np.broadcast_to(before.argmax(axis=-1)[..., None], (*change.shape, 1))
-    after = np.broadcast_to(after, moved.shape)
-    rest = after.copy()
-    np.put_along_axis(rest, top, -np.inf, axis=-1)
-    lead = np.take_along_axis(after, top, axis=-1)[..., 0] - rest.max(axis=-1)
+    top = np.arange(before.shape[-1]) == before.argmax(axis=-1)[..., None]
+    lead = np.where(top, after, -np.inf).max(axis=-1) - np.where(top, -np.inf, after).max(axis=-1)
     total = change + np.sqrt(np.maximum(lead, 0.0))
     return np.asarray(np.divide(change, total, out=np.zeros_like(total), where=total > 0))
 

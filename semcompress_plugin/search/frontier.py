@@ -1,4 +1,4 @@
-"""The default search: looks where the chance that all constraints hold, times the bytes saved, is largest.
+"""The default search: looks where the chance that all constraints hold, times the bytes saved, is largest for its time.
 
 Kriging with an empirical prior: a Gaussian process over log bytes and the constraints' metrics, jointly, over the
 candidates of all spaces. Its mean and covariance come from a calibration set where a table has them
@@ -33,8 +33,9 @@ HOPELESS = 0.005
 DOUBT = 3
 """But so many looks are taken before the prior is believed that far."""
 
-GAIN = 0.011
-"""Less than this share of the bytes is not worth a look: what readers see jumps about, and luck never ends."""
+GAIN = 0.009
+"""Less than this share of the bytes is not worth a look at a candidate that costs what the usual one does: what readers
+see jumps about, and luck never ends."""
 
 GAIN_ALONE = 0.005
 """The same where no space has more than one free knob: there few looks are needed anyhow."""
@@ -80,6 +81,7 @@ class Frontier:
         self._open = np.ones(count, bool)
         self._usable = np.ones(count, bool)
         self._bounds = np.cumsum([0, *(len(grid) for grid in self.grids)])
+        self._price = _prices(problem, self.grids)
         self._failures = [0] * len(self.grids)
         self._worked = [False] * len(self.grids)
         self._proposals: dict[int, Proposal] = {}
@@ -154,7 +156,7 @@ class Frontier:
             limit = math.log(max(self.problem.ceiling, 1.0))
         else:
             limit = float(log_bytes.max()) + 1.0
-        gains = chance * expected_shortfall(log_bytes, deviation, limit)
+        gains = chance * expected_shortfall(log_bytes, deviation, limit) / self._price
         found = math.isfinite(best)
         if not found:
             safety = chance * cdf((limit - log_bytes) / np.maximum(deviation, 1e-9))
@@ -181,6 +183,19 @@ class Frontier:
 
     def _space_of(self, index: int) -> int:
         return int(np.searchsorted(self._bounds, index, side="right")) - 1
+
+
+def _prices(problem: Problem, grids: Sequence[Grid]) -> Array:
+    """What a look at each candidate costs, 1 for the usual one (the median): time to encode it and to look at it."""
+    megapixels = problem.size[0] * problem.size[1] / 1e6
+    look = problem.look * max(megapixels, 1.0)  # readers have a size of their own, which small pictures are brought to
+    costs = []
+    for points in grids:
+        scale = points.column("scale")
+        share = np.ones(len(points)) if scale is None else scale**2
+        costs.append(look + points.space.cost * megapixels * share)
+    cost = np.concatenate(costs)
+    return np.asarray(cost / np.median(cost))
 
 
 def _like(grid: Grid, index: int) -> NDArray[np.bool_]:
