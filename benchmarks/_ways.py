@@ -41,7 +41,7 @@ def policies(bounds: Sequence[float]) -> dict[str, str]:
     """By name: our preset at several bounds, per-image bisection, and the post's two loops."""
 
     def ours(bound: float, search: str = "") -> str:
-        body = f"compress: [jpeg, webp, avif], keep: {{classifier: {{sway: {{max: {bound}}}}}}}, {SMALLEST}{search}"
+        body = f"compress: [jpeg, webp, {{avif: {{grain: true}}}}], keep: {{classifier: {{sway: {{max: {bound}}}}}}}, {SMALLEST}{search}"
         return POLICY.format(evaluators="", body=body)
 
     return {

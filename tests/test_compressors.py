@@ -6,6 +6,7 @@ import gc
 import io
 import weakref
 
+import numpy as np
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
@@ -185,3 +186,44 @@ def test_effort_is_an_option(name, option, cheap, dear):
         for effort in (cheap, dear)
     )
     assert len(slow) < len(quick)
+
+
+class TestGrain:
+    """AVIF with film grain: noise that decoders add."""
+
+    def pair(self, image, format="JPEG", quality=40):
+        """The picture decoded again without and with grain, and how many bytes that took."""
+        picture, fixed = reference(image, format), {"scale": 1.0, "quality": quality}
+        plain, grained = (
+            KNOWN.make_compressor("avif", options).compress(picture, fixed, "AVIF") for options in ({}, {"grain": True})
+        )
+        decoded = [np.asarray(decode_candidate(data), float) for data in (plain, grained)]
+        return decoded, len(grained) - len(plain)
+
+    @pytest.mark.parametrize(("quality", "luma"), [(20, 4.0), (60, 2.0)])
+    def test_adds_noise_of_the_wanted_strength_for_a_few_bytes(self, quality, luma):
+        (plain, grained), more = self.pair(photo((320, 240)), quality=quality)
+        noise = (grained - plain) @ [0.299, 0.587, 0.114]
+        assert noise.std() == pytest.approx(luma, rel=0.15)
+        assert abs(noise.mean()) < 0.3
+        assert 0 < more < 60
+        assert np.ptp((grained - plain)[..., 0] - noise) > 2  # colours, too
+
+    def test_is_the_same_every_time(self):
+        picture, grain = reference(photo()), KNOWN.make_compressor("avif", {"grain": True})
+        assert len({grain.compress(picture, settings_of("avif"), "AVIF") for _ in range(3)}) == 1
+
+    def test_of_a_grey_picture_has_no_colour(self):
+        (_, grained), _ = self.pair(photo((160, 120)).convert("L"))
+        assert np.array_equal(grained[..., 0], grained[..., 1])
+
+    def test_leaves_transparency_alone(self):
+        image = photo((160, 120)).convert("RGBA")
+        image.putalpha(Image.linear_gradient("L").resize(image.size))
+        (plain, grained), _ = self.pair(image, "PNG")
+        assert np.array_equal(plain[..., 3], grained[..., 3])
+        assert not np.array_equal(plain[..., :3], grained[..., :3])
+
+    def test_is_nothing_at_the_highest_quality(self):
+        (plain, grained), _ = self.pair(photo((160, 120)), quality=100)
+        assert np.array_equal(plain, grained)

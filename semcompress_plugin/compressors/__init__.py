@@ -63,6 +63,7 @@ def semcompress_compressors() -> Iterable[CompressorSpec]:
             options={
                 "speed": {"type": "integer", "minimum": 0, "maximum": 10, "default": 6},
                 "subsampling": {"enum": ["4:4:4", "4:2:2", "4:2:0"], "default": "4:2:0"},
+                "grain": {"type": "boolean", "default": False},
             },
             efforts={
                 "fast": Effort({"speed": 6}),

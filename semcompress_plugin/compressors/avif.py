@@ -3,30 +3,50 @@
 from __future__ import annotations
 
 import io
+import tempfile
+from pathlib import Path
 
+from PIL import Image
+
+from semcompress_plugin.compressors._grain import table
 from semcompress_plugin.compressors._scaling import scaled, truecolour
 from semcompress_plugin.images import save_parameters
 from semcompress_plugin.types import Reference, Settings
 
 
 class AvifCompressor:
-    """AVIF; ``speed`` trades seconds (10 fast, 0 slow) for bytes."""
+    """AVIF; ``speed`` trades seconds (10 fast, 0 slow) for bytes.
 
-    def __init__(self, speed: int = 6, subsampling: str = "4:2:0") -> None:
+    With ``grain`` decoders add the texture again, as noise, that few bytes leave out.
+    """
+
+    def __init__(self, speed: int = 6, subsampling: str = "4:2:0", grain: bool = False) -> None:
         self.speed = speed
         self.subsampling = subsampling
+        self.grain = grain
 
     def compress(self, reference: Reference, settings: Settings, format: str) -> bytes:
         image = truecolour(scaled(reference, settings))
+        quality = int(settings["quality"])
+        save = save_parameters(reference.metadata, format)
+        if not self.grain:
+            return self._written(image, format, quality, save)
+        with tempfile.TemporaryDirectory() as folder:
+            path = Path(folder, "grain.tbl")
+            path.write_text(table(quality, grey=image.mode in ("L", "LA")), encoding="ascii", newline="\n")
+            # of the colours alone: transparency with grain cannot be decoded
+            return self._written(image, format, quality, save | {"advanced": {"color:film-grain-table": str(path)}})
+
+    def _written(self, image: Image.Image, format: str, quality: int, save: dict[str, object]) -> bytes:
         out = io.BytesIO()
         # libavif's bytes differ between one and several threads: one, so that a run can be repeated
         image.save(
             out,
             format,
-            quality=int(settings["quality"]),
+            quality=quality,
             speed=self.speed,
             subsampling=self.subsampling,
             max_threads=1,
-            **save_parameters(reference.metadata, format),
+            **save,
         )
         return out.getvalue()
