@@ -8,9 +8,10 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from _readers import Look
@@ -33,6 +34,16 @@ GRID = (
     Proposal("avif", "AVIF", {"scale": 1.0, "quality": 85}),
 )
 
+GRAIN = tuple(
+    Proposal("avif", "AVIF", {"scale": s, "quality": q})
+    for s, q in (
+        *((0.25, 60), (0.36, 30), (0.36, 60)),
+        *((s, q) for s in (0.5, 0.71) for q in (15, 30, 45, 60, 75)),
+        *((1.0, q) for q in (15, 30, 45, 60)),
+    )
+)
+"""Settings of AVIF at which film grain may pay: ask for them with the option."""
+
 
 def photographs(folder: Path) -> list[Path]:
     """Every photograph below ``folder``, sorted by path: a flat folder, or one folder per class."""
@@ -41,10 +52,11 @@ def photographs(folder: Path) -> list[Path]:
 
 @dataclass(frozen=True, slots=True)
 class Cache:
-    """Recordings below ``folder``, by the photograph's content and the grid."""
+    """Recordings below ``folder``, by the photograph's name, the grid and the ``options`` of its compressors."""
 
     folder: Path
     grid: Sequence[Proposal] = GRID
+    options: Mapping[str, Any] = field(default_factory=dict)
 
     def files(self, photo: Path) -> list[bytes]:
         """The photograph itself, then its file at every point of the grid.
@@ -53,7 +65,7 @@ class Cache:
         """
         place = self._place(photo, "files.npz")
         if not place.exists():
-            files = _encoded(photo.read_bytes(), self.grid)
+            files = _encoded(photo.read_bytes(), self.grid, self.options)
             ends = np.cumsum([len(data) for data in files])
             _write(place, bytes=np.frombuffer(b"".join(files), np.uint8), ends=ends)
         with np.load(place) as kept:
@@ -77,7 +89,8 @@ class Cache:
             return np.diff(kept["ends"], prepend=0)
 
     def _place(self, photo: Path, name: str) -> Path:
-        settings = [[p.compressor, sorted(p.settings.items())] for p in self.grid]
+        settings: list[Any] = [[p.compressor, sorted(p.settings.items())] for p in self.grid]
+        settings += [sorted(self.options.items())] if self.options else []
         grid = hashlib.sha256(json.dumps(settings).encode()).hexdigest()[:12]
         return self.folder / grid / f"{photo.parent.name}.{photo.stem}" / name
 
@@ -87,7 +100,7 @@ def opened(data: bytes) -> Image.Image:
     return renditions(decode_candidate(data))[0]
 
 
-def _encoded(source: bytes, grid: Sequence[Proposal]) -> list[bytes]:
+def _encoded(source: bytes, grid: Sequence[Proposal], options: Mapping[str, Any]) -> list[bytes]:
     try:
         reference = decode(source, metadata="strip-private")
     except SemcompressError:  # what the product leaves alone
@@ -95,7 +108,7 @@ def _encoded(source: bytes, grid: Sequence[Proposal]) -> list[bytes]:
     workshop = _workshop()
     files = [source]
     for proposal in grid:
-        candidate = workshop.perform(Encode(CompressorUse(proposal.compressor, ()), reference, proposal))
+        candidate = workshop.perform(Encode(CompressorUse(proposal.compressor, (), options), reference, proposal))
         written = candidate.data if isinstance(candidate, Candidate) else source
         files.append(min(written, source, key=len))
     return files

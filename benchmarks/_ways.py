@@ -25,6 +25,7 @@ Array = NDArray[np.float64]
 RULE = "  - {{name: all, files: ['*'], {body}}}\n"
 POLICY = "version: 1\npreset: machine\n{evaluators}rules:\n" + RULE
 CENTER = "evaluators: {reader: {use: classifier, view: center}}\n"
+COMPRESS = "[jpeg, webp, {avif: {grain: true}}]"
 SMALLEST = "outputs: {formats: [smallest], place: beside}"
 TOP1 = "keep: {reader: {top1_agreement: {min: 1}}}"
 
@@ -41,7 +42,7 @@ def policies(bounds: Sequence[float]) -> dict[str, str]:
     """By name: our preset at several bounds, per-image bisection, and the post's two loops."""
 
     def ours(bound: float, search: str = "") -> str:
-        body = f"compress: [jpeg, webp, {{avif: {{grain: true}}}}], keep: {{classifier: {{sway: {{max: {bound}}}}}}}, {SMALLEST}{search}"
+        body = f"compress: {COMPRESS}, keep: {{classifier: {{sway: {{max: {bound}}}}}}}, {SMALLEST}{search}"
         return POLICY.format(evaluators="", body=body)
 
     return {

@@ -26,7 +26,7 @@ import numpy as np
 from _criteria import ALL, CENTER, FULL, SECOND, Priced, criteria, priced, transfer
 from _curves import Curve, bounds_over, bytes_at, interval, least_costly, smallest
 from _fidelity_pages import criteria_table, plot, report_table
-from _grid import GRID, Cache, opened, photographs
+from _grid import GRAIN, GRID, Cache, opened, photographs
 from _pages import publish
 from _readers import Look, looks
 from _ways import TARGETS, jpeg_recompress, policies, product
@@ -36,7 +36,7 @@ from semcompress_plugin.evaluators.classifier import ClassifierEvaluator
 
 VALIDATION, TEST = "lite2.center", "mobilenet.center"
 JUDGES = (VALIDATION, TEST)
-BOUNDS = (0.2, 0.25, 0.3, 0.5, 0.65)
+BOUNDS = (0.2, 0.21, 0.22, 0.23, 0.24, 0.25, 0.27, 0.3, 0.5, 0.65)
 PRICES = tuple(np.geomspace(0.2, 400, 80).tolist())
 GRID_WAYS = {
     "same top class (the post), exhaustive": "same top class (the post)",
@@ -44,6 +44,8 @@ GRID_WAYS = {
     "sway, exhaustive": "**sway, worst of centre and whole frame**",
     "price on risk, exhaustive": "price on risk, centre; bounds",
 }
+PROGRAM = "semcompress, preset machine"
+WITH_GRAIN = "sway, exhaustive, with film grain"
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -57,6 +59,12 @@ class Photos:
     def agreement(self, judge: str) -> NDArray[np.float64]:
         top = self.logits[judge].argmax(axis=-1)
         return np.asarray(top == top[:, :1], np.float64)
+
+    def beside(self, more: Photos) -> Photos:
+        """The settings of both recordings of the same photographs."""
+        sizes = np.concatenate([self.sizes, more.sizes[:, 1:]], axis=1)
+        both = {n: np.concatenate([seen, more.logits[n][:, 1:]], axis=1) for n, seen in self.logits.items()}
+        return Photos(self.paths, sizes, both)
 
 
 def recorded(folder: Path, names: Sequence[str], cache: Cache, readers: Path, limit: int | None) -> Photos:
@@ -235,7 +243,7 @@ def main() -> None:
     arguments = parser.parse_args()
     cache = Cache(arguments.cache)
 
-    def photos(folder: Path, names: Sequence[str]) -> Photos:
+    def photos(folder: Path, names: Sequence[str], cache: Cache = cache) -> Photos:
         return recorded(folder, names, cache, arguments.readers, arguments.limit)
 
     chosen = []
@@ -244,6 +252,8 @@ def main() -> None:
         chosen = compare_criteria(fit, photos(arguments.validate, (*ALL, VALIDATION)))
         print(criteria_table(chosen))
     report = photos(arguments.report, (CENTER, FULL, *JUDGES))
+    grainy = photos(arguments.report, (CENTER, FULL, *JUDGES), Cache(arguments.cache, GRAIN, {"grain": True}))
+    grainy = report.beside(grainy)
     judges = Judges(report, arguments.readers, arguments.classes)
 
     def settings(name: str, column: int) -> Way:
@@ -263,13 +273,19 @@ def main() -> None:
         curves[name] = on_grid(report, criteria()[criterion](report.logits), JUDGES, bounds)
     ways = list(real_ways(report, judges, arguments.cache, arguments.only, arguments.bounds))
     if ours := [way for way in ways if way.name.startswith("sway")]:
-        curves["semcompress, preset machine"] = together(ours)
+        curves[PROGRAM] = together(ours)
+    curves[WITH_GRAIN] = on_grid(grainy, criteria()[GRID_WAYS["sway, exhaustive"]](grainy.logits), JUDGES)
     if theirs := [way for way in ways if way.name.startswith("jpeg-recompress")]:
         curves["jpeg-recompress"] = together(theirs)
+    ratios = {name: r95(frontier, curve) for name, curve in curves.items() if name != "one setting for all"}
+    fixed_with_grain = fixed(grainy, JUDGES)
+    for name in (WITH_GRAIN, PROGRAM):
+        if name in curves:
+            ratios[f"{name}; fixed settings with film grain, too"] = r95(fixed_with_grain, curves[name])
     figures = {
         "photographs": len(report.paths),
         "criteria on validate": chosen,
-        "r95": {name: r95(frontier, curve) for name, curve in curves.items() if name != "one setting for all"},
+        "r95": ratios,
         "ways": [described(way) for way in (original, *ways, *singles)],
         "curves": {name: [list(map(float, axis)) for axis in curve.at()] for name, curve in curves.items()},
     }
