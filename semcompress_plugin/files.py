@@ -54,6 +54,14 @@ class Snapshot:
     links: int = 1
 
 
+@dataclass(frozen=True, slots=True)
+class Version:
+    """What was in a file when it was read, told by its SHA-256 alone: for files that are never held whole."""
+
+    path: Path
+    sha256: str
+
+
 def digest(data: bytes) -> str:
     """SHA-256 in hexadecimal."""
     return hashlib.sha256(data).hexdigest()
@@ -145,13 +153,13 @@ def pour(path: Path, source: BinaryIO, *, like: Path | None = None, durable: boo
 
 def stage(
     path: Path,
-    data: bytes,
-    expected: Snapshot | None = None,
+    data: bytes | Iterable[bytes],
+    expected: Snapshot | Version | None = None,
     staging: Path | None = None,
     mode: int | None = None,
     durable: bool = True,
 ) -> Staged:
-    """Write ``data`` to disk, to be renamed to ``path`` by :meth:`Staged.commit`.
+    """Write ``data`` (all of it, or piece by piece) to disk, to be renamed to ``path`` by :meth:`Staged.commit`.
 
     With ``expected`` an existing file is replaced, whose owner, group, mode and extended attributes are kept (``mode``
     overrules); without, a new file is made. ``staging`` is the folder to stage in if it is on the same file system;
@@ -166,7 +174,7 @@ def stage(
     except OSError as error:
         raise ImageError(_unwritable(error)) from error
     try:
-        staged.fill(data, mode, durable)
+        staged.fill([data] if isinstance(data, bytes) else data, mode, durable)
     except BaseException as error:
         staged.close()
         if isinstance(error, OSError):
@@ -178,7 +186,7 @@ def stage(
 class Staged:
     """Bytes that are safely on disk under a temporary name; :meth:`close` drops them unless they were committed."""
 
-    def __init__(self, path: Path, expected: Snapshot | None, descriptor: int, temporary: Path) -> None:
+    def __init__(self, path: Path, expected: Snapshot | Version | None, descriptor: int, temporary: Path) -> None:
         self.path = path
         self._expected = expected
         self._descriptor: int | None = descriptor
@@ -207,7 +215,7 @@ class Staged:
             raise ImageError(_unwritable(error)) from error
         self._temporary = None
 
-    def _traded(self, expected: Snapshot | None) -> bool:
+    def _traded(self, expected: Snapshot | Version | None) -> bool:
         if expected is None or self._temporary is None or not exchange.possible():
             return False
         parked = self._temporary.with_suffix(_PARKED)
@@ -226,11 +234,11 @@ class Staged:
                 self._temporary.unlink()
             self._temporary = None
 
-    def fill(self, data: bytes, mode: int | None, durable: bool) -> None:
+    def fill(self, pieces: Iterable[bytes], mode: int | None, durable: bool) -> None:
         assert self._descriptor is not None
         assert self._temporary is not None
         with open(self._descriptor, "wb", closefd=False) as file:
-            file.write(data)
+            file.writelines(pieces)
         if self._expected is not None:
             _take_after(self._expected.path, self._temporary)
         if mode is not None:
@@ -257,7 +265,7 @@ class Staged:
             self._descriptor = None
 
 
-def check(snapshot: Snapshot) -> None:
+def check(snapshot: Snapshot | Version) -> None:
     """Raise ImageError unless the file still has the same bytes and may be replaced."""
     sha256, _ = measure(snapshot.path)
     if sha256 != snapshot.sha256:

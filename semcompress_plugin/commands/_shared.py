@@ -6,6 +6,7 @@ import argparse
 import os
 import sys
 import time
+from collections import deque
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -52,9 +53,10 @@ def governing_rule(path: Path, policy: Path | None, registry: Registry) -> Rule:
     return rule
 
 
-def look(work: Sequence[Pending], registry: Registry, arguments: argparse.Namespace, bugs: list[str]) -> Iterator[Seen]:
+def look(work: deque[Pending], registry: Registry, arguments: argparse.Namespace, bugs: list[str]) -> Iterator[Seen]:
     """Show every pending picture to its readers, many at once, with progress on a terminal.
 
+    Pictures are taken out of ``work`` when their turn comes, lest what is still to be done and what is done add up.
     Yields the picture, its result and, if it came that far, what is to be written and recorded. Tracebacks of our
     own bugs are added to ``bugs``.
     """
@@ -71,10 +73,15 @@ def look(work: Sequence[Pending], registry: Registry, arguments: argparse.Namesp
     loss = getattr(arguments, "allow_generation_loss", False)
     effort: EffortName = getattr(arguments, "effort", "fast")
     runner = Runner(Workshop(registry), arguments.jobs)
+
+    def taken() -> Iterator[Pending]:
+        while work:
+            yield work.popleft()
+
     # disable=None: silent unless standard error is a terminal
     bar = tqdm(total=len(work), unit="picture", disable=True if arguments.quiet else None)
     with bar, Decoders() as decoders:
-        pieces = (Work(item, registry, made_with[id(item.asset.rule)], loss, decoders, effort) for item in work)
+        pieces = (Work(item, registry, made_with[id(item.asset.rule)], loss, decoders, effort) for item in taken())
         jobs = (Job(it, it.load, it.study, it.pending.asset.rule.limits.max_seconds) for it in pieces)
         for done in runner.run(jobs):
             bar.update()
@@ -96,7 +103,7 @@ def left(item: Pending, status: Status, reason: str) -> Result:
 
 
 def finish(
-    results: Sequence[Result],
+    results: Iterable[Result],
     started: float,
     registry: Registry,
     domains: Domains,
@@ -118,7 +125,7 @@ def finish(
 
 
 def print_report(
-    results: Sequence[Result],
+    results: Iterable[Result],
     seconds: float,
     arguments: argparse.Namespace,
     rules: Iterable[Rule],
@@ -129,12 +136,14 @@ def print_report(
     if arguments.format == "json":
         from semcompress_plugin.report import json
 
-        print(json.report(results, seconds, only_here=only_here))
+        sys.stdout.writelines(json.pieces(results, seconds, only_here=only_here))
+        print()
     elif not arguments.quiet:
         from semcompress_plugin.report import text
 
         bounds: dict[str, Sequence[Constraint]] = {rule.name: rule.keep for rule in rules}
-        print(text.report(results, seconds, bounds, verb))
+        for line in text.lines(results, seconds, bounds, verb):
+            print(line)
     else:
         from semcompress_plugin.report.text import printable
 

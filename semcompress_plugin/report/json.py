@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
 from semcompress_plugin.report import totals
+from semcompress_plugin.report.ledger import Ledger
 from semcompress_plugin.types import Result
 
 if TYPE_CHECKING:
@@ -15,16 +16,35 @@ if TYPE_CHECKING:
 
 
 def report(
-    results: Sequence[Result], seconds: float, pages: PagesReport | None = None, only_here: int | None = None
+    results: Iterable[Result], seconds: float, pages: PagesReport | None = None, only_here: int | None = None
 ) -> str:
     """``{"results": […], "totals": {…}}``, sorted by path, and ``pages`` where a build has gone through them.
 
     ``only_here``: how many originals exist in this clone alone, where that is known.
     """
-    ordered = sorted(results, key=lambda result: result.path)
-    whole = {"results": [asdict(result) for result in ordered], "totals": asdict(totals(ordered, seconds))}
-    whole |= {} if only_here is None else {"originals": {"only_here": only_here}}
-    return dumps(whole if pages is None else {**whole, "pages": asdict(pages)})
+    return "".join(pieces(results, seconds, pages, only_here))
+
+
+def pieces(
+    results: Iterable[Result], seconds: float, pages: PagesReport | None = None, only_here: int | None = None
+) -> Iterator[str]:
+    """The report piece by piece, of which a large one need not be held whole."""
+    ledger = Ledger.of(results)
+    yield '{\n  "results": ['
+    for number, result in enumerate(ledger.by_path()):
+        yield f"{',' if number else ''}\n    {_indented(asdict(result), 4)}"
+    yield "\n  ]" if ledger else "]"
+    rest: dict[str, Any] = {"totals": asdict(totals(ledger, seconds))}
+    rest |= {} if only_here is None else {"originals": {"only_here": only_here}}
+    rest |= {} if pages is None else {"pages": asdict(pages)}
+    for name, value in rest.items():
+        yield f',\n  "{name}": {_indented(value, 2)}'
+    yield "\n}"
+
+
+def _indented(value: Mapping[str, Any], spaces: int) -> str:
+    # no line ends within a string: JSON escapes them
+    return dumps(value).replace("\n", "\n" + " " * spaces)
 
 
 def dumps(value: Mapping[str, Any]) -> str:
