@@ -37,6 +37,8 @@ _READ = os.O_RDONLY | _NOFOLLOW | _BINARY | getattr(os, "O_NONBLOCK", 0)
 _CREATE = os.O_RDWR | os.O_CREAT | os.O_EXCL | _NOFOLLOW | _BINARY
 _NO_HARD_LINKS = {errno.EPERM, errno.ENOTSUP, errno.EOPNOTSUPP, errno.ENOSYS, errno.EMLINK, errno.EXDEV}
 _SECONDS_UNTIL_ABANDONED = 3600.0
+_CHUNK = 1 << 16
+"""Bytes read at once: much more would be taken from the system, and torn to pieces there, for every small file."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,7 +83,7 @@ def measure(path: Path) -> tuple[str, os.stat_result]:
     """SHA-256 (hexadecimal) of a regular file, and its status from before it was read. Raises as :func:`read` does."""
     with _opened(path) as (file, status):
         hashed = hashlib.sha256()
-        while chunk := file.read(1 << 20):
+        while chunk := file.read(_CHUNK):
             hashed.update(chunk)
     return hashed.hexdigest(), status
 
@@ -250,7 +252,7 @@ class Staged:
         assert self._descriptor is not None
         assert self._temporary is not None
         with open(self._descriptor, "wb", closefd=False) as file:
-            while chunk := source.read(1 << 20):
+            while chunk := source.read(_CHUNK):
                 file.write(chunk)
         if like is not None:
             import shutil  # brings three decompressors along: not for a run with nothing to do

@@ -6,13 +6,13 @@ import argparse
 import os
 import sys
 import time
-from collections import deque
 from collections.abc import Iterable, Iterator, Sequence
+from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from semcompress_plugin.errors import ImageError, PluginError, SemcompressError, UnsupportedImageError
-from semcompress_plugin.plan import Domains, Pending
+from semcompress_plugin.plan import Backlog, Domains, Pending
 from semcompress_plugin.policy import default_policy
 from semcompress_plugin.registry import Registry
 from semcompress_plugin.types import Constraint, EffortName, Result, Rule, Status
@@ -53,7 +53,7 @@ def governing_rule(path: Path, policy: Path | None, registry: Registry) -> Rule:
     return rule
 
 
-def look(work: deque[Pending], registry: Registry, arguments: argparse.Namespace, bugs: list[str]) -> Iterator[Seen]:
+def look(work: Backlog, registry: Registry, arguments: argparse.Namespace, bugs: list[str]) -> Iterator[Seen]:
     """Show every pending picture to its readers, many at once, with progress on a terminal.
 
     Pictures are taken out of ``work`` when their turn comes, lest what is still to be done and what is done add up.
@@ -68,7 +68,7 @@ def look(work: deque[Pending], registry: Registry, arguments: argparse.Namespace
     from semcompress_plugin.shrink import Work
     from semcompress_plugin.workshop import Workshop
 
-    rules = {id(item.asset.rule): item.asset.rule for item in work}
+    rules = {id(rule): rule for rule in work.rules()}
     made_with = {key: versions(rule, registry) for key, rule in rules.items()}
     loss = getattr(arguments, "allow_generation_loss", False)
     effort: EffortName = getattr(arguments, "effort", "fast")
@@ -168,6 +168,7 @@ def failure(error: Exception) -> tuple[Status, str, str | None]:
     return "failed", f"bug of ours: {type(error).__name__}: {error}", text
 
 
+@cache
 def version(distribution: str) -> str:
     """The installed version of a distribution."""
     from importlib.metadata import version  # takes a while to import

@@ -21,7 +21,7 @@ from semcompress_plugin.commands._shared import here, load_registry, look
 from semcompress_plugin.commands._tree import Tree
 from semcompress_plugin.errors import UsageError
 from semcompress_plugin.pages import PagesReport, Site
-from semcompress_plugin.plan import Domains, Pending, assets
+from semcompress_plugin.plan import Backlog, Domains, Pending, assets
 from semcompress_plugin.report.ledger import Ledger
 from semcompress_plugin.types import Constraint, EffortName, Result
 from semcompress_plugin.walk import find_images
@@ -111,7 +111,7 @@ def build_tree(
     tree.refuse_one_file_for_two(chain((item.path for item in found), others))
     del found  # of what is known of each picture, as little as possible is held until all are done
     results = Ledger()
-    work: deque[Pending] = deque()
+    work = Backlog()
     for done in tree.without_looking(governed):
         work.append(done) if isinstance(done, Pending) else results.append(done)
     for domain in domains.used() if work else ():

@@ -16,7 +16,7 @@ from semcompress_plugin.commands._budgets import is_over, judged
 from semcompress_plugin.commands._shared import finish, here, left, load_registry, look, versions
 from semcompress_plugin.interrupt import held_back
 from semcompress_plugin.originals import GitOriginals
-from semcompress_plugin.plan import Domain, Domains, Pending, assets, pending
+from semcompress_plugin.plan import Backlog, Domain, Domains, Pending, assets, pending
 from semcompress_plugin.report.ledger import Ledger
 from semcompress_plugin.report.text import printable
 from semcompress_plugin.sharing import Remotes
@@ -50,7 +50,7 @@ def run(arguments: argparse.Namespace, write: bool = True) -> int:
             return hook.object(objections)
         governed = deque(admitted)
     results = Ledger()
-    work: deque[Pending] = deque()
+    work = Backlog()
     old = not getattr(arguments, "no_baseline", False)
     while governed:
         asset = governed.popleft()
@@ -156,10 +156,10 @@ class _Shrinking:
     def __init__(self, write: bool) -> None:
         self.write = write
         self.group: list[tuple[Result, Settlement, Domain]] = []
-        self.own: set[int] = set()
-        """Hashes of the paths of pictures that are written under their own name: there may be any number."""
+        self.own: set[str] = set()
+        """Pictures (as results name them) that are written under their own name."""
         self.renamed: dict[str, str] = {}
-        """Other paths that are written -> the picture that they come from."""
+        """Other names (as results would have them, without regard to case) -> the picture that is written there."""
         self.locks: set[Path] = set()
         """Locks that have been given lines."""
         self.replaced: set[Domain] = set()
@@ -190,20 +190,17 @@ class _Shrinking:
 
         New names that differ in case only are one place: on many systems they would be one file.
         """
-        others = [self._claimed(path, result.path, path == settlement.snapshot.path) for path in settlement.writes]
+        own = settlement.snapshot.path
+        others = [self._claimed(None if path == own else path.name, result.path) for path in settlement.writes]
         return next((other for other in others if other != result.path), None)
 
-    def _claimed(self, path: Path, picture: str, is_own: bool) -> str:
-        """Whose a path is; ``picture``'s, if it is nobody's yet."""
-        if is_own:
-            if (other := self.renamed.get(str(path))) is not None:
-                return other
-            self.own.add(hash(str(path)))
-            return picture
-        place = path.with_name(path.name.casefold())
-        if hash(str(place)) in self.own:
-            return Path(picture).with_name(place.name).as_posix()
-        return self.renamed.setdefault(str(place), picture)
+    def _claimed(self, name: str | None, picture: str) -> str:
+        """Who writes under ``name`` (None: its own) beside ``picture``: ``picture``, if nobody was before it."""
+        if name is None:
+            self.own.add(picture)
+            return self.renamed.get(picture, picture)
+        place = Path(picture).with_name(name.casefold()).as_posix()
+        return place if place in self.own else self.renamed.setdefault(place, picture)
 
     def _is_time(self) -> bool:
         waiting = sum(len(data) for _, s, _ in self.group for data in (s.snapshot.data, *s.writes.values()))

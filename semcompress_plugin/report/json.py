@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict
+from itertools import islice
 from typing import TYPE_CHECKING, Any
 
 from semcompress_plugin.report import totals
@@ -30,24 +31,31 @@ def pieces(
 ) -> Iterator[str]:
     """The report piece by piece, of which a large one need not be held whole."""
     ledger = Ledger.of(results)
+    ordered = ledger.by_path()
     yield '{\n  "results": ['
-    for number, result in enumerate(ledger.by_path()):
-        yield f"{',' if number else ''}\n    {_indented(asdict(result), 4)}"
-    yield "\n  ]" if ledger else "]"
+    separator = ""
+    while some := [asdict(result) for result in islice(ordered, _AT_ONCE)]:
+        yield separator + _indented(some)[1:-4]  # without the list's own brackets
+        separator = ","
+    yield "\n  ]" if separator else "]"
     rest: dict[str, Any] = {"totals": asdict(totals(ledger, seconds))}
     rest |= {} if only_here is None else {"originals": {"only_here": only_here}}
     rest |= {} if pages is None else {"pages": asdict(pages)}
     for name, value in rest.items():
-        yield f',\n  "{name}": {_indented(value, 2)}'
+        yield f',\n  "{name}": {_indented(value)}'
     yield "\n}"
 
 
-def _indented(value: Mapping[str, Any], spaces: int) -> str:
+_AT_ONCE = 50
+"""Results that are encoded together: for each call the encoder makes functions that know each other, and linger."""
+
+
+def _indented(value: Mapping[str, Any] | Sequence[Any]) -> str:
     # no line ends within a string: JSON escapes them
-    return dumps(value).replace("\n", "\n" + " " * spaces)
+    return dumps(value).replace("\n", "\n  ")
 
 
-def dumps(value: Mapping[str, Any]) -> str:
+def dumps(value: Mapping[str, Any] | Sequence[Any]) -> str:
     """JSON for standard output. Names of files that are not UTF-8 are escaped, not refused."""
     return json.dumps(value, indent=2, default=dict)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import zlib
 from collections.abc import Collection, Iterable, Iterator, Mapping
 from typing import Any
 
@@ -12,13 +13,15 @@ from semcompress_plugin.types import OutputFile, Result
 class Ledger(Collection[Result]):
     """Results in the order in which they came.
 
-    What was written, with settings and scores, takes four times the room as objects that it takes as JSON, from which
-    every pass over the results makes them anew.
+    What was written, with settings and scores, is held as compressed JSON, in a tenth of the room that the objects
+    take; every pass over the results makes them anew.
     """
 
     def __init__(self, results: Iterable[Result] = ()) -> None:
         self._paths: list[str] = []
         self._rows: list[Result | bytes] = []
+        self._sample = b""
+        """JSON of the first, with which the others have most in common."""
         self.extend(results)
 
     @classmethod
@@ -27,7 +30,7 @@ class Ledger(Collection[Result]):
 
     def append(self, result: Result) -> None:
         self._paths.append(result.path)
-        self._rows.append(_packed(result) if result.outputs else result)
+        self._rows.append(self._packed(result) if result.outputs else result)
 
     def extend(self, results: Iterable[Result]) -> None:
         for result in results:
@@ -36,7 +39,7 @@ class Ledger(Collection[Result]):
     def revise(self, results: Iterable[Result]) -> None:
         """Put a result in the place of each that is here; they may be made from these while they are taken over."""
         for number, result in enumerate(results):
-            self._rows[number] = _packed(result) if result.outputs else result
+            self._rows[number] = self._packed(result) if result.outputs else result
 
     def by_path(self) -> Iterator[Result]:
         """The results sorted by path."""
@@ -56,15 +59,18 @@ class Ledger(Collection[Result]):
         row = self._rows[number]
         if isinstance(row, Result):
             return row
-        status, before, after, rule, outputs, looks, reason, cached = json.loads(row)
+        text = zlib.decompressobj(zdict=self._sample).decompress(row)
+        status, before, after, rule, outputs, looks, reason, cached = json.loads(text)
         written = tuple(OutputFile(*output) for output in outputs)
         return Result(self._paths[number], status, before, after, rule, written, looks, reason, cached)
 
-
-def _packed(result: Result) -> bytes:
-    outputs = [[one.path, one.compressor, one.settings, one.bytes, one.scores] for one in result.outputs]
-    row = [result.status, result.before, result.after, result.rule, outputs]
-    return json.dumps([*row, result.looks, result.reason, result.cached], default=_plain).encode()
+    def _packed(self, result: Result) -> bytes:
+        outputs = [[one.path, one.compressor, one.settings, one.bytes, one.scores] for one in result.outputs]
+        row = [result.status, result.before, result.after, result.rule, outputs]
+        text = json.dumps([*row, result.looks, result.reason, result.cached], default=_plain).encode()
+        self._sample = self._sample or text
+        packer = zlib.compressobj(zdict=self._sample)
+        return packer.compress(text) + packer.flush()
 
 
 def _plain(value: object) -> Any:
