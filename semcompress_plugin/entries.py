@@ -33,6 +33,8 @@ _LINE = re.compile(
 _CONFLICT = ("<<<<<<<", "|||||||", "=======", ">>>>>>>")
 _SURROGATE = re.compile("[\ud800-\udfff]")
 _SHA256 = re.compile("[0-9a-f]{64}")
+_AFTER_KEY = ', "name": '
+"""Where the identity of a line ends; within a string these quotes would be escaped."""
 _SIGNIFICANT = 6
 
 
@@ -170,7 +172,7 @@ class Index:
         for line in lines:
             key, output = _parts(line).group("key", "output")
             known = self._by_output.get(output, ())
-            replaced = tuple(line if identity(one) == key else one for one in known)
+            replaced = tuple(line if one.startswith(f"{key}, ") else one for one in known)
             self._by_output[output] = replaced if line in replaced else (*known, line)
         self._by_original = None
 
@@ -183,7 +185,8 @@ class Index:
         if lines is None:
             return False
         under = f'"policy": {json.dumps(policy, ensure_ascii=False)}, "path": "'
-        return any(under in key or '"relation": "beside"' in key for key in map(identity, lines))
+        keys = (line.partition(_AFTER_KEY)[0] for line in lines)
+        return any(under in key or '"relation": "beside"' in key for key in keys)
 
     def by_output(self, sha256: str) -> tuple[Entry, ...]:
         return self._entries(self._by_output, sha256)
@@ -205,16 +208,14 @@ class Index:
 
     def _take_sound(self, text: str) -> bool:
         """Index a text that is just as :meth:`text` writes it; False, with no telling what was indexed, for others."""
-        count, before = 0, ""
+        count, before, key_before = 0, "", ""
         for match in _LINE.finditer(text, len(HEADER) + 1):
-            line, output = match.group(0, "output")
-            if line <= before:
+            line, key, output = match.group(0, "key", "output")
+            if line <= before or key == key_before:
                 return False
-            if output in self._by_output:
-                self.add([line])
-            else:
-                self._by_output[output] = (line,)
-            count, before = count + 1, line
+            known = self._by_output.get(output)
+            self._by_output[output] = (line,) if known is None else (*known, line)
+            count, before, key_before = count + 1, line, key
         return count + 1 == text.count("\n")
 
     def _entries(self, index: Mapping[str, tuple[str, ...]], sha256: str) -> tuple[Entry, ...]:
@@ -277,8 +278,8 @@ def _as_written(line: str) -> bytes:
 
 
 def _key(line: bytes) -> bytes:
-    """A line's beginning up to its name: what identifies it. Within a string the quotes would be escaped."""
-    key, name, _ = line.partition(b', "name": ')
+    """A line's beginning up to its name: what identifies it."""
+    key, name, _ = line.partition(_AFTER_KEY.encode())
     return key + name
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import zlib
 from collections.abc import Collection, Iterable, Iterator, Mapping
 from typing import Any
 
@@ -59,12 +58,16 @@ class Ledger(Collection[Result]):
         row = self._rows[number]
         if isinstance(row, Result):
             return row
+        import zlib  # a library to be loaded: not for a run with nothing to do
+
         text = zlib.decompressobj(zdict=self._sample).decompress(row)
         status, before, after, rule, outputs, looks, reason, cached = json.loads(text)
         written = tuple(OutputFile(*output) for output in outputs)
         return Result(self._paths[number], status, before, after, rule, written, looks, reason, cached)
 
     def _packed(self, result: Result) -> bytes:
+        import zlib
+
         outputs = [[one.path, one.compressor, one.settings, one.bytes, one.scores] for one in result.outputs]
         row = [result.status, result.before, result.after, result.rule, outputs]
         text = json.dumps([*row, result.looks, result.reason, result.cached], default=_plain).encode()
