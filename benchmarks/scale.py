@@ -1,9 +1,10 @@
 """What a second Dask worker is worth, and whether memory grows with the number of pictures.
 
-    python benchmarks/scale.py FOLDER [--pictures 60] [--rounds 3] [--many 10000]
+    python benchmarks/scale.py FOLDER [--pictures 60] [--rounds 3] [--many 10000] [--only memory|workers]
 
 Workers have a core each (where there are two) and are warm. Memory is the high-water mark of `semcompress compress`
-and `build` over small pictures made for the purpose, each another.
+and `build` over small pictures made for the purpose, each another. With ``--only`` the other part stays as it was
+measured before; memory needs no FOLDER, and hardly minds a busy machine.
 """
 
 from __future__ import annotations
@@ -22,7 +23,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from _pages import publish
+from _pages import RESULTS, publish
 from PIL import Image
 
 FEW = 100
@@ -30,21 +31,28 @@ FEW = 100
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("folder", type=Path, metavar="FOLDER")
+    parser.add_argument("folder", type=Path, nargs="?", metavar="FOLDER")
     parser.add_argument("--pictures", type=int, default=60)
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--many", type=int, default=10_000)
+    parser.add_argument("--only", choices=["memory", "workers"])
     arguments = parser.parse_args()
-    load = os.getloadavg()[0]
+    if arguments.folder is None and arguments.only != "memory":
+        parser.error("the part about workers needs FOLDER")
+    known = RESULTS / "scale.json"
+    figures: dict[str, Any] = json.loads(known.read_text()) if arguments.only else {}
     os.environ["OMP_NUM_THREADS"] = "1"
     with tempfile.TemporaryDirectory() as name:
         work = Path(name)
         os.environ["SEMCOMPRESS_CACHE"] = str(work / "cache")
-        figures: dict[str, Any] = {"load": load, "workers": workers(arguments, work)}
-        figures["memory"] = {
-            command: {str(count): peak(command, count, work) for count in (FEW, arguments.many)}
-            for command in ("compress", "build")
-        }
+        if arguments.only != "memory":
+            figures["load"] = os.getloadavg()[0]
+            figures["workers"] = workers(arguments, work)
+        if arguments.only != "workers":
+            figures["memory"] = {
+                command: {str(count): peak(command, count, work) for count in (FEW, arguments.many)}
+                for command in ("compress", "build")
+            }
     publish("scale", figures, table(figures))
 
 
@@ -169,7 +177,7 @@ def _picture(seed: int) -> bytes:
 def table(figures: dict[str, Any]) -> str:
     found = figures["workers"]
     lines = [
-        f"Load of the machine at the start: {figures['load']:.1f}.",
+        f"Load of the machine before the builds by workers: {figures['load']:.1f}.",
         "",
         "| pictures | looks a picture | CPU s a picture | one worker | two workers | one / two |",
         "|---|---|---|---|---|---|",
@@ -178,7 +186,7 @@ def table(figures: dict[str, Any]) -> str:
         "",
     ]
     for number, (command, peaks) in enumerate(figures["memory"].items()):
-        (few, low), (many, high) = peaks.items()
+        (few, low), (many, high) = sorted(peaks.items(), key=lambda item: int(item[0]))
         if number == 0:
             lines += [f"| peak memory | {few} pictures | {many} pictures | ratio |", "|---|---|---|---|"]
         lines.append(f"| `{command}` | {low:.0f} MiB | {high:.0f} MiB | {high / low:.2f} |")

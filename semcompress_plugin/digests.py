@@ -65,7 +65,8 @@ class Digests:
         with contextlib.suppress(ImageError):
             files.sweep([self._file.parent])
             files.create(self._file, head + body, overwrite=True, durable=False)
-        self._learnt, self.__dict__["_known"] = {}, kept
+        self._learnt = {}
+        self.__dict__.pop("_known", None)  # who asks once more reads it again
 
     @cached_property
     def _known(self) -> dict[str, str]:

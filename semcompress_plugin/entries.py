@@ -11,6 +11,7 @@ import math
 import re
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
+from functools import lru_cache
 from typing import Any, Literal
 
 from semcompress_plugin.errors import LockError
@@ -20,17 +21,20 @@ VERSION = 1
 HEADER = f'{{"format": "semcompress.lock", "version": {VERSION}}}'
 Relation = Literal["replaced", "beside", "kept"]
 
-_CONTENT = r'\{"sha256": "([0-9a-f]{64})", "bytes": \d+\}'
+_CONTENT = r'\{{"sha256": "(?P<{}>[0-9a-f]{{64}})", "bytes": \d+\}}'
 _STRING = r'"[^"\\\n]*(?:\\.[^"\\\n]*)*"'
-# The named group is the identity of an entry; the rest is what was found about it.
+# The key is the identity of an entry; the rest is what was found about it.
 _LINE = re.compile(
-    rf'^(?P<key>\{{"original": {_CONTENT}, "output": {_CONTENT}, "relation": "(?:replaced|beside|kept)",'
+    rf'^(?P<key>\{{"original": {_CONTENT.format("original")}, "output": {_CONTENT.format("output")},'
+    rf' "relation": "(?:replaced|beside|kept)",'
     rf' "policy": {_STRING}, "path": {_STRING}), "name": .*\}}$',
     re.MULTILINE,
 )
 _CONFLICT = ("<<<<<<<", "|||||||", "=======", ">>>>>>>")
 _SURROGATE = re.compile("[\ud800-\udfff]")
 _SHA256 = re.compile("[0-9a-f]{64}")
+_AFTER_KEY = ', "name": '
+"""Where the identity of a line ends; within a string these quotes would be escaped."""
 _SIGNIFICANT = 6
 
 
@@ -124,26 +128,27 @@ def decode(line: str) -> Entry:
         raise ValueError(f"{type(error).__name__}: {error}") from error
 
 
+_decoded_once = lru_cache(maxsize=256)(decode)
+"""Many copies of one picture ask for the same lines."""
+
+
 class Index:
-    """The lines of a lock by identity, and the identities by content. Lines are decoded when they are asked for."""
+    """The lines of a lock by what their outputs are. Lines are decoded when they are asked for.
+
+    There may be many: each line is held once, beside the digest of its output.
+    """
 
     def __init__(self) -> None:
-        self.lines: dict[str, str] = {}
-        self._by_original: dict[str, list[str]] = {}
-        self._by_output: dict[str, list[str]] = {}
-        self._entry_of: dict[str, Entry] = {}
+        self._by_output: dict[str, tuple[str, ...]] = {}
+        self._by_original: dict[str, tuple[str, ...]] | None = None
+        """Made when it is first asked for, which a run with nothing to do never does."""
 
     @classmethod
     def load(cls, text: str, where: str) -> Index:
         """Index a lock's text. Raises LockError as :func:`parse` does; a line that only looks right, when asked for."""
         index = cls()
-        head, _, rest = text.partition("\n")
-        matches = list(_LINE.finditer(rest)) if head == HEADER else []
-        lines = [match[0] for match in matches]
-        if head == HEADER and len(lines) == rest.count("\n") and lines == sorted(lines):
-            for match in matches:
-                index._put(match[1], match[2], match[3], match[0])
-        else:
+        if not (text.startswith(f"{HEADER}\n") and index._take_sound(text)):
+            index = cls()
             index.add(sorted(_careful(text, where)))
         return index
 
@@ -154,54 +159,135 @@ class Index:
         index.add(match[0] for match in _LINE.finditer(text) if _is_entry(match[0]))
         return index
 
+    @property
+    def lines(self) -> dict[str, str]:
+        """Identity -> line."""
+        return {identity(line): line for lines in self._by_output.values() for line in lines}
+
+    def __len__(self) -> int:
+        return sum(map(len, self._by_output.values()))
+
     def add(self, lines: Iterable[str]) -> None:
         """Take these lines, over those that have the same identity."""
         for line in lines:
-            match = _LINE.fullmatch(line)
-            if match is None:
-                raise ValueError(f"not a line of a lock: {line[:80]}")
-            self._put(match[1], match[2], match[3], line)
+            key, output = _parts(line).group("key", "output")
+            known = self._by_output.get(output, ())
+            replaced = tuple(line if one.startswith(f"{key}, ") else one for one in known)
+            self._by_output[output] = replaced if line in replaced else (*known, line)
+        self._by_original = None
 
     def settles(self, sha256: str, policy: str) -> bool:
         """Whether a content is an output under this policy, or one that lies beside its original under any.
 
         Told by what identifies a line, which is not decoded: thousands of pictures are settled as a rule.
         """
+        lines = self._by_output.get(sha256)
+        if lines is None:
+            return False
         under = f'"policy": {json.dumps(policy, ensure_ascii=False)}, "path": "'
-        keys = self._by_output.get(sha256, ())
+        keys = (line.partition(_AFTER_KEY)[0] for line in lines)
         return any(under in key or '"relation": "beside"' in key for key in keys)
 
     def by_output(self, sha256: str) -> tuple[Entry, ...]:
         return self._entries(self._by_output, sha256)
 
     def by_original(self, sha256: str) -> tuple[Entry, ...]:
+        if self._by_original is None:
+            self._by_original = {}
+            for line in sorted(line for lines in self._by_output.values() for line in lines):
+                original = _parts(line)["original"]
+                self._by_original[original] = (*self._by_original.get(original, ()), line)
         return self._entries(self._by_original, sha256)
 
     def entries(self) -> Iterator[Entry]:
         """Every entry, in no particular order."""
-        return (decode(line) for line in self.lines.values())
+        return (decode(line) for lines in self._by_output.values() for line in lines)
 
     def text(self) -> str:
-        return "\n".join([HEADER, *sorted(self.lines.values()), ""])
+        return "\n".join([HEADER, *sorted(line for lines in self._by_output.values() for line in lines), ""])
 
-    def _entries(self, index: Mapping[str, list[str]], sha256: str) -> tuple[Entry, ...]:
+    def _take_sound(self, text: str) -> bool:
+        """Index a text that is just as :meth:`text` writes it; False, with no telling what was indexed, for others."""
+        count, before, key_before = 0, "", ""
+        for match in _LINE.finditer(text, len(HEADER) + 1):
+            line, key, output = match.group(0, "key", "output")
+            if line <= before or key == key_before:
+                return False
+            known = self._by_output.get(output)
+            self._by_output[output] = (line,) if known is None else (*known, line)
+            count, before, key_before = count + 1, line, key
+        return count + 1 == text.count("\n")
+
+    def _entries(self, index: Mapping[str, tuple[str, ...]], sha256: str) -> tuple[Entry, ...]:
         try:
-            return tuple(self._decoded(key) for key in index.get(sha256, ()))
+            return tuple(map(_decoded_once, index.get(sha256, ())))
         except ValueError as error:
             raise LockError(f"the lock's line for {sha256} is damaged ({error}): take it from git again") from error
 
-    def _decoded(self, key: str) -> Entry:
-        """Each line is decoded once: many copies of one picture ask for the same ones."""
-        if key not in self._entry_of:
-            self._entry_of[key] = decode(self.lines[key])
-        return self._entry_of[key]
 
-    def _put(self, key: str, original: str, output: str, line: str) -> None:
-        self._entry_of.pop(key, None)
-        if key not in self.lines:
-            self._by_original.setdefault(original, []).append(key)
-            self._by_output.setdefault(output, []).append(key)
-        self.lines[key] = line
+def identity(line: str) -> str:
+    """What identifies a line: its beginning, up to and with the path. Raises ValueError where it is no line."""
+    return _parts(line)["key"]
+
+
+def is_sound(lines: Iterable[bytes]) -> bool:
+    """Whether these lines of a file, with their ends, are a lock just as it is written: sorted, no identity twice."""
+    rest = iter(lines)
+    if next(rest, b"") != f"{HEADER}\n".encode():
+        return False
+    before = key_before = ""
+    for line in rest:
+        try:
+            text = line.decode().removesuffix("\n")
+        except UnicodeDecodeError:
+            return False
+        match = _LINE.fullmatch(text)
+        if match is None or not line.endswith(b"\n") or text <= before or match["key"] == key_before:
+            return False
+        before, key_before = text, match["key"]
+    return True
+
+
+def lacking(lines: Iterable[bytes], new: Iterable[str]) -> list[bytes]:
+    """Those of ``new``, with their ends, that a file does not end up with: of one identity the last line counts."""
+    wanted = {_key(line): line for line in map(_as_written, new)}
+    there: dict[bytes, bytes] = {}
+    for line in lines:
+        if (key := _key(line)) in wanted:
+            there[key] = line
+    return [line for key, line in wanted.items() if there.get(key) != line]
+
+
+def merged(lines: Iterable[bytes], new: Iterable[str]) -> Iterator[bytes]:
+    """A sound lock's lines, header and ends included, with new ones in the place of those of the same identity.
+
+    One line is held at a time: a lock may be larger than all else that a run needs.
+    """
+    # the order of UTF-8's bytes is that of characters, and the header's that of a first line
+    waiting = sorted({_key(line): line for line in map(_as_written, new)}.items(), reverse=True)
+    for line in lines:
+        while waiting and line > waiting[-1][0] and not line.startswith(waiting[-1][0]):
+            yield waiting.pop()[1]
+        if not (waiting and line.startswith(waiting[-1][0])):
+            yield line
+    yield from (line for _, line in reversed(waiting))
+
+
+def _as_written(line: str) -> bytes:
+    return f"{line}\n".encode("utf-8", "surrogateescape")
+
+
+def _key(line: bytes) -> bytes:
+    """A line's beginning up to its name: what identifies it."""
+    key, name, _ = line.partition(_AFTER_KEY.encode())
+    return key + name
+
+
+def _parts(line: str) -> re.Match[str]:
+    match = _LINE.fullmatch(line)
+    if match is None:
+        raise ValueError(f"not a line of a lock: {line[:80]}")
+    return match
 
 
 def _careful(text: str, where: str) -> list[str]:

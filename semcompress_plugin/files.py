@@ -37,6 +37,8 @@ _READ = os.O_RDONLY | _NOFOLLOW | _BINARY | getattr(os, "O_NONBLOCK", 0)
 _CREATE = os.O_RDWR | os.O_CREAT | os.O_EXCL | _NOFOLLOW | _BINARY
 _NO_HARD_LINKS = {errno.EPERM, errno.ENOTSUP, errno.EOPNOTSUPP, errno.ENOSYS, errno.EMLINK, errno.EXDEV}
 _SECONDS_UNTIL_ABANDONED = 3600.0
+_CHUNK = 1 << 16
+"""Bytes read at once: much more would be taken from the system, and torn to pieces there, for every small file."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,6 +54,14 @@ class Snapshot:
     sha256: str
     mode: int = 0o644
     links: int = 1
+
+
+@dataclass(frozen=True, slots=True)
+class Version:
+    """What was in a file when it was read, told by its SHA-256 alone: for files that are never held whole."""
+
+    path: Path
+    sha256: str
 
 
 def digest(data: bytes) -> str:
@@ -73,7 +83,7 @@ def measure(path: Path) -> tuple[str, os.stat_result]:
     """SHA-256 (hexadecimal) of a regular file, and its status from before it was read. Raises as :func:`read` does."""
     with _opened(path) as (file, status):
         hashed = hashlib.sha256()
-        while chunk := file.read(1 << 20):
+        while chunk := file.read(_CHUNK):
             hashed.update(chunk)
     return hashed.hexdigest(), status
 
@@ -145,13 +155,13 @@ def pour(path: Path, source: BinaryIO, *, like: Path | None = None, durable: boo
 
 def stage(
     path: Path,
-    data: bytes,
-    expected: Snapshot | None = None,
+    data: bytes | Iterable[bytes],
+    expected: Snapshot | Version | None = None,
     staging: Path | None = None,
     mode: int | None = None,
     durable: bool = True,
 ) -> Staged:
-    """Write ``data`` to disk, to be renamed to ``path`` by :meth:`Staged.commit`.
+    """Write ``data`` (all of it, or piece by piece) to disk, to be renamed to ``path`` by :meth:`Staged.commit`.
 
     With ``expected`` an existing file is replaced, whose owner, group, mode and extended attributes are kept (``mode``
     overrules); without, a new file is made. ``staging`` is the folder to stage in if it is on the same file system;
@@ -166,7 +176,7 @@ def stage(
     except OSError as error:
         raise ImageError(_unwritable(error)) from error
     try:
-        staged.fill(data, mode, durable)
+        staged.fill([data] if isinstance(data, bytes) else data, mode, durable)
     except BaseException as error:
         staged.close()
         if isinstance(error, OSError):
@@ -178,7 +188,7 @@ def stage(
 class Staged:
     """Bytes that are safely on disk under a temporary name; :meth:`close` drops them unless they were committed."""
 
-    def __init__(self, path: Path, expected: Snapshot | None, descriptor: int, temporary: Path) -> None:
+    def __init__(self, path: Path, expected: Snapshot | Version | None, descriptor: int, temporary: Path) -> None:
         self.path = path
         self._expected = expected
         self._descriptor: int | None = descriptor
@@ -207,7 +217,7 @@ class Staged:
             raise ImageError(_unwritable(error)) from error
         self._temporary = None
 
-    def _traded(self, expected: Snapshot | None) -> bool:
+    def _traded(self, expected: Snapshot | Version | None) -> bool:
         if expected is None or self._temporary is None or not exchange.possible():
             return False
         parked = self._temporary.with_suffix(_PARKED)
@@ -226,11 +236,11 @@ class Staged:
                 self._temporary.unlink()
             self._temporary = None
 
-    def fill(self, data: bytes, mode: int | None, durable: bool) -> None:
+    def fill(self, pieces: Iterable[bytes], mode: int | None, durable: bool) -> None:
         assert self._descriptor is not None
         assert self._temporary is not None
         with open(self._descriptor, "wb", closefd=False) as file:
-            file.write(data)
+            file.writelines(pieces)
         if self._expected is not None:
             _take_after(self._expected.path, self._temporary)
         if mode is not None:
@@ -242,7 +252,7 @@ class Staged:
         assert self._descriptor is not None
         assert self._temporary is not None
         with open(self._descriptor, "wb", closefd=False) as file:
-            while chunk := source.read(1 << 20):
+            while chunk := source.read(_CHUNK):
                 file.write(chunk)
         if like is not None:
             import shutil  # brings three decompressors along: not for a run with nothing to do
@@ -257,7 +267,7 @@ class Staged:
             self._descriptor = None
 
 
-def check(snapshot: Snapshot) -> None:
+def check(snapshot: Snapshot | Version) -> None:
     """Raise ImageError unless the file still has the same bytes and may be replaced."""
     sha256, _ = measure(snapshot.path)
     if sha256 != snapshot.sha256:

@@ -10,14 +10,14 @@ import hashlib
 import os
 import posixpath
 import stat
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from semcompress_plugin import cache, files, git
-from semcompress_plugin.entries import Content, Entry, Index, encode, parse, render
+from semcompress_plugin.entries import Content, Entry, Index, decode, encode, is_sound, lacking, merged, parse, render
 from semcompress_plugin.errors import ImageError, LockError
 
 if TYPE_CHECKING:
@@ -40,9 +40,9 @@ class Lock:
     def __init__(self, path: Path, state: Path | None = None) -> None:
         self.path = path
         self.state = state
-        self._missing: dict[str, Entry] = {}
-        self._stands_for: bytes | None = None
-        """Digest of the text that the index was last known to hold."""
+        self._missing: dict[str, None] = {}
+        self._known_sound: str | None = None
+        """SHA-256 of a lock that we wrote, and whose lines need not be looked at again."""
         self._guard: BaseFileLock | None = None
 
     def by_output(self, sha256: str) -> tuple[Entry, ...]:
@@ -73,48 +73,67 @@ class Lock:
     @property
     def missing_from_lock(self) -> tuple[Entry, ...]:
         """Entries that lookups found in the journal alone: a lock was forgotten. ``add`` puts them back."""
-        return tuple(self._missing.values())
+        return tuple(map(decode, self._missing))
 
     def relative(self, path: Path) -> str:
         """``path`` as entries spell it."""
         return _posix(os.path.relpath(os.path.realpath(path.parent), os.path.realpath(self.path.parent)), path.name)
 
     def add(self, entries: Sequence[Entry]) -> None:
-        """Write entries to the journal, then to the lock, beside whatever other processes have written meanwhile."""
+        """Write entries to the journal, then to the lock, beside whatever other processes have written meanwhile.
+
+        Files are read and written line by line, and what was read for lookups is let go of: a run that settles
+        thousands of pictures holds none of their lines.
+        """
         if not entries:
             return
         lines = [encode(entry) for entry in entries]
         with self.exclusive():
             self._append_to_journal(entries, lines)
-            index, before = self._current()
-            index.add(lines)
-            after = _encode(index.text())
-            if _digest(after) != before:
-                self._write(after)
-            self._index, self._stands_for = index, _digest(after)
+            self._merge(lines)
+            self.forget()
             for line in lines:
                 self._missing.pop(line, None)
 
-    def _current(self) -> tuple[Index, bytes]:
-        """The index of what lies there now, taken over to be changed, and a digest of that.
+    def forget(self) -> None:
+        """Let go of what was read; it is read again when it is next asked for."""
+        for name in ("_index", "_journal"):
+            self.__dict__.pop(name, None)
 
-        In a run of many groups nobody else writes as a rule: then what is known already need not be read again, which
-        would double the memory that a large lock takes.
+    def _merge(self, lines: Collection[str]) -> None:
+        sha256 = self._sound()
+        if sha256 is None:
+            text = self._read()
+            index = Index.load(text, str(self.path))
+            index.add(lines)
+            if (after := index.text()) != text:
+                self._known_sound = self._write([_encode(after)])
+        elif lacking(_lines(self.path), lines):
+            self._known_sound = self._write(merged(_lines(self.path), lines), files.Version(self.path, sha256))
+
+    def _sound(self) -> str | None:
+        """SHA-256 of the lock if it is just as we write it, else None.
+
+        In a run of many groups nobody else writes as a rule: then its lines need not be looked at again.
         """
-        text = self._read()
-        found = _digest(_encode(text))
-        known = self.__dict__.pop("_index", None)
-        if known is not None and found == self._stands_for:
-            return known, found
-        return Index.load(text, str(self.path)), found
+        if not self._is_there():
+            return None
+        try:
+            sha256, _ = files.measure(self.path)
+            return sha256 if sha256 == self._known_sound or is_sound(_lines(self.path)) else None
+        except ImageError as error:
+            raise LockError(f"{self.path}: {error}") from error
+        except OSError as error:
+            raise LockError(f"{self.path}: cannot be read: {error.strerror}") from error
 
     def rewrite(self, text: str) -> None:
         """Put a merged text in the lock's place. Raises LockError unless it is a sound lock."""
-        index = Index.load(text, str(self.path))
+        Index.load(text, str(self.path))
         with self.exclusive():
             if text != self._read():
-                self._write(_encode(text))
-            self._index, self._stands_for = index, None
+                self._write([_encode(text)])
+            self._known_sound = None
+            self.forget()
 
     @contextlib.contextmanager
     def exclusive(self) -> Iterator[None]:
@@ -175,7 +194,7 @@ class Lock:
     def _recall(self, entries: Iterable[Entry]) -> tuple[Entry, ...]:
         """Entries of the journal as this lock would have them, noted as missing from it."""
         found = tuple(replace(entry, path=posixpath.relpath(entry.path, self._prefix)) for entry in entries)
-        self._missing.update((encode(entry), entry) for entry in found)
+        self._missing.update(dict.fromkeys(map(encode, found)))
         return found
 
     def _append_to_journal(self, entries: Iterable[Entry], lines: Iterable[str]) -> None:
@@ -187,44 +206,63 @@ class Lock:
             line if path == entry.path else encode(replace(entry, path=path))
             for entry, line, path in zip(entries, lines, paths, strict=True)
         ]
-        known = set(self._journal.lines.values())
-        new = "".join(line + "\n" for line in lines if line not in known)
-        if not new:
-            return
         try:
+            new = b"".join(lacking(_lines(self._journal_path), lines))
+            if not new:
+                return
             with self._journal_path.open("ab") as file:
                 # a line that a crash cut off must not swallow the next
-                file.write(_encode("\n" + new if file.tell() else new))
+                file.write(b"\n" + new if file.tell() else new)
                 file.flush()
                 os.fsync(file.fileno())
         except OSError as error:
             raise LockError(f"{self._journal_path}: cannot be written: {error.strerror}") from error
-        self._journal.add(lines)
 
-    def _read(self) -> str:
+    def _is_there(self) -> bool:
         try:
             status = self.path.lstat()
         except FileNotFoundError:
-            return ""
+            return False
         except OSError as error:
             raise LockError(f"{self.path}: cannot be read: {error.strerror}") from error
         if not stat.S_ISREG(status.st_mode):
             raise LockError(f"{self.path}: is not a regular file: the lock must be one")
+        return True
+
+    def _read(self) -> str:
         try:
-            return _decode(self.path.read_bytes())
+            return _decode(self.path.read_bytes()) if self._is_there() else ""
         except OSError as error:
             raise LockError(f"{self.path}: cannot be read: {error.strerror}") from error
 
-    def _write(self, data: bytes) -> None:
+    def _write(self, pieces: Iterable[bytes], expected: files.Version | None = None) -> str:
+        """Put ``pieces`` in the lock's place, which is still as ``expected`` (None: as it is now); their SHA-256."""
+        hashed = hashlib.sha256()
+
+        def counted() -> Iterator[bytes]:
+            for piece in pieces:
+                hashed.update(piece)
+                yield piece
+
         try:
-            if self.path.exists():
-                files.replace(self.path, data, files.read(self.path), staging=self.state)
-            else:
-                with contextlib.closing(files.stage(self.path, data, staging=self.state)) as staged:
-                    staged.commit()
-                files.sync([self.path.parent])
+            if expected is None and self.path.exists():
+                expected = files.Version(self.path, files.measure(self.path)[0])
+            with contextlib.closing(files.stage(self.path, counted(), expected, staging=self.state)) as staged:
+                staged.commit()
+            files.sync([self.path.parent])
         except ImageError as error:
             raise LockError(f"{self.path}: {error}") from error
+        return hashed.hexdigest()
+
+
+def _lines(path: Path) -> Iterator[bytes]:
+    """A file's lines with their ends, one at a time; none where there is no file."""
+    try:
+        file = path.open("rb")
+    except FileNotFoundError:
+        return
+    with file:
+        yield from file
 
 
 def _settling(index: Index, sha256: str, policy: str, path: Path | None) -> tuple[Entry, ...]:
@@ -255,10 +293,6 @@ def _lies_beside(path: Path, entry: Entry) -> bool:
 
 def _posix(*parts: str) -> str:
     return posixpath.normpath("/".join(parts).replace(os.sep, "/"))
-
-
-def _digest(data: bytes) -> bytes:
-    return hashlib.sha256(data).digest()
 
 
 def _decode(data: bytes) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections import deque
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 from functools import cached_property
@@ -10,7 +11,7 @@ from pathlib import Path
 
 from semcompress_plugin import files
 from semcompress_plugin.digests import Digests
-from semcompress_plugin.entries import Entry
+from semcompress_plugin.entries import Entry, decode, encode
 from semcompress_plugin.errors import ImageError, UsageError
 from semcompress_plugin.git import find as find_repository
 from semcompress_plugin.lock import NAME, Lock
@@ -85,6 +86,67 @@ class Pending:
     outdated: Entry | None = None
     known: tuple[Entry, ...] = ()
     anew: bool = False
+
+
+class Backlog:
+    """What is to be looked at, first come first served; in a third of the room, for there may be any number.
+
+    Pictures that were never seen before, as thousands are that come at once, are a digest, a size and a name each.
+    What is known of others is held as the lock has it.
+    """
+
+    def __init__(self) -> None:
+        self._shared: dict[tuple[Domain, int, str, int], _Shared] = {}
+        self._waiting: deque[tuple[_Shared, bytes] | tuple[_Shared, bytes, _Told]] = deque()
+
+    def append(self, item: Pending) -> None:
+        asset = item.asset
+        folder, name = os.path.split(asset.place)
+        hidden = len(asset.place) - len(asset.shown)
+        key = asset.domain, id(asset.rule), folder, hidden
+        shared = self._shared.setdefault(key, _Shared(asset.domain, asset.rule, folder, hidden))
+        row = bytes.fromhex(item.sha256) + item.bytes.to_bytes(8) + name.encode("utf-8", "surrogatepass")
+        if item.outdated is None and not item.known and not item.anew:
+            self._waiting.append((shared, row))
+        else:
+            outdated = None if item.outdated is None else encode(item.outdated)
+            self._waiting.append((shared, row, (outdated, tuple(map(encode, item.known)), item.anew)))
+
+    def popleft(self) -> Pending:
+        shared, row, *told = self._waiting.popleft()
+        place = os.path.join(shared.folder, row[40:].decode("utf-8", "surrogatepass"))  # noqa: PTH118  # as text
+        shown = place[shared.hidden :].replace(os.sep, "/") if shared.hidden else place
+        asset = Asset(place, shown, shared.domain, shared.rule)
+        outdated, known, anew = told[0] if told else (None, (), False)
+        return Pending(
+            asset,
+            row[:32].hex(),
+            int.from_bytes(row[32:40]),
+            None if outdated is None else decode(outdated),
+            tuple(map(decode, known)),
+            anew,
+        )
+
+    def rules(self) -> list[Rule]:
+        """The rules that govern what is waiting, or was."""
+        return [shared.rule for shared in self._shared.values()]
+
+    def __len__(self) -> int:
+        return len(self._waiting)
+
+
+@dataclass(frozen=True, eq=False, slots=True)
+class _Shared:
+    """What pictures of one folder have in common; ``hidden`` characters of their places are not shown."""
+
+    domain: Domain
+    rule: Rule
+    folder: str
+    hidden: int
+
+
+_Told = tuple[str | None, tuple[str, ...], bool]
+"""Lines of the lock: of the outdated output, of what is known of the original; and whether to look anew."""
 
 
 class Domains:

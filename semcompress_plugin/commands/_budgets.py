@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator
 from dataclasses import replace
 from pathlib import Path
 
@@ -13,7 +13,7 @@ from semcompress_plugin.report.text import size
 from semcompress_plugin.types import Result, Rule
 
 
-def judged(results: Sequence[Result], domains: Domains, base: Path, *, spare: bool = True) -> Iterator[Result]:
+def judged(results: Iterable[Result], domains: Domains, base: Path, *, spare: bool = True) -> Iterator[Result]:
     """The results; where a file is above its rule's budget, ``reason`` says so.
 
     Such a file has failed, unless it was shrunk: then that stays its status, and it is for the caller to fail. What

@@ -7,11 +7,12 @@ import os
 import sys
 import time
 from collections.abc import Iterable, Iterator, Sequence
+from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from semcompress_plugin.errors import ImageError, PluginError, SemcompressError, UnsupportedImageError
-from semcompress_plugin.plan import Domains, Pending
+from semcompress_plugin.plan import Backlog, Domains, Pending
 from semcompress_plugin.policy import default_policy
 from semcompress_plugin.registry import Registry
 from semcompress_plugin.types import Constraint, EffortName, Result, Rule, Status
@@ -52,9 +53,10 @@ def governing_rule(path: Path, policy: Path | None, registry: Registry) -> Rule:
     return rule
 
 
-def look(work: Sequence[Pending], registry: Registry, arguments: argparse.Namespace, bugs: list[str]) -> Iterator[Seen]:
+def look(work: Backlog, registry: Registry, arguments: argparse.Namespace, bugs: list[str]) -> Iterator[Seen]:
     """Show every pending picture to its readers, many at once, with progress on a terminal.
 
+    Pictures are taken out of ``work`` when their turn comes, lest what is still to be done and what is done add up.
     Yields the picture, its result and, if it came that far, what is to be written and recorded. Tracebacks of our
     own bugs are added to ``bugs``.
     """
@@ -66,15 +68,20 @@ def look(work: Sequence[Pending], registry: Registry, arguments: argparse.Namesp
     from semcompress_plugin.shrink import Work
     from semcompress_plugin.workshop import Workshop
 
-    rules = {id(item.asset.rule): item.asset.rule for item in work}
+    rules = {id(rule): rule for rule in work.rules()}
     made_with = {key: versions(rule, registry) for key, rule in rules.items()}
     loss = getattr(arguments, "allow_generation_loss", False)
     effort: EffortName = getattr(arguments, "effort", "fast")
     runner = Runner(Workshop(registry), arguments.jobs)
+
+    def taken() -> Iterator[Pending]:
+        while work:
+            yield work.popleft()
+
     # disable=None: silent unless standard error is a terminal
     bar = tqdm(total=len(work), unit="picture", disable=True if arguments.quiet else None)
     with bar, Decoders() as decoders:
-        pieces = (Work(item, registry, made_with[id(item.asset.rule)], loss, decoders, effort) for item in work)
+        pieces = (Work(item, registry, made_with[id(item.asset.rule)], loss, decoders, effort) for item in taken())
         jobs = (Job(it, it.load, it.study, it.pending.asset.rule.limits.max_seconds) for it in pieces)
         for done in runner.run(jobs):
             bar.update()
@@ -96,7 +103,7 @@ def left(item: Pending, status: Status, reason: str) -> Result:
 
 
 def finish(
-    results: Sequence[Result],
+    results: Iterable[Result],
     started: float,
     registry: Registry,
     domains: Domains,
@@ -118,7 +125,7 @@ def finish(
 
 
 def print_report(
-    results: Sequence[Result],
+    results: Iterable[Result],
     seconds: float,
     arguments: argparse.Namespace,
     rules: Iterable[Rule],
@@ -129,12 +136,14 @@ def print_report(
     if arguments.format == "json":
         from semcompress_plugin.report import json
 
-        print(json.report(results, seconds, only_here=only_here))
+        sys.stdout.writelines(json.pieces(results, seconds, only_here=only_here))
+        print()
     elif not arguments.quiet:
         from semcompress_plugin.report import text
 
         bounds: dict[str, Sequence[Constraint]] = {rule.name: rule.keep for rule in rules}
-        print(text.report(results, seconds, bounds, verb))
+        for line in text.lines(results, seconds, bounds, verb):
+            print(line)
     else:
         from semcompress_plugin.report.text import printable
 
@@ -159,6 +168,7 @@ def failure(error: Exception) -> tuple[Status, str, str | None]:
     return "failed", f"bug of ours: {type(error).__name__}: {error}", text
 
 
+@cache
 def version(distribution: str) -> str:
     """The installed version of a distribution."""
     from importlib.metadata import version  # takes a while to import

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import filecmp
 import os
-from collections.abc import Iterable, Iterator, Mapping
+from collections import deque
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import asdict, replace
 from pathlib import Path
 
@@ -35,12 +36,12 @@ class Tree:
         self._cache = Cache()
         self._within: set[Path] = set()
         """Folders that are known to lie below ``out`` without a link between."""
-        self._claimed: dict[Path, str] = {}
-        """Place in the tree (a name without regard to case, for many systems have none) -> whose it is."""
+        self._claimed: dict[int, str] = {}
+        """Place in the tree (by hash, for there may be any number) -> whose it is."""
         self._beside: dict[Path, list[Path]] = {}
         """Picture -> what lies beside it in the tree that is written."""
 
-    def others(self, pictures: set[Path], passed_by: set[Path]) -> list[Path]:
+    def others(self, pictures: Collection[str], passed_by: set[Path]) -> list[Path]:
         """Whatever is no picture and no affair of ours: nothing in folders to be ``passed_by``, such as originals,
         which are private.
         """
@@ -51,38 +52,39 @@ class Tree:
             # what a killed build left in the derived tree would be published with it
             files.sweep([self._target(here)])
             paths = (here / name for name in sorted(names) if name not in _NOT_CONTENT and not files.is_temporary(name))
-            found += [path for path in paths if path not in pictures and self._is_ours_to_copy(path)]
+            found += [path for path in paths if str(path) not in pictures and self._is_ours_to_copy(path)]
         return found
 
     def refuse_one_file_for_two(self, paths: Iterable[Path]) -> None:
         """Raise UsageError where two sources would be one file in a tree on a system that does not tell case apart."""
         if self.in_place:
             return
-        first: dict[Path, Path] = {}
+        first: dict[str, str] = {}
         for path in paths:
-            target = self._target(path)
-            other = first.setdefault(Path(str(target).casefold()), target)
+            target = str(self._target(path))
+            other = first.setdefault(target.casefold(), target)
             if other != target and files.folds_case(self.out):
                 raise UsageError(
-                    f"{self.out}: does not tell {self._inside(other)} from {self._inside(target)}: rename one, or "
-                    "build to a file system that does"
+                    f"{self.out}: does not tell {self._inside(Path(other))} from {self._inside(Path(target))}: rename "
+                    "one, or build to a file system that does"
                 )
 
     def _is_ours_to_copy(self, path: Path) -> bool:
         """Files, and links to files within the sources; a link that leads elsewhere must not publish what is there."""
         return path.is_file() and path.resolve().is_relative_to(self.source.resolve())
 
-    def without_looking(self, governed: Iterable[Asset | Result]) -> Iterator[Pending | Result]:
+    def without_looking(self, governed: deque[Asset | Result]) -> Iterator[Pending | Result]:
         """For each picture a result where nothing need be looked at, because it is settled, cached or nobody's affair;
-        else what is to be looked at.
+        else what is to be looked at. ``governed`` is used up.
         """
-        waiting: list[Pending] = []
+        waiting: deque[Pending] = deque()
         claims: list[Asset] = []
-        for asset in governed:
+        while governed:
+            asset = governed.popleft()
             if isinstance(asset, Result):
                 if asset.status != "failed":
                     self._copy(self.source / asset.path)
-                self._claimed[self._place(self.source / asset.path)] = asset.path
+                self._claimed[_place(self._target(self.source / asset.path))] = asset.path
                 yield asset
                 continue
             state = pending(asset)
@@ -95,11 +97,12 @@ class Tree:
                 self._remember_made(state)
                 yield left(state, "unchanged", "was made by an earlier build")
             else:
-                self._claimed[self._place(asset.path)] = asset.shown
+                self._claimed[_place(self._target(asset.path))] = asset.shown
                 claims.append(asset)
                 waiting.append(state)
         self._claim_names(claims)
-        for state in waiting:
+        while waiting:
+            state = waiting.popleft()
             cached = self._cache.get(self._key(state))
             if cached is None:
                 yield state
@@ -122,7 +125,7 @@ class Tree:
             for format in asset.rule.outputs.formats:
                 if format not in ("keep", "smallest"):
                     name = output_name(asset.path.name, format.upper())
-                    self._claimed.setdefault(self._place(asset.path.with_name(name)), asset.shown)
+                    self._claimed.setdefault(_place(self._target(asset.path.with_name(name))), asset.shown)
 
     def finish(self, item: Pending, result: Result, payloads: Mapping[str, bytes]) -> Result:
         """Write what was found, and cache it."""
@@ -165,7 +168,7 @@ class Tree:
         lock = asset.domain.lock
         entries = lock.by_output(sha256)
         if not any(entry.relation == "beside" for entry in entries):
-            self._claimed[self._place(asset.path)] = asset.shown
+            self._claimed[_place(self._target(asset.path))] = asset.shown
         if asset.rule.outputs.place != "beside":
             return
         for original in dict.fromkeys([sha256, *(entry.original.sha256 for entry in entries)]):
@@ -196,7 +199,7 @@ class Tree:
         if not replaced and own not in targets:
             self._copy(item.asset.path)
         owners = {
-            target: result.path if target == own else self._claimed.setdefault(_folded(target), result.path)
+            target: result.path if target == own else self._claimed.setdefault(_place(target), result.path)
             for target in targets
         }
         taken = {target: owner for target, owner in owners.items() if owner != result.path}
@@ -237,9 +240,6 @@ class Tree:
             with path.open("rb") as file:
                 files.pour(target, file, like=path.resolve(), durable=False)
 
-    def _place(self, path: Path) -> Path:
-        return _folded(self._target(path))
-
     def _target(self, path: Path) -> Path:
         target = self.out / path.relative_to(self.source)
         if target.parent not in self._within:
@@ -263,8 +263,9 @@ class Tree:
         )
 
 
-def _folded(path: Path) -> Path:
-    return path.with_name(path.name.casefold())
+def _place(path: Path) -> int:
+    """A place in the tree, its name without regard to case, for many systems have none."""
+    return hash(str(path.with_name(path.name.casefold())))
 
 
 def _result(meta: Mapping[str, object], item: Pending) -> Result:

@@ -9,8 +9,10 @@ import argparse
 import os
 import sys
 import time
-from collections.abc import Collection, Sequence
+from collections import deque
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass, replace
+from itertools import chain
 from pathlib import Path
 
 from semcompress_plugin.commands import _shards
@@ -19,7 +21,8 @@ from semcompress_plugin.commands._shared import here, load_registry, look
 from semcompress_plugin.commands._tree import Tree
 from semcompress_plugin.errors import UsageError
 from semcompress_plugin.pages import PagesReport, Site
-from semcompress_plugin.plan import Domains, Pending, assets
+from semcompress_plugin.plan import Backlog, Domains, Pending, assets
+from semcompress_plugin.report.ledger import Ledger
 from semcompress_plugin.types import Constraint, EffortName, Result
 from semcompress_plugin.walk import find_images
 
@@ -32,7 +35,7 @@ class Report:
     is a failed picture too.
     """
 
-    results: tuple[Result, ...]
+    results: Collection[Result]
     seconds: float
     pages: PagesReport | None = None
     bounds: dict[str, Sequence[Constraint]] | None = None
@@ -45,15 +48,23 @@ class Report:
 
     def text(self) -> str:
         """A table of what was written, reasons, and a summary, for people."""
+        return "\n".join(self.lines())
+
+    def lines(self) -> Iterator[str]:
+        """The text line by line."""
         from semcompress_plugin.report import text
 
-        return text.report(self.results, self.seconds, self.bounds or {}, pages=self.pages)
+        return text.lines(self.results, self.seconds, self.bounds or {}, pages=self.pages)
 
     def json(self) -> str:
         """One JSON object; docs/report.md says what its keys mean."""
+        return "".join(self.pieces())
+
+    def pieces(self) -> Iterator[str]:
+        """The JSON piece by piece."""
         from semcompress_plugin.report import json
 
-        return json.report(self.results, self.seconds, self.pages)
+        return json.pieces(self.results, self.seconds, self.pages)
 
 
 def build_tree(
@@ -92,15 +103,19 @@ def build_tree(
     tree = Tree(registry, source, target)
     found = find_images([source], skip_ignored=False)
     passed_by = {_normal(here() / folder) for folder in exclude} | ({target} if out is not None else set())
-    pictures = [item for item in found if not any(item.path.is_relative_to(folder) for folder in passed_by)]
-    governed = list(assets(pictures, domains, source))
+    if passed_by:
+        found = [item for item in found if not any(item.path.is_relative_to(folder) for folder in passed_by)]
+    governed = deque(assets(found, domains, source))
     stores = {_normal(d.policy.root / (d.policy.originals or "")) for d in domains.used()}
-    others = tree.others({item.path for item in pictures}, (stores | passed_by) - {source})
-    tree.refuse_one_file_for_two([*(item.path for item in pictures), *others])
-    results: list[Result] = []
-    work: list[Pending] = []
+    others = tree.others({item.place for item in found}, (stores | passed_by) - {source})
+    tree.refuse_one_file_for_two(chain((item.path for item in found), others))
+    del found  # of what is known of each picture, as little as possible is held until all are done
+    results = Ledger()
+    work = Backlog()
     for done in tree.without_looking(governed):
         work.append(done) if isinstance(done, Pending) else results.append(done)
+    for domain in domains.used() if work else ():
+        domain.lock.forget()
     bugs: list[str] = []
     if work:
         arguments = argparse.Namespace(jobs=jobs, quiet=not progress, effort=effort)
@@ -108,13 +123,13 @@ def build_tree(
             writes = {} if settlement is None else settlement.writes
             results.append(tree.finish(item, result, {path.name: data for path, data in writes.items()}))
     rewritten = tree.write_others(others, site if pages else None)
-    results = list(judged(results, domains, source))
+    results.revise(judged(results, domains, source))
     for result in results:
         registry.plugins.manager.hook.semcompress_result(result=result)
     bounds: dict[str, Sequence[Constraint]] = {
         rule.name: rule.keep for domain in domains.used() for rule in domain.policy.rules
     }
-    return Report(tuple(results), time.monotonic() - started, rewritten, bounds, tuple(bugs))
+    return Report(results, time.monotonic() - started, rewritten, bounds, tuple(bugs))
 
 
 def run(arguments: argparse.Namespace) -> int:
@@ -135,9 +150,11 @@ def run(arguments: argparse.Namespace) -> int:
         effort=arguments.effort,
     )
     if arguments.format == "json":
-        print(report.json())
+        sys.stdout.writelines(report.pieces())
+        print()
     elif not arguments.quiet:
-        print(report.text())
+        for line in report.lines():
+            print(line)
     from semcompress_plugin.report.text import printable
 
     for result in report.failed:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import sys
 import time
+from collections import deque
 from collections.abc import Iterable, Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -15,7 +16,8 @@ from semcompress_plugin.commands._budgets import is_over, judged
 from semcompress_plugin.commands._shared import finish, here, left, load_registry, look, versions
 from semcompress_plugin.interrupt import held_back
 from semcompress_plugin.originals import GitOriginals
-from semcompress_plugin.plan import Domain, Domains, Pending, assets, pending
+from semcompress_plugin.plan import Backlog, Domain, Domains, Pending, assets, pending
+from semcompress_plugin.report.ledger import Ledger
 from semcompress_plugin.report.text import printable
 from semcompress_plugin.sharing import Remotes
 from semcompress_plugin.types import Result
@@ -39,15 +41,19 @@ def run(arguments: argparse.Namespace, write: bool = True) -> int:
     base = here()
     hook = _hook(base, arguments.paths) if arguments.hook else None
     found = find_images(hook.paths if hook else arguments.paths or [Path()], repository_root(base))
-    governed = list(assets(found, domains, base))
+    mistyped = any(item.named and item.error == MISSING for item in found)
+    governed = deque(assets(found, domains, base))
+    del found  # of what is known of each picture, as little as possible is held until all are done
     if hook:
-        governed, objections = hook.review(governed)
+        admitted, objections = hook.review(governed)
         if objections:
             return hook.object(objections)
-    results: list[Result] = []
-    work: list[Pending] = []
+        governed = deque(admitted)
+    results = Ledger()
+    work = Backlog()
     old = not getattr(arguments, "no_baseline", False)
-    for asset in governed:
+    while governed:
+        asset = governed.popleft()
         if isinstance(asset, Result):
             results.append(asset)
             continue
@@ -60,17 +66,20 @@ def run(arguments: argparse.Namespace, write: bool = True) -> int:
         results.append(state) if isinstance(state, Result) else work.append(state)
     for domain in domains.used():
         domain.digests.save()
+        if work:
+            domain.lock.forget()
     bugs: list[str] = []
     shrinking = _Shrinking(write)
+    pictures = len(work)
     if work:
-        results += shrinking.settle(look(work, registry, arguments, bugs))
+        results.extend(shrinking.settle(look(work, registry, arguments, bugs)))
     if write and not hook:
         _mend_locks(domains.used(), arguments.quiet)
     if write:
         _tell_of_strays(domains.used())
-    if hook and not work:
+    if hook and not pictures:
         arguments.quiet = True  # a commit with nothing to do for us is not to be talked about
-    results = list(judged(results, domains, base))
+    results.revise(judged(results, domains, base))
     verb = "compressed" if write else "would be compressed"
     only_here = _only_here(domains.used()) if write and arguments.format == "json" else None
     code = finish(results, started, registry, domains, arguments, bugs, verb, only_here)
@@ -78,7 +87,7 @@ def run(arguments: argparse.Namespace, write: bool = True) -> int:
     if hook:
         return hook.conclude(code, results, shrinking.locks)
     # a name that was mistyped is a mistake of the command line, though the other files have been seen to
-    return USAGE if code < USAGE and any(item.named and item.error == MISSING for item in found) else code
+    return USAGE if code < USAGE and mistyped else code
 
 
 def _hook(base: Path, paths: list[Path]) -> Hook:
@@ -147,7 +156,10 @@ class _Shrinking:
     def __init__(self, write: bool) -> None:
         self.write = write
         self.group: list[tuple[Result, Settlement, Domain]] = []
-        self.claimed: dict[Path, str] = {}
+        self.own: set[str] = set()
+        """Pictures (as results name them) that are written under their own name."""
+        self.renamed: dict[str, str] = {}
+        """Other names (as results would have them, without regard to case) -> the picture that is written there."""
         self.locks: set[Path] = set()
         """Locks that have been given lines."""
         self.replaced: set[Domain] = set()
@@ -179,9 +191,16 @@ class _Shrinking:
         New names that differ in case only are one place: on many systems they would be one file.
         """
         own = settlement.snapshot.path
-        places = [path if path == own else path.with_name(path.name.casefold()) for path in settlement.writes]
-        others = [self.claimed.setdefault(place, result.path) for place in places]
+        others = [self._claimed(None if path == own else path.name, result.path) for path in settlement.writes]
         return next((other for other in others if other != result.path), None)
+
+    def _claimed(self, name: str | None, picture: str) -> str:
+        """Who writes under ``name`` (None: its own) beside ``picture``: ``picture``, if nobody was before it."""
+        if name is None:
+            self.own.add(picture)
+            return self.renamed.get(picture, picture)
+        place = Path(picture).with_name(name.casefold()).as_posix()
+        return place if place in self.own else self.renamed.setdefault(place, picture)
 
     def _is_time(self) -> bool:
         waiting = sum(len(data) for _, s, _ in self.group for data in (s.snapshot.data, *s.writes.values()))

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections import Counter
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 from semcompress_plugin.types import Result
@@ -24,17 +25,19 @@ class Totals:
     cached: int = 0
 
 
-def totals(results: Sequence[Result], seconds: float) -> Totals:
+def totals(results: Iterable[Result], seconds: float) -> Totals:
     """Sum up ``results``; whatever failed or was left alone counts at its own size."""
-    counts = {status: sum(r.status == status for r in results) for status in _STATUSES}
+    statuses: Counter[str] = Counter()
+    before = after = looks = cached = 0
+    for result in results:
+        statuses[result.status] += 1
+        before += result.before
+        after += result.after
+        looks += result.looks
+        cached += result.cached
+    counts = {status: statuses[status] for status in _STATUSES}
     return Totals(
-        len(results),
-        **counts,
-        before=sum(result.before for result in results),
-        after=sum(result.after for result in results),
-        looks=sum(result.looks for result in results),
-        seconds=round(seconds, 3),
-        cached=sum(result.cached for result in results),
+        statuses.total(), **counts, before=before, after=after, looks=looks, seconds=round(seconds, 3), cached=cached
     )
 
 

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict
+from itertools import islice
 from typing import TYPE_CHECKING, Any
 
 from semcompress_plugin.report import totals
+from semcompress_plugin.report.ledger import Ledger
 from semcompress_plugin.types import Result
 
 if TYPE_CHECKING:
@@ -15,19 +17,45 @@ if TYPE_CHECKING:
 
 
 def report(
-    results: Sequence[Result], seconds: float, pages: PagesReport | None = None, only_here: int | None = None
+    results: Iterable[Result], seconds: float, pages: PagesReport | None = None, only_here: int | None = None
 ) -> str:
     """``{"results": […], "totals": {…}}``, sorted by path, and ``pages`` where a build has gone through them.
 
     ``only_here``: how many originals exist in this clone alone, where that is known.
     """
-    ordered = sorted(results, key=lambda result: result.path)
-    whole = {"results": [asdict(result) for result in ordered], "totals": asdict(totals(ordered, seconds))}
-    whole |= {} if only_here is None else {"originals": {"only_here": only_here}}
-    return dumps(whole if pages is None else {**whole, "pages": asdict(pages)})
+    return "".join(pieces(results, seconds, pages, only_here))
 
 
-def dumps(value: Mapping[str, Any]) -> str:
+def pieces(
+    results: Iterable[Result], seconds: float, pages: PagesReport | None = None, only_here: int | None = None
+) -> Iterator[str]:
+    """The report piece by piece, of which a large one need not be held whole."""
+    ledger = Ledger.of(results)
+    ordered = ledger.by_path()
+    yield '{\n  "results": ['
+    separator = ""
+    while some := [asdict(result) for result in islice(ordered, _AT_ONCE)]:
+        yield separator + _indented(some)[1:-4]  # without the list's own brackets
+        separator = ","
+    yield "\n  ]" if separator else "]"
+    rest: dict[str, Any] = {"totals": asdict(totals(ledger, seconds))}
+    rest |= {} if only_here is None else {"originals": {"only_here": only_here}}
+    rest |= {} if pages is None else {"pages": asdict(pages)}
+    for name, value in rest.items():
+        yield f',\n  "{name}": {_indented(value)}'
+    yield "\n}"
+
+
+_AT_ONCE = 50
+"""Results that are encoded together: for each call the encoder makes functions that know each other, and linger."""
+
+
+def _indented(value: Mapping[str, Any] | Sequence[Any]) -> str:
+    # no line ends within a string: JSON escapes them
+    return dumps(value).replace("\n", "\n  ")
+
+
+def dumps(value: Mapping[str, Any] | Sequence[Any]) -> str:
     """JSON for standard output. Names of files that are not UTF-8 are escaped, not refused."""
     return json.dumps(value, indent=2, default=dict)
 

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from semcompress_plugin.report import totals
+from semcompress_plugin.report.ledger import Ledger
 from semcompress_plugin.types import Constraint, OutputFile, Result, Scores
 
 if TYPE_CHECKING:
@@ -22,36 +23,47 @@ Bounds = Mapping[str, Sequence[Constraint]]
 
 
 def report(
-    results: Sequence[Result],
+    results: Iterable[Result],
     seconds: float,
     bounds: Bounds,
     verb: str = "compressed",
     pages: PagesReport | None = None,
 ) -> str:
     """A line for every file that was written or went wrong, and a summary; ``verb`` says what happened to them."""
-    ordered = sorted(results, key=lambda result: result.path)
-    rows = [
-        row
-        for result in ordered
-        if result.status == "compressed"
-        for row in (_row(result, output, bounds) for output in result.outputs)
-    ]
-    lines = _table([_HEAD, *rows]) if rows else []
-    lines += _reasons(ordered)
-    sums = totals(ordered, seconds)
-    saved = f", {size(sums.before)} -> {size(sums.after)} ({percent(sums.before, sums.after)})" if rows else ""
+    return "\n".join(lines(results, seconds, bounds, verb, pages))
+
+
+def lines(
+    results: Iterable[Result],
+    seconds: float,
+    bounds: Bounds,
+    verb: str = "compressed",
+    pages: PagesReport | None = None,
+) -> Iterator[str]:
+    """The report line by line, of which a long one need not be held whole."""
+    ledger = Ledger.of(results)
+    widths = list(map(len, _HEAD))
+    written = False
+    for row in _rows(ledger, bounds):
+        written = True
+        widths = [max(width, len(cell)) for width, cell in zip(widths, row, strict=True)]
+    if written:
+        yield _aligned(_HEAD, widths)
+    for row in _rows(ledger, bounds):
+        yield _aligned(row, widths)
+    yield from _reasons([one for one in ledger.by_path() if one.status in ("skipped", "failed") and one.reason])
+    sums = totals(ledger, seconds)
+    saved = f", {size(sums.before)} -> {size(sums.after)} ({percent(sums.before, sums.after)})" if written else ""
     cached = f" ({_all(sums.cached, sums.files)} from the cache)" if sums.cached else ""
-    lines += [] if pages is None else _pages(pages)
+    yield from [] if pages is None else _pages(pages)
     counts = (
         f"{sums.compressed} {verb}, {sums.unchanged} unchanged, {sums.skipped} skipped, {sums.failed} failed{cached}"
     )
-    lines.append(f"{counts}{saved}; {sums.looks} looks in {sums.seconds:.1f} s")
-    return "\n".join(lines)
+    yield f"{counts}{saved}; {sums.looks} looks in {sums.seconds:.1f} s"
 
 
-def _reasons(results: Sequence[Result]) -> list[str]:
+def _reasons(told: Sequence[Result]) -> list[str]:
     """Why files were skipped or failed, a line each; a line for all where many were skipped for one reason."""
-    told = [result for result in results if result.status in ("skipped", "failed") and result.reason]
     alike = Counter(result.reason for result in told if result.status == "skipped")
     lines = {}
     for result in told:
@@ -142,13 +154,15 @@ def _row(result: Result, output: OutputFile, bounds: Bounds) -> tuple[str, ...]:
     )
 
 
-def _table(rows: Sequence[Sequence[str]]) -> list[str]:
-    widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]))]
+def _rows(ledger: Ledger, bounds: Bounds) -> Iterator[tuple[str, ...]]:
+    for result in ledger.by_path():
+        if result.status == "compressed":
+            yield from (_row(result, output, bounds) for output in result.outputs)
+
+
+def _aligned(row: Sequence[str], widths: Sequence[int]) -> str:
     right = {1, 2, 3}
-    return [
-        "  ".join(
-            cell.rjust(width) if column in right else cell.ljust(width)
-            for column, (cell, width) in enumerate(zip(row, widths, strict=True))
-        ).rstrip()
-        for row in rows
-    ]
+    return "  ".join(
+        cell.rjust(width) if column in right else cell.ljust(width)
+        for column, (cell, width) in enumerate(zip(row, widths, strict=True))
+    ).rstrip()
