@@ -29,7 +29,7 @@ class Stand:
         known = (
             compressor("jpeg", SCALE, _quality(95), options={"subsampling": {"enum": ["4:4:4", "4:2:0"]}}),
             compressor("webp", SCALE, _quality(100), options={"method": {"type": "integer", "maximum": 6}}),
-            compressor("avif", SCALE, _quality(100)),
+            compressor("avif", SCALE, _quality(100), options={"grain": {"type": "boolean", "default": False}}),
             compressor("png", SCALE, Knob("colors", "palette size", 2, 257, integer=True, log=True)),
             *more,
         )
