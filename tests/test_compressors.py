@@ -10,10 +10,11 @@ import numpy as np
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from PIL import Image, ImageChops, ImageCms
+from PIL import AvifImagePlugin, Image, ImageChops, ImageCms
 
 from pictures import photo, reference, registry
 from semcompress_plugin.compressors import _scaling
+from semcompress_plugin.compressors._grain import available
 from semcompress_plugin.images import decode_candidate
 from semcompress_plugin.types import Knob
 
@@ -223,6 +224,16 @@ class TestGrain:
         (plain, grained), _ = self.pair(image, "PNG")
         assert np.array_equal(plain[..., 3], grained[..., 3])
         assert not np.array_equal(plain[..., :3], grained[..., :3])
+
+    def test_is_left_out_where_pillow_has_another_encoder(self, monkeypatch):
+        monkeypatch.setattr(AvifImagePlugin, "get_codec_version", lambda name: None)
+        available.cache_clear()
+        try:
+            (plain, grained), more = self.pair(photo((160, 120)))
+        finally:
+            available.cache_clear()
+        assert more == 0
+        assert np.array_equal(plain, grained)
 
     def test_is_nothing_at_the_highest_quality(self):
         (plain, grained), _ = self.pair(photo((160, 120)), quality=100)

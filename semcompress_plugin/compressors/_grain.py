@@ -7,12 +7,22 @@ by the file, so that everybody decodes the same pixels.
 
 from __future__ import annotations
 
+from functools import cache
+
 CHROMA = 2.0
 """Standard deviation of each chroma plane's grain, of 255, at most the luma's."""
 
 _SEED = 7391  # any number from 1 to 65535
 _SHIFT = 8  # of the strengths below: the finest that AV1 has
 _UNITS = 8  # of strength, at that shift, to one of 255
+
+
+@cache
+def available() -> bool:
+    """Whether this Pillow encodes with libaom: the other encoders take no table of grain."""
+    from PIL import AvifImagePlugin
+
+    return AvifImagePlugin.get_codec_version("aom") is not None
 
 
 def deviation(quality: float) -> float:

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from PIL import Image
 
-from semcompress_plugin.compressors._grain import table
+from semcompress_plugin.compressors._grain import available, table
 from semcompress_plugin.compressors._scaling import scaled, truecolour
 from semcompress_plugin.images import save_parameters
 from semcompress_plugin.types import Reference, Settings
@@ -17,7 +17,8 @@ from semcompress_plugin.types import Reference, Settings
 class AvifCompressor:
     """AVIF; ``speed`` trades seconds (10 fast, 0 slow) for bytes.
 
-    With ``grain`` decoders add the texture again, as noise, that few bytes leave out.
+    With ``grain`` decoders add the texture again, as noise, that few bytes leave out. Only libaom writes that: where
+    Pillow has another encoder the file is as without.
     """
 
     def __init__(self, speed: int = 6, subsampling: str = "4:2:0", grain: bool = False) -> None:
@@ -29,13 +30,15 @@ class AvifCompressor:
         image = truecolour(scaled(reference, settings))
         quality = int(settings["quality"])
         save = save_parameters(reference.metadata, format)
-        if not self.grain:
+        if not (self.grain and available()):
             return self._written(image, format, quality, save)
         with tempfile.TemporaryDirectory() as folder:
             path = Path(folder, "grain.tbl")
             path.write_text(table(quality, grey=image.mode in ("L", "LA")), encoding="ascii", newline="\n")
             # of the colours alone: transparency with grain cannot be decoded
-            return self._written(image, format, quality, save | {"advanced": {"color:film-grain-table": str(path)}})
+            return self._written(
+                image, format, quality, save | {"codec": "aom", "advanced": {"color:film-grain-table": str(path)}}
+            )
 
     def _written(self, image: Image.Image, format: str, quality: int, save: dict[str, object]) -> bytes:
         out = io.BytesIO()
