@@ -33,7 +33,7 @@ HOPELESS = 0.005
 DOUBT = 3
 """But so many looks are taken before the prior is believed that far."""
 
-GAIN = 0.009
+GAIN = 0.012
 """Less than this share of the bytes is not worth a look at a candidate that costs what the usual one does: what readers
 see jumps about, and luck never ends."""
 
