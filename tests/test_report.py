@@ -83,3 +83,12 @@ def test_many_that_were_skipped_for_one_reason_share_a_line():
 )  # fmt: skip
 def test_sizes_in_words(count, words):
     assert text_report.size(count) == words
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "words"),
+    [(1000, 400, "-60 %"), (1000, 12, "-99 %"), (10_000, 40, "-99.6 %"), (10**7, 1, "-99.9 %"), (10, 0, "-100 %"),
+     (100, 100, "+0 %"), (0, 0, "0 %")],
+)  # fmt: skip
+def test_only_what_is_gone_is_a_hundred_per_cent_less(before, after, words):
+    assert text_report.percent(before, after) == words

@@ -251,6 +251,19 @@ def test_a_greater_gain_takes_fewer_looks() -> None:
     assert counts[0] >= counts[1] > counts[2]
 
 
+def test_the_more_bytes_a_pixel_has_the_longer_is_looked_for_fewer() -> None:
+    def looks(factor: float, **options: float) -> int:
+        def landscape(proposal: Proposal) -> tuple[int, float]:
+            size, value = bumpy(proposal)
+            return round(factor * size), value
+
+        at = problem(WEBP, ceiling=factor * SOURCE, source_bytes=round(factor * SOURCE), looks=64)
+        return len(play(Frontier(at, prior=False, **options), landscape))
+
+    assert looks(8) > looks(1) > looks(1 / 8)
+    assert looks(8, gain=0.01) - looks(1 / 8, gain=0.01) <= 2  # what is asked for holds for all files alike
+
+
 def test_the_prior_saves_looks() -> None:
     """On the average photograph of those it was made from, three looks with it do better than six without."""
     table = load()

@@ -101,7 +101,13 @@ def size(count: int) -> str:
 
 
 def percent(before: int, after: int) -> str:
-    return f"{100 * (after / before - 1):+.0f} %" if before else "0 %"
+    """The change in whole per cent; with a decimal where that would say that nothing is left."""
+    if not before:
+        return "0 %"
+    change = 100 * (after / before - 1)
+    if after and change < -99:
+        return f"{max(change, -99.9):+.1f} %"
+    return f"{change:+.0f} %"
 
 
 def printable(text: str) -> str:

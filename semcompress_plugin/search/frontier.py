@@ -27,15 +27,20 @@ CANDIDATES = 1000
 SECURE = 2
 """So many looks before the end, without anything that holds, the safest candidate is looked at."""
 
-HOPELESS = 0.005
+HOPELESS = 0.0005
 """With a smaller chance than this that any candidate holds, nothing is to be found."""
 
 DOUBT = 3
 """But so many looks are taken before the prior is believed that far."""
 
-GAIN = 0.012
+GAIN = 0.014
 """Less than this share of the bytes is not worth a look at a candidate that costs what the usual one does: what readers
-see jumps about, and luck never ends."""
+see jumps about, and luck never ends. For a file of USUAL bits per pixel; see :meth:`Frontier._worth`."""
+
+USUAL = 0.3
+"""Bits per pixel of the original's size, of a file at which GAIN is meant."""
+
+_WORTH = 0.2, 5.0  # GAIN is multiplied by this at least, and at most
 
 GAIN_ALONE = 0.005
 """The same where no space has more than one free knob: there few looks are needed anyhow."""
@@ -50,7 +55,7 @@ _NEAR = 0.25  # in unit coordinates
 
 
 class Frontier:
-    """``gain``: stop once the next look is expected to save less than this share of the bytes (GAIN, GAIN_ALONE).
+    """``gain``: stop once the next look is expected to save less than this share of the bytes, for all files alike.
 
     ``prior``: use the table of the calibration set where it has the compressor and the metric.
     ``candidates``: choose among these proposals only (for benchmarks on recorded grids).
@@ -67,7 +72,7 @@ class Frontier:
     ) -> None:
         self.problem = problem
         alone = all(sum(not knob.fixed for knob in space.knobs) <= 1 for space in problem.spaces)
-        self.gain = (GAIN_ALONE if alone else GAIN) if gain is None else gain
+        self.gain = GAIN_ALONE if gain is None and alone else gain
         self.grids = _grids(problem, None if candidates is None else list(candidates))
         self.surrogate = Surrogate(problem, self.grids, (table or _table.load()) if prior else None)
         self.best: Trial | None = None
@@ -164,10 +169,22 @@ class Frontier:
                 return None
             if self.problem.looks - self.asked <= SECURE or safety.max() < HOPELESS:
                 return int(safety.argmax())
-        elif gains.max() < self.gain:
+        elif gains.max() < self._worth(best):
             return None
         choice = int(gains.argmax())
         return choice if gains[choice] > 0 else None
+
+    def _worth(self, best: float) -> float:
+        """The least share of ``best`` bytes that is worth a look.
+
+        A look costs time by the pixel, and a share is more bytes where a pixel has more of them. In proportion to that
+        all bytes together would be the fewest; the same for all, their geometric mean: this is half way.
+        """
+        if self.gain is not None:
+            return self.gain
+        width, height = self.problem.size
+        low, high = _WORTH
+        return GAIN * min(max(math.sqrt(USUAL * width * height / (8 * best)), low), high)
 
     def _believed(self) -> Surrogate:
         """What is known, and what is pending as it is expected to turn out."""
