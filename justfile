@@ -8,6 +8,7 @@ recorded := "build/recorded"
 grid := "scale=.05,.08,.12,.18,.26,.38,.54,.75,1:quality=5,10,18,26,35,45,55,65,75,85,93"
 large := "scale=.54,.75,1:quality=5,10,18,26,35,45,55,65,75,85,93"
 every := "scale=.6,1:quality=40,41,42,43,44,45,46,47,48,49,50,51,52,53,54,55,56,57,58,59,60,61,62,63,64,65,66,67,68,69,70,71,72,73,74,75,76,77,78,79,80,81,82,83,84,85,86,87,88,89,90"
+one := "scale=1:quality=" + `seq -s, 30 95`
 machine := "--compressor jpeg:" + grid + " --compressor webp:" + grid + " --compressor avif:scale=.05,.08,.12,.18,.26,.38,.54,.75,1:quality=8,20,35,50,65,80 --evaluator center=classifier:view=center --evaluator full=classifier:view=full"
 
 # an environment with everything that development needs
@@ -54,18 +55,22 @@ demo:
     {{python}}semcompress build examples/site build/site
 
 # every figure of docs/benchmarks.md, in its order: on a quiet machine, some hours the first time (what is
-# recorded is kept in `recorded`). Needs the extras [dev,bench]; wallpapers: apt-get install lomiri-wallpapers-16.04
+# recorded is kept in `recorded`). Needs the extras [dev,bench], and apt-get install lomiri-wallpapers-16.04 qemu-user
 bench: record
     {{python}}python benchmarks/fidelity.py --fit {{data}}/imagenet/fit --validate {{data}}/imagenet/validate --report {{data}}/imagenet/report --readers {{recorded}}/readers --cache {{recorded}}/cache --classes {{data}}/imagenet_wnids.txt
     {{python}}python benchmarks/photos.py {{data}}/imagenet/report
     {{python}}python benchmarks/feature.py {{data}}/imagenet/report
     {{python}}python benchmarks/install.py
     {{python}}python benchmarks/torch_agreement.py {{data}}/imagenet/validate
+    {{python}}python benchmarks/portability.py {{data}}/imagenet/fit {{data}}/imagenet/validate --cpu Haswell --cpu SandyBridge
     {{python}}python benchmarks/msssim.py
+    {{python}}python benchmarks/encoders.py examples/site/img
     {{python}}python benchmarks/throughput.py {{data}}/imagenet/validate --torch-python {{python}}python
     {{python}}python benchmarks/presets.py photographs=web:{{wallpapers}} site=web:examples/site photos=machine:{{data}}/imagenet/validate diagrams=text:examples/site/img
     {{python}}python benchmarks/effort.py {{data}}/imagenet/validate
     {{python}}python benchmarks/search.py {{recorded}}/validate.jsonl
+    {{python}}python benchmarks/search.py {{recorded}}/one.jsonl --page one-knob-web --formats jpeg webp avif --keep js_divergence=0.02 score=0.992 worst_tile=0.98 chroma=0.985 colour_shift=0.012
+    {{python}}python benchmarks/search.py {{recorded}}/one.jsonl --page one-knob-text --formats jpeg webp avif --keep js_divergence=0.02 score=0.998 worst_tile=0.998 chroma=0.99 colour_shift=0.01
     {{python}}python benchmarks/equal_bytes.py {{data}}/imagenet/report --prior {{recorded}}/prototype.jsonl
     {{python}}python benchmarks/isolation.py
     {{python}}python benchmarks/originals.py
@@ -81,6 +86,7 @@ record:
     {{python}}python tools/make_readers.py {{recorded}}/readers
     {{python}}python tools/record_grids.py {{data}}/imagenet/validate {{recorded}}/validate.jsonl --limit 100 {{machine}}
     {{python}}python tools/record_grids.py {{data}}/imagenet/fit {{recorded}}/prototype.jsonl --compressor webp:scale=.12,.18,.26,.38,.54,.75,1:quality=5,10,18,26,35,45,55,65,75,85,93 --evaluator center=classifier:view=center --evaluator full=classifier:view=full
+    {{python}}python tools/record_grids.py {{data}}/imagenet/validate {{recorded}}/one.jsonl --limit 30 --compressor jpeg:{{one}} --compressor webp:{{one}} --compressor avif:{{one}} --evaluator center=classifier:view=center --evaluator full=classifier:view=full --evaluator msssim
 
 # what the search's prior is made from: about an hour on one core, a third of that again with the kept files; then `just prior`
 record-prior:

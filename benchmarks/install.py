@@ -5,12 +5,13 @@ python benchmarks/install.py
 
 from __future__ import annotations
 
-import json
 import subprocess
 import sys
 import tempfile
 import time
 from pathlib import Path
+
+from _pages import publish
 
 MIB = 1 << 20
 UNWANTED = ("torch", "torchvision", "nvidia", "cuda", "triton")
@@ -30,17 +31,16 @@ def main() -> None:
         sizes = {path.name: _size(path) for path in packages.iterdir() if path.is_dir()}
         largest = sorted(sizes.items(), key=lambda item: -item[1])[:8]
         found = [name for name in sizes if name.lower().startswith(UNWANTED)]
-    print(
-        json.dumps(
-            {
-                "MiB": round(size / MIB, 1),
-                "seconds": round(seconds, 1),
-                "unwanted": found,
-                "largest MiB": {name: round(count / MIB, 1) for name, count in largest},
-            },
-            indent=2,
-        )
-    )
+    figures = {
+        "MiB": round(size / MIB, 1),
+        "seconds": round(seconds, 1),
+        "unwanted": found,
+        "largest MiB": {name: round(count / MIB, 1) for name, count in largest},
+    }
+    heads = ["seconds to install", "of torch or CUDA", "MiB in all", *figures["largest MiB"]]
+    cells = [seconds, len(found), size / MIB, *figures["largest MiB"].values()]
+    lines = (" | ".join(heads), "|".join(["---"] * len(heads)), " | ".join(f"{cell:.0f}" for cell in cells))
+    publish("install", figures, "\n".join(f"| {line} |" for line in lines))
 
 
 def _size(path: Path) -> int:

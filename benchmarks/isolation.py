@@ -10,10 +10,13 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).parent.parent / "tests"))
 
+from _pages import publish
+
 from pictures import encoded, photo
 from semcompress_plugin.isolation import Decoders
 from semcompress_plugin.types import Limits
 
+PAGE = Path(__file__).parent.parent / "docs" / "reliability.md"
 REPEATS = 9
 
 
@@ -31,19 +34,22 @@ def first(data: bytes) -> None:
         decoders.decode(data, None, "keep", Limits(isolate=True))
 
 
-def row(format: str, size: tuple[int, int]) -> str:
+def row(format: str, size: tuple[int, int]) -> dict[str, float]:
     data = encoded(photo(size), format)
     with Decoders() as decoders:
         here = milliseconds(lambda: decoders.decode(data, None, "keep", Limits()))
         there = milliseconds(lambda: decoders.decode(data, None, "keep", Limits(isolate=True)))
     start = milliseconds(lambda: first(data))
-    return f"| {format}, {size[0]} x {size[1]} | {here:.0f} ms | {there:.0f} ms | {start:.0f} ms |"
+    return {"here": here, "isolated": there, "the first one, with the start of the process": start}
 
 
 def main() -> None:
-    print("| picture | here | isolated | the first one, with the start of the process |\n|---|--:|--:|--:|")
-    for format, size in (("JPEG", (64, 48)), ("JPEG", (1600, 1200)), ("PNG", (1600, 1200)), ("JPEG", (4000, 3000))):
-        print(row(format, size), flush=True)
+    cases = (("JPEG", (64, 48)), ("JPEG", (1600, 1200)), ("PNG", (1600, 1200)), ("JPEG", (4000, 3000)))
+    found = {f"{format}, {size[0]} x {size[1]}": row(format, size) for format, size in cases}
+    heads = ["picture", *next(iter(found.values()))]
+    lines = [f"| {' | '.join(heads)} |", "|---|" + "--:|" * (len(heads) - 1)]
+    lines += [f"| {name} | {' | '.join(f'{ms:.0f} ms' for ms in each.values())} |" for name, each in found.items()]
+    publish("isolation", found, "\n".join(lines), PAGE)
 
 
 if __name__ == "__main__":

@@ -13,16 +13,17 @@ from __future__ import annotations
 
 import argparse
 import io
-import json
 import statistics
 import sys
 import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import onnxruntime
+from _pages import publish
 from PIL import Image
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
@@ -161,9 +162,23 @@ def main() -> None:
         "finest scale of one plane, ms per megapixel": as_convolutions(arguments.runs),
         "peak MiB": {"before": before, "after": peak},
     }
-    print(json.dumps(found, indent=2))
-    pairs = ", ".join(f"{size}: {steps['pair']:g}" for size, steps in table.items())
-    print(f"ms per megapixel pair, one thread: {pairs}")
+    publish("msssim", found, page(found))
+
+
+def page(found: dict[str, Any]) -> str:
+    """The figures as they stand in the docs."""
+    steps = {"observe": "observe", "reference": "reference's side", "compare": "compare", "pair": "whole pair"}
+    lines = [f"| milliseconds per megapixel | {' | '.join(steps.values())} |", "|---" * (len(steps) + 1) + "|"]
+    for size, costs in found["ms per megapixel, one thread"].items():
+        lines.append(f"| {size} | {' | '.join(f'{costs[step]:.1f}' for step in steps)} |")
+    wall = "; ".join(f"{name} {value:.0f} ms" for name, value in found["wall ms per megapixel pair"].items())
+    lines += ["", f"Wall time per megapixel pair: {wall}."]
+    if rival := found["finest scale of one plane, ms per megapixel"]:
+        told = "; ".join(f"{name} {value:.0f} ms" for name, value in rival.items())
+        lines += ["", f"The finest scale of one plane, per megapixel: {told}."]
+    if found["peak MiB"]["after"]:
+        lines += ["", f"Peak memory of a process that measured all of these: {found['peak MiB']['after']:.0f} MiB."]
+    return "\n".join(lines)
 
 
 if __name__ == "__main__":

@@ -1,6 +1,6 @@
 """A folder of photos under a divergence bound: bytes, looks, seconds, and where the time goes.
 
-    python benchmarks/photos.py FOLDER [--out results.json]
+    python benchmarks/photos.py FOLDER
 
 Two cases: WebP beside each photo, and JPEG in its place. Every output is decoded again and measured afresh. One
 worker thread, so that CPU seconds can be attributed; what no wrapped call accounts for is 'rest' (search, hashing,
@@ -26,6 +26,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from _pages import publish
 from PIL import Image
 
 from semcompress_plugin import isolation, workshop
@@ -54,16 +55,13 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("folder", type=Path)
     parser.add_argument("--bound", type=float, default=0.01)
-    parser.add_argument("--out", type=Path)
     arguments = parser.parse_args()
     _instrument()
     results = {}
     for name, how in CASES.items():
         with tempfile.TemporaryDirectory() as folder:
             results[name] = measure(arguments.folder, Path(folder), how, arguments.bound)
-    print(table(results))
-    if arguments.out:
-        arguments.out.write_text(json.dumps(results, indent=2))
+    publish("photos", results, table(results))
 
 
 def measure(photos: Path, folder: Path, how: str, bound: float) -> dict[str, Any]:

@@ -22,6 +22,7 @@ from typing import Any
 
 import numpy as np
 import onnxruntime
+from _pages import publish
 from numpy.typing import NDArray
 from PIL import Image
 
@@ -114,9 +115,9 @@ def milliseconds(path: Path, pixels: Pixels, batch: int) -> float:
     return best / batch * 1000
 
 
-def agreement(forms: list[Path], pixels: Pixels) -> None:
-    truth = original(pixels)
-    print("form        bytes      top-1   JS median   JS p90      JS max      open ms  ms/look  at 8")
+def agreement(forms: list[Path], pixels: Pixels) -> dict[str, dict[str, float]]:
+    """By form: bytes, and how it stands beside the network in PyTorch."""
+    truth, found = original(pixels), {}
     for path in forms:
         start = time.perf_counter()
         session(path)
@@ -124,11 +125,18 @@ def agreement(forms: list[Path], pixels: Pixels) -> None:
         logits = look(path, pixels)
         js = js_divergence(softmax(truth), softmax(logits))
         same = (truth.argmax(-1) == logits.argmax(-1)).mean()
-        ms = "   ".join(f"{milliseconds(path, pixels, batch):5.2f}" for batch in (1, 8))
-        print(
-            f"{path.stem:10}  {path.stat().st_size:9}  {same:.4f}  {np.median(js):.2e}    {np.percentile(js, 90):.2e}  "
-            f"  {js.max():.2e}    {opened:6.0f}   {ms}"
-        )
+        found[path.stem] = {
+            "bytes": path.stat().st_size,
+            "top-1": float(same),
+            "JS median": float(np.median(js)),
+            "JS p90": float(np.percentile(js, 90)),
+            "JS max": float(js.max()),
+            "ms to open": opened,
+            "ms a look": milliseconds(path, pixels, 1),
+            "ms a look, 8 at once": milliseconds(path, pixels, 8),
+        }
+        print(path.stem, found[path.stem], flush=True)
+    return found
 
 
 def pairs(folder: Path, count: int) -> Pixels:
@@ -154,12 +162,12 @@ def verdicts(logits: NDArray[np.float32]) -> tuple[NDArray[np.float64], NDArray[
     return js_divergence(seen[:, :1], seen[:, 1:]), seen[:, :1].argmax(-1) == seen[:, 1:].argmax(-1)
 
 
-def portability(forms: list[Path], pixels: Pixels, processors: list[str], folder: Path) -> None:
+def portability(forms: list[Path], pixels: Pixels, processors: list[str], folder: Path) -> dict[str, dict[str, Any]]:
+    """By processor and form: how far verdicts are from those here, and how many change sides."""
     np.save(folder / "pixels.npy", pixels)
     flat, shape = pixels.reshape(-1, *pixels.shape[2:]), (*pixels.shape[:2], -1)
     here = {path: verdicts(look(path, flat).reshape(shape)) for path in forms}
-    print(f"\n{here[forms[0]][0].size} verdicts, here against:")
-    print("processor        form        JS: max abs. difference  max relative  top-1 verdicts that differ  bound .01")
+    found: dict[str, dict[str, Any]] = {}
     for processor in processors:
         for path in forms:
             out = folder / "logits.npy"
@@ -167,12 +175,41 @@ def portability(forms: list[Path], pixels: Pixels, processors: list[str], folder
             subprocess.run(["qemu-x86_64", "-cpu", processor, *child], check=True, stderr=subprocess.DEVNULL)
             (js, top), (js_there, top_there) = here[path], verdicts(np.load(out).reshape(shape))
             apart = np.abs(js - js_there)
-            print(
-                f"{processor:15}  {path.stem:10}  {apart.max():.2e}                 "
-                f"{(apart / np.maximum(js, 1e-9)).max():.2e}      {(top != top_there).sum():3}"
-                f"                          {((js <= 0.01) != (js_there <= 0.01)).sum():3}",
-                flush=True,
+            found.setdefault(processor, {})[path.stem] = {
+                "verdicts": int(js.size),
+                "JS, largest difference": float(apart.max()),
+                "top-1 that differ": int((top != top_there).sum()),
+                "bound .01 that differ": int(((js <= 0.01) != (js_there <= 0.01)).sum()),
+            }
+            print(processor, path.stem, found[processor][path.stem], flush=True)
+    return found
+
+
+def page(figures: dict[str, Any]) -> str:
+    """Both tables as they stand in the docs."""
+    lines = [
+        "| form | bytes | top-1 | JS median | JS p90 | JS max | ms a look | ms, 8 at once |",
+        "|---" * 8 + "|",
+    ]
+    for form, row in figures["agreement"].items():
+        lines.append(
+            f"| {form} | {row['bytes']:,} | {row['top-1']:.1%} | {row['JS median']:.1e} | {row['JS p90']:.1e} "
+            f"| {row['JS max']:.1e} | {row['ms a look']:.1f} | {row['ms a look, 8 at once']:.1f} |"
+        )
+    lines += [
+        "",
+        "| emulated processor | form | largest difference of a JS divergence | top-1 verdicts that differ "
+        "| verdicts on the bound .01 that differ |",
+        "|---" * 5 + "|",
+    ]
+    for processor, forms in figures["processors"].items():
+        for form, row in forms.items():
+            lines.append(
+                f"| {processor} | {form} | {row['JS, largest difference']:.1e} "
+                f"| {row['top-1 that differ']} of {row['verdicts']} "
+                f"| {row['bound .01 that differ']} of {row['verdicts']} |"
             )
+    return "\n".join(lines)
 
 
 def main() -> None:
@@ -191,9 +228,12 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as scratch:
         folder = Path(scratch)
         forms = make_forms(folder, centers(arguments.calibrate)[:100])
-        agreement(forms, centers(arguments.measure))
+        figures: dict[str, Any] = {"agreement": agreement(forms, centers(arguments.measure))}
         chosen = [path for path in forms if not arguments.form or path.stem in arguments.form]
-        portability(chosen, pairs(arguments.measure, arguments.pictures), arguments.cpu, folder)
+        seen = pairs(arguments.measure, arguments.pictures)
+        figures["processors"] = portability(chosen, seen, arguments.cpu, folder)
+    if arguments.cpu:
+        publish("portability", figures, page(figures))
 
 
 if __name__ == "__main__":

@@ -13,7 +13,8 @@ did: two for a whole look.
         --formats jpeg webp avif
 
 ONE.jsonl holds every quality at full scale (``--compressor jpeg:scale=1:quality=30,31,32,...``): what the preset web
-searches. A knob of which one value was recorded is fixed. This is only printed.
+searches. A knob of which one value was recorded is fixed. This is only printed, but for the strategies BRIEFLY with
+``--page NAME``.
 """
 
 from __future__ import annotations
@@ -50,6 +51,7 @@ Array = NDArray[np.float64]
 
 MIN_SAVING = 0.05
 READER = "reader"
+BRIEFLY = ("frontier, stopping by itself", "bisect")
 SHOWN = ("js_divergence 0.0144", "sway 0.25")  # on the page; results/search.json has all
 BOUNDS = {"js_divergence": [0.01, 0.0144, 0.029], "sway": [0.2, 0.25, 0.3]}
 STRATEGIES: Mapping[str, Callable[..., Search]] = {
@@ -233,6 +235,7 @@ def main(argv: list[str] | None = None) -> None:
     parser.add_argument("--views", nargs="*", help="which recorded readers count (default: all, the worst)")
     parser.add_argument("--formats", nargs="*", default=["jpeg", "webp", "jpeg+webp", "jpeg+webp+avif"])
     parser.add_argument("--looks", type=int, nargs="*", default=[4, 6, 8, 10, 12, 16])
+    parser.add_argument("--page", metavar="NAME", help="where on the page, with --keep")
     arguments = parser.parse_args(argv)
 
     metrics = {metric.name: metric for spec in semcompress_evaluators() for metric in spec.metrics}
@@ -257,7 +260,10 @@ def main(argv: list[str] | None = None) -> None:
     figures = {"photographs": len(photos), "settings": len(grid), "results": results}
     text = table(figures, arguments.looks)
     print(text)
-    if not (arguments.keep or arguments.bounds or arguments.views):
+    if arguments.page:
+        brief = [row for row in results if row["strategy"] in BRIEFLY]
+        publish(arguments.page, figures, table(figures | {"results": brief}, arguments.looks))
+    elif not (arguments.keep or arguments.bounds or arguments.views):
         shown = [row for row in results if row["bound"] in SHOWN and row["formats"] != "jpeg+webp"]
         publish("search", figures, table(figures | {"results": shown}, arguments.looks))
 
