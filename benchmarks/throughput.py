@@ -208,7 +208,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     parser.add_argument("--limit", type=int, default=24, help="so many photographs, evenly spread")
     parser.add_argument("--torch-python", type=Path, help="an interpreter with torch and torchvision")
     arguments = parser.parse_args(argv)
-    found = sorted(path for path in arguments.folder.rglob("*") if path.suffix.lower() in (".jpg", ".jpeg"))
+    found = sorted(path for path in arguments.folder.resolve().rglob("*") if path.suffix.lower() in (".jpg", ".jpeg"))
     photos = found[:: max(1, len(found) // arguments.limit)][: arguments.limit]
     figures = measure(photos)
     if arguments.torch_python:
