@@ -114,7 +114,8 @@ def parser(only: str | None = None) -> argparse.ArgumentParser:
     )
 
     redo.add_argument("--no-baseline", action="store_true", help="also shrink what stands in the baseline")
-    command("compress", "shrink pictures in place", paths, policy, form, work, effort, redo, hook)
+    compress = command("compress", "shrink pictures in place", paths, policy, form, work, effort, redo, hook)
+    compress.add_argument("--dry-run", action=_DryRun, nargs=0, help=argparse.SUPPRESS)
     command(
         "check", "say what `compress` would change, and write nothing", paths, policy, form, work, effort, redo, hook
     )
@@ -208,6 +209,13 @@ class _NotGiven:
 
     def __getattr__(self, name: str) -> Any:
         return lambda *_, **__: self
+
+
+class _DryRun(argparse.Action):
+    """What many tools call this, and people try."""
+
+    def __call__(self, parser: argparse.ArgumentParser, *_: object) -> None:
+        parser.error("--dry-run is a command here: semcompress check")
 
 
 class _Version(argparse.Action):

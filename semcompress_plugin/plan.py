@@ -16,7 +16,7 @@ from semcompress_plugin.errors import ImageError, UsageError
 from semcompress_plugin.git import find as find_repository
 from semcompress_plugin.lock import NAME, Lock
 from semcompress_plugin.originals import Originals, open_originals
-from semcompress_plugin.policy import Policy, PolicyFinder, default_policy, load_policy
+from semcompress_plugin.policy import Policy, PolicyFinder, default_policy, load_originals, load_policy
 from semcompress_plugin.registry import Registry
 from semcompress_plugin.types import Result, Rule
 from semcompress_plugin.walk import Found
@@ -153,7 +153,8 @@ class Domains:
     """Finds the domain of a path: one for everything with ``policy``, else that of the nearest policy.
 
     Policies are looked for up to ``top`` (default: the repository's root). Without any, files named one by one are
-    governed by preset ``web``; where ``default`` is given, so is everything below that folder.
+    governed by preset ``web``; where ``default`` is given, so is everything below that folder. Without ``rules`` of
+    a policy only the place of its originals counts.
     """
 
     def __init__(
@@ -164,8 +165,9 @@ class Domains:
         top: Path | None = None,
         default: Path | None = None,
         in_place: bool = True,
+        rules: bool = True,
     ) -> None:
-        self.registry, self.top, self.default, self.in_place = registry, top, default, in_place
+        self.registry, self.top, self.default, self.in_place, self.rules = registry, top, default, in_place, rules
         self.only = None if policy is None else self._load(policy)
         self._by_policy: dict[Path, Domain] = {}
         self._by_folder: dict[tuple[str, bool], Domain | None] = {}
@@ -203,7 +205,8 @@ class Domains:
 
     def _load(self, path: Path) -> Domain:
         # read as the user would spell it, since errors repeat that; but the folder must not depend on where we are
-        policy = load_policy(Path(os.path.relpath(path)), self.registry)
+        spelt = Path(os.path.relpath(path))
+        policy = load_policy(spelt, self.registry) if self.rules else load_originals(spelt)
         return Domain(replace(policy, root=Path(os.path.abspath(path)).parent), self.in_place)  # noqa: PTH100
 
     def _repository(self, folder: Path) -> Path | None:

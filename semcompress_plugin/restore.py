@@ -94,7 +94,9 @@ def _is(path: Path, sha256: str) -> bool:
 
 
 def _name(entry: Entry, path: Path) -> str:
-    """The original's name; a file that was renamed since keeps its new name, with the original's extension."""
+    """The original's name; a file that was renamed since keeps its new name, save for another format's extension."""
     if path.name == posixpath.basename(entry.path):
         return entry.name
+    if posixpath.splitext(entry.path)[1] == posixpath.splitext(entry.name)[1]:  # the format was not changed
+        return path.name
     return path.stem + Path(entry.name).suffix

@@ -19,7 +19,8 @@ def _quality(high):
 
 
 def _metrics(text):
-    return tuple(Metric(name, name, higher_is_better=name not in ("js_divergence", "sway")) for name in text.split())
+    lower = ("js_divergence", "sway", "colour_shift")
+    return tuple(Metric(name, name, higher_is_better=name not in lower) for name in text.split())
 
 
 class Stand:

@@ -436,6 +436,56 @@ def test_what_a_build_made_is_not_shrunk_again_in_place(folder, capsys, looks):
     assert contents(folder / "public") == before
 
 
+def test_a_dry_run_is_called_check(folder, capsys):
+    with pytest.raises(SystemExit) as stopped:
+        main(["compress", "--dry-run"])
+    assert stopped.value.code == 2
+    assert "semcompress check" in capsys.readouterr().err
+
+
+def test_a_picture_whose_original_was_put_back_has_a_line_of_its_own(folder, capsys):
+    assert run(capsys, "compress", "0.jpg")[0] == 1
+    (folder / ".semcompress.yaml").write_text(POLICY.replace("max: 0.05", "max: 1.0e-9"))
+    code, out, _ = run(capsys, "compress", "0.jpg")
+    assert code == 1
+    assert "put back: 0.jpg: the original is back, since under the changed policy nothing" in out
+
+
+def test_outside_git_the_report_says_where_originals_are_and_check_what_compress_refuses(tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "a.jpg").write_bytes(encoded(photo((320, 240)), "JPEG", quality=97))
+    (tmp_path / ".semcompress.yaml").write_text(POLICY)
+    code, _, err = run(capsys, "check")
+    assert code == 1
+    assert "warning: compress would refuse: " in err
+    assert "not in a git repository, so say in the policy where originals are kept" in err
+    (tmp_path / ".semcompress.yaml").write_text(POLICY + "originals: .kept\n")
+    code, _, err = run(capsys, "check")
+    assert (code, "refuse" in err) == (1, False)
+    assert "originals are kept in .kept (`semcompress restore` brings them back)" in run(capsys, "compress")[1]
+
+
+def test_what_must_be_writable_and_is_not_is_left_before_it_is_looked_at(folder, capsys, monkeypatch):
+    access = os.access
+    monkeypatch.setattr(os, "access", lambda path, mode: mode != os.W_OK and access(path, mode))  # root may all
+    for command in ("check", "compress"):
+        code, report = as_json(capsys, command)
+        assert code == 0
+        assert {one["status"] for one in report["results"]} == {"skipped"}
+        assert all("is read-only" in one["reason"] for one in report["results"])
+        assert report["totals"]["looks"] == 0
+
+
+def test_evaluate_asks_for_the_rule_of_either_picture(folder, tmp_path, capsys):
+    elsewhere = tmp_path / "elsewhere.jpg"
+    shutil.copy(folder / "0.jpg", elsewhere)
+    code, out, _ = run(capsys, "evaluate", str(elsewhere), "0.jpg", "--policy", ".semcompress.yaml")
+    assert (code, "rule all" in out, "max 0.05" in out) == (0, True, True)
+    code, _, err = run(capsys, "evaluate", str(elsewhere), str(elsewhere), "--policy", ".semcompress.yaml")
+    assert code == 2
+    assert "no rule of it governs" in err
+
+
 def test_evaluate_measures_and_judges(folder, capsys):
     code, out, _ = run(capsys, "evaluate", "0.jpg", "0.jpg")
     assert code == 0

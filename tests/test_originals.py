@@ -244,6 +244,25 @@ def test_a_renamed_output_is_restored_under_its_new_name(tmp_path):
     assert not (root / "a.jpg").exists()
 
 
+@pytest.mark.parametrize(
+    ("was", "output", "now", "expected"),
+    [
+        ("a.JPEG", "a.JPEG", "a.jpeg", "a.jpeg"),
+        ("a.JPEG", "a.JPEG", "copy.jpg", "copy.jpg"),
+        ("a.png", "a.webp", "a.webp", "a.png"),
+        ("a.png", "a.webp", "b.webp", "b.png"),
+    ],
+)
+def test_an_extension_is_only_changed_where_the_format_was(tmp_path, was, output, now, expected):
+    root = repository(tmp_path)
+    lock, _ = workplace(root)
+    (root / now).write_bytes(b"small")
+    with lock.exclusive():
+        lock.add([entry(0, path=output, name=was, output=content(b"small"))])
+    (plan,) = plan_restore([root / now], lock)
+    assert plan.target == root / expected
+
+
 def test_what_is_not_ours_is_not_restored(tmp_path):
     root = repository(tmp_path)
     lock, store = workplace(root)

@@ -16,6 +16,7 @@ from semcompress_plugin import git as ours
 from semcompress_plugin import originals
 from semcompress_plugin.cli import main
 from semcompress_plugin.errors import UsageError
+from semcompress_plugin.lock import Lock
 from semcompress_plugin.originals import open_originals
 from semcompress_plugin.settle import settle
 from semcompress_plugin.sharing import Remotes
@@ -49,6 +50,36 @@ def here(tmp_path, monkeypatch) -> Path:
     git(tmp_path, "init", "-q", "--bare", "there.git")
     git(root, "remote", "add", "origin", f"file://{tmp_path}/there.git")
     return root
+
+
+@pytest.mark.parametrize(
+    "policy",
+    ["version: 1\npreset: wev\n", "version: 1\nrules: [{name: a, files: ['*'], keep: {gone-reader: {x: {min: 1}}}}]\n"],
+)
+def test_what_was_kept_can_be_had_while_the_policy_is_broken(here, capsys, policy):
+    replaced(here, "a.jpg")
+    (here / ".semcompress.yaml").write_text(policy)
+    assert main(["validate"]) == 2
+    assert [one["paths"] for one in listed(capsys)["originals"]] == [["a.jpg"]]
+    assert main(["restore", "--all"]) == 0
+    assert (here / "a.jpg").read_bytes() == b"original of a.jpg"
+
+
+def test_a_broken_policy_still_says_where_originals_are(tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "a.jpg").write_bytes(b"original")
+    policy = tmp_path / ".semcompress.yaml"
+    policy.write_text("version: 1\npreset: wev\noriginals: .kept\n")
+    store = open_originals(tmp_path, ".kept")
+    lock = Lock(tmp_path / "semcompress.lock", store.state)
+    assert settle([shrunk(tmp_path / "a.jpg", lock, b"small")], lock, store) == [None]
+    assert main(["restore", "a.jpg"]) == 0
+    assert (tmp_path / "a.jpg").read_bytes() == b"original"
+    capsys.readouterr()
+    for text, said in (("originals: [\n", "not YAML"), ("originals: 7\n", "1:12: originals: expected `git`, `none`")):
+        policy.write_text(text)
+        assert main(["restore", "a.jpg"]) == 2
+        assert said in capsys.readouterr().err
 
 
 def test_list_says_path_name_size_hash_place_and_who_has_it(here, capsys):

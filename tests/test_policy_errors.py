@@ -250,6 +250,15 @@ MISTAKES = {
         RULE + "keep: {msssim: {score: {min: 0.9, max: 0.8}}}",
         ["5:28: rules[0].keep.msssim.score: expected min below max, got min 0.9 and max 0.8"],
     ),
+    "bounds on the wrong side alone": (
+        RULE + "keep: {classifier: {js_divergence: {min: 0.02}}, msssim: {score: {max: 0.992}}}",
+        [
+            "5:46: rules[0].keep.classifier.js_divergence.min: a min alone lets the worst pass: js_divergence is the "
+            "better the lower; expected max",
+            "5:76: rules[0].keep.msssim.score.max: a max alone lets the worst pass: score is the better the higher; "
+            "expected min",
+        ],
+    ),
     "bounds that nothing can fail": (
         RULE + "keep: {classifier: {js_divergence: {max: 1}, confidence_ratio: {min: 0.0, max: 7}}}",
         [

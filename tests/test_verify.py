@@ -15,7 +15,8 @@ from semcompress_plugin import budget, interrupt, shrink
 from semcompress_plugin.baseline import Old, parse, render
 from semcompress_plugin.cli import main
 from semcompress_plugin.commands import compress
-from semcompress_plugin.errors import BaselineError, PolicyError
+from semcompress_plugin.errors import BaselineError, PluginError, PolicyError
+from semcompress_plugin.evaluators.classifier import ClassifierEvaluator
 from semcompress_plugin.policy import parse_policy
 from semcompress_plugin.types import Constraint, Metric, Rule
 from semcompress_plugin.verify import tolerant
@@ -52,6 +53,18 @@ def report(capsys, *arguments: str) -> tuple[int, dict[str, dict], str]:
     code = main([*arguments, "--format", "json"])
     out = capsys.readouterr()
     return code, {one["path"]: one for one in json.loads(out.out)["results"]}, out.err
+
+
+def test_what_could_not_be_measured_is_not_called_verified(folder, capsys, monkeypatch):
+    assert main(["compress"]) == 1
+
+    def blind(*_: object) -> None:
+        raise PluginError("lens fogged")
+
+    monkeypatch.setattr(ClassifierEvaluator, "observe", blind)
+    assert main(["verify"]) == 1
+    said = "verified 0 of 2 outputs against their originals; 2 could not be measured"
+    assert said in capsys.readouterr().err
 
 
 def test_what_holds_is_verified_and_what_a_stricter_policy_refuses_is_named(folder, capsys):

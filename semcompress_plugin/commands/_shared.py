@@ -11,7 +11,7 @@ from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from semcompress_plugin.errors import ImageError, PluginError, SemcompressError, UnsupportedImageError
+from semcompress_plugin.errors import ImageError, PluginError, SemcompressError, UnsupportedImageError, UsageError
 from semcompress_plugin.plan import Backlog, Domains, Pending
 from semcompress_plugin.policy import default_policy
 from semcompress_plugin.registry import Registry
@@ -41,16 +41,22 @@ def absolute(path: Path) -> Path:
     return Path(os.path.abspath(path))  # noqa: PTH100  # Path.resolve would follow links
 
 
-def governing_rule(path: Path, policy: Path | None, registry: Registry) -> Rule:
-    """The rule that governs ``path``; where none does, or it says to skip, preset web's."""
-    place = absolute(path)
-    domain = Domains(registry, policy, in_place=False).of(place, named=True)
-    assert domain is not None  # a named file always has one
-    root = domain.policy.root
-    rule = domain.policy.rule_for(place.relative_to(root).as_posix()) if place.is_relative_to(root) else None
-    if rule is None or rule.skip:
-        return default_policy(registry, root).rules[0]
-    return rule
+def governing_rule(paths: Sequence[Path], policy: Path | None, registry: Registry) -> Rule:
+    """The rule that governs the first of ``paths`` that has one; where none has, or it says to skip, preset web's.
+
+    Raises UsageError where a ``policy`` was asked for that governs none of them.
+    """
+    domains = Domains(registry, policy, in_place=False)
+    for place in map(absolute, paths):
+        domain = domains.of(place, named=True)
+        assert domain is not None  # a named file always has one
+        root = domain.policy.root
+        rule = domain.policy.rule_for(place.relative_to(root).as_posix()) if place.is_relative_to(root) else None
+        if rule is not None and not rule.skip:
+            return rule
+    if policy is not None:
+        raise UsageError(f"{policy}: no rule of it governs {' or '.join(map(str, paths))}")
+    return default_policy(registry, root).rules[0]
 
 
 def look(work: Backlog, registry: Registry, arguments: argparse.Namespace, bugs: list[str]) -> Iterator[Seen]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import os
 import sys
 import time
 from collections import deque
@@ -14,9 +15,10 @@ from typing import TYPE_CHECKING
 from semcompress_plugin import files
 from semcompress_plugin.commands._budgets import is_over, judged
 from semcompress_plugin.commands._shared import finish, here, left, load_registry, look, versions
+from semcompress_plugin.errors import UsageError
 from semcompress_plugin.interrupt import held_back
-from semcompress_plugin.originals import GitOriginals
-from semcompress_plugin.plan import Backlog, Domain, Domains, Pending, assets, pending
+from semcompress_plugin.originals import FolderOriginals, GitOriginals
+from semcompress_plugin.plan import Backlog, Domain, Domains, Pending, assets, pending, shown_path
 from semcompress_plugin.report.ledger import Ledger
 from semcompress_plugin.report.text import printable
 from semcompress_plugin.sharing import Remotes
@@ -63,11 +65,15 @@ def run(arguments: argparse.Namespace, write: bool = True) -> int:
             state = left(state, "unchanged", "was made by a build of ours, from an original elsewhere")
         if isinstance(state, Pending) and old and state.sha256 in asset.domain.baseline:
             state = left(state, "unchanged", "stands in the baseline")
+        if isinstance(state, Pending) and asset.rule.outputs.place == "replace" and not os.access(asset.place, os.W_OK):
+            state = left(state, "skipped", "is read-only: make it writable (chmod u+w) to have it replaced")
         results.append(state) if isinstance(state, Result) else work.append(state)
     for domain in domains.used():
         domain.digests.save()
         if work:
             domain.lock.forget()
+    if work and not write:
+        _warn_of_refusals(domains.used())
     bugs: list[str] = []
     shrinking = _Shrinking(write)
     pictures = len(work)
@@ -112,7 +118,18 @@ def _tell(results: Iterable[Result], shrinking: _Shrinking, arguments: argparse.
         return
     if alone := _only_here(shrinking.replaced):
         amount = "1 original exists" if alone == 1 else f"{alone} originals exist"
-        print(f"{amount} only in this clone (`semcompress originals push` hands on)")
+        print(f"{amount} only in this clone (`semcompress originals push` hands on, `semcompress restore` brings back)")
+    for folder in sorted({d.originals.folder for d in shrinking.replaced if isinstance(d.originals, FolderOriginals)}):
+        print(f"originals are kept in {printable(shown_path(folder, here()))} (`semcompress restore` brings them back)")
+
+
+def _warn_of_refusals(domains: Iterable[Domain]) -> None:
+    """Say what `compress` would refuse to do for want of a place for originals."""
+    for domain in domains:
+        try:
+            replace(domain, in_place=True).originals  # noqa: B018  # opening them is what may be refused
+        except UsageError as error:
+            print(f"semcompress: warning: compress would refuse: {error}", file=sys.stderr)
 
 
 def _only_here(domains: Iterable[Domain]) -> int | None:

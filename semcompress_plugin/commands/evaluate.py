@@ -22,9 +22,9 @@ if TYPE_CHECKING:
 
 
 def run(arguments: argparse.Namespace) -> int:
-    """Exit 0 if every constraint of the rule that governs REFERENCE holds, else 1."""
+    """Exit 0 if every constraint of the rule that governs REFERENCE, or else CANDIDATE, holds; else 1."""
     registry = load_registry()
-    rule = governing_rule(arguments.reference, arguments.policy, registry)
+    rule = governing_rule([arguments.reference, arguments.candidate], arguments.policy, registry)
     reference = _decoded(arguments.reference, rule)
     image, after = _candidate(arguments.candidate, rule, registry)
     workshop = Workshop(registry)

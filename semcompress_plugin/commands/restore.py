@@ -6,9 +6,10 @@ import argparse
 import time
 from pathlib import Path
 
-from semcompress_plugin.commands._shared import absolute, here, load_registry, print_report
+from semcompress_plugin.commands._shared import absolute, here, print_report
 from semcompress_plugin.errors import UsageError
 from semcompress_plugin.plan import Domain, Domains, shown_path
+from semcompress_plugin.registry import Registry
 from semcompress_plugin.report.text import printable, size
 from semcompress_plugin.restore import plan_restore, restore
 from semcompress_plugin.types import Result
@@ -19,7 +20,7 @@ def run(arguments: argparse.Namespace) -> int:
     if not arguments.paths and not arguments.all:
         raise UsageError("say what to restore: paths, or --all")
     started = time.monotonic()
-    domains = Domains(load_registry(), arguments.policy)
+    domains = Domains(Registry(), arguments.policy, rules=False)
     base = here()
     found = find_images(arguments.paths or [Path()], repository_root(base), skip_ignored=not arguments.all)
     results = []

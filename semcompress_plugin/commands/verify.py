@@ -45,8 +45,11 @@ def run(arguments: argparse.Namespace) -> int:
     results = list(judged(_merged([*results, *compared]), domains, base))
     code = finish(results, started, registry, domains, arguments, bugs, "changed")
     if not arguments.quiet:
+        measured = sum(result.looks for result in compared)
         lacking = f"; {missing} could not be, their originals are not here" if missing else ""
-        text = f"verified {len(compared) - missing} of {len(work)} outputs against their originals{lacking}"
+        if broken := len(work) - measured - missing:
+            lacking += f"; {broken} could not be measured"
+        text = f"verified {measured} of {len(work)} outputs against their originals{lacking}"
         print(f"semcompress: {text}", file=sys.stderr)
     if any(item.named and item.error == MISSING for item in found):
         return 2

@@ -12,7 +12,7 @@ from pathlib import Path, PurePath
 from semcompress_plugin.errors import PolicyError
 from semcompress_plugin.policy.find import POLICY_NAME, PolicyFinder, find_policy
 from semcompress_plugin.policy.match import matcher
-from semcompress_plugin.policy.resolve import parse
+from semcompress_plugin.policy.resolve import originals, parse
 from semcompress_plugin.policy.schema import Known, schema
 from semcompress_plugin.types import Limits, Rule
 
@@ -23,6 +23,7 @@ __all__ = [
     "PolicyFinder",
     "default_policy",
     "find_policy",
+    "load_originals",
     "load_policy",
     "parse_policy",
     "schema",
@@ -61,11 +62,23 @@ class Policy:
 
 def load_policy(path: Path, registry: Known) -> Policy:
     """The policy in the file ``path``. Raises PolicyError with every mistake, each ``path:line:column: text``."""
+    return _policy(_read(path), str(path), registry, path, path.parent)
+
+
+def load_originals(path: Path) -> Policy:
+    """The policy in the file ``path`` as far as it says where originals are kept: without rules.
+
+    What was kept must be had when the policy has mistakes, or a reader that it names is not installed any more. Raises
+    PolicyError where that much cannot be read.
+    """
+    return Policy(path, path.parent, (), originals(_read(path), str(path)))
+
+
+def _read(path: Path) -> bytes:
     try:
-        data = path.read_bytes()
+        return path.read_bytes()
     except OSError as error:
         raise PolicyError([f"{path}: cannot be read: {error.strerror or error}"]) from error
-    return _policy(data, str(path), registry, path, path.parent)
 
 
 def parse_policy(text: str, registry: Known, root: Path, source: str = "<policy>") -> Policy:

@@ -130,6 +130,11 @@ class Body:
         if high and high.value >= metric.maximum:
             said = f"nothing can fail this: {metric.name} is never above {metric.maximum:g}; remove it"
             self._checker.fault(high, f"{path}.max", said)
+        wrong, right = ("max", "min") if metric.higher_is_better else ("min", "max")
+        if (given := bound.value.get(wrong)) is not None and bound.value.get(right) is None:
+            better = "higher" if metric.higher_is_better else "lower"
+            said = f"a {wrong} alone lets the worst pass: {metric.name} is the better the {better}; expected {right}"
+            self._checker.fault(given, f"{path}.{wrong}", said)
         return Constraint(evaluator, metric, float(low.value) if low else None, float(high.value) if high else None)
 
     def _unknown(self, key: Node, name: str) -> str:

@@ -48,6 +48,20 @@ def parse(data: bytes, source: str, registry: Known) -> Parsed:
     return parsed
 
 
+def originals(data: bytes, source: str) -> str | None:
+    """Where a policy's text says that originals are kept, whatever else may be wrong with it; None where it is silent.
+
+    Raises PolicyError where that cannot be read.
+    """
+    document, findings = read(data)
+    if document is None:
+        raise _error(source, findings)
+    place = document["originals"]
+    if place is not None and not isinstance(place.value, str):
+        raise _error(source, [place.finding("originals: expected `git`, `none` or a folder")])
+    return None if place is None else str(place.value)
+
+
 class _Policy:
     """A policy's document. Faults go to the checker; values are of use only when it found none.
 

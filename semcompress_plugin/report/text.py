@@ -51,7 +51,7 @@ def lines(
         yield _aligned(_HEAD, widths)
     for row in _rows(ledger, bounds):
         yield _aligned(row, widths)
-    yield from _reasons([one for one in ledger.by_path() if one.status in ("skipped", "failed") and one.reason])
+    yield from _reasons([one for one in ledger.by_path() if one.reason and _without_row(one)])
     sums = totals(ledger, seconds)
     saved = f", {size(sums.before)} -> {size(sums.after)} ({percent(sums.before, sums.after)})" if written else ""
     cached = f" ({_all(sums.cached, sums.files)} from the cache)" if sums.cached else ""
@@ -62,15 +62,21 @@ def lines(
     yield f"{counts}{saved}; {sums.looks} looks in {sums.seconds:.1f} s"
 
 
+def _without_row(result: Result) -> bool:
+    """Whether only its reason can tell what became of a picture: it was left, or its original was put back."""
+    return result.status in ("skipped", "failed") or (result.status == "compressed" and not result.outputs)
+
+
 def _reasons(told: Sequence[Result]) -> list[str]:
-    """Why files were skipped or failed, a line each; a line for all where many were skipped for one reason."""
+    """Why files were skipped, failed or put back, a line each; one for all where many were skipped for one reason."""
     alike = Counter(result.reason for result in told if result.status == "skipped")
     lines = {}
     for result in told:
         if result.status == "skipped" and alike[result.reason] > _ALIKE:
             lines[result.reason] = f"skipped: {alike[result.reason]} files: {printable(result.reason or '')}"
         else:
-            lines[result.path] = f"{result.status}: {printable(result.path)}: {printable(result.reason or '')}"
+            what = "put back" if result.status == "compressed" else result.status
+            lines[result.path] = f"{what}: {printable(result.path)}: {printable(result.reason or '')}"
     return list(lines.values())
 
 
