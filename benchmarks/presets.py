@@ -7,8 +7,8 @@ Each picture of a folder is shrunk in its own format. The fixed setting is one q
 at which no picture's score (MS-SSIM for ``web`` and ``text``, the sway for ``machine``) is worse
 than the worst among our outputs, by the same encoder with effort ``fast``; it may choose its quality afterwards, from
 the very pictures, which is more than anybody can who sets one. Formats of which a folder has no picture that shrinks
-are left out. Which constraint binds: the one with the least slack in the kept file. One process per case, so that its
-peak memory is its own.
+are left out. Which constraint binds: the one with the least slack in the kept file, yes and no apart. One process per
+case, so that its peak memory is its own.
 """
 
 from __future__ import annotations
@@ -65,6 +65,7 @@ def case(preset: str, folder: Path, limit: int, effort: Any) -> dict[str, Any]:
             slack = {
                 f"{c.evaluator}.{c.metric.name}": c.slack(decision.scores[c.evaluator][c.metric.name])
                 for c in rule.keep
+                if c.metric.transform != "step"  # yes or no, that is always met exactly
             }
             binding[min(slack, key=slack.__getitem__)] += 1
             value = decision.scores[judge[0]][judge[1]]

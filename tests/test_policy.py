@@ -13,6 +13,7 @@ from policy_registry import SCALE, Stand, compressor
 from semcompress_plugin.errors import PolicyError
 from semcompress_plugin.policy import default_policy, load_policy, parse_policy, presets, schema
 from semcompress_plugin.policy.nodes import read
+from semcompress_plugin.registry import Registry
 from semcompress_plugin.types import CompressorUse, EvaluatorUse, Outputs, SearchUse
 
 
@@ -57,6 +58,7 @@ def test_the_preset_web_keeps_pictures_in_pixels_and_name_and_guards_models_and_
     )
     assert {use.name for use in web.evaluators} == {"classifier", "msssim"}
     assert {(one.evaluator, one.metric.name) for one in web.keep} == {
+        ("classifier", "top1_agreement"),
         ("classifier", "js_divergence"),
         ("msssim", "score"),
         ("msssim", "worst_tile"),
@@ -101,7 +103,7 @@ def test_a_superseded_preset_stays_for_those_who_pinned_it(tmp_path, monkeypatch
     try:
         assert presets.names() == ("web", "web@1", "web@3")
         counts = [len(policy(f"version: 1\npreset: {name}").rules[0].keep) for name in presets.names()]
-        assert counts == [1, 5, 1]
+        assert counts == [1, 6, 1]
     finally:
         for memory in (presets.names, presets._all):
             memory.cache_clear()
@@ -244,3 +246,10 @@ def test_reading_a_policy_imports_neither_numpy_nor_pillow_nor_a_runtime_nor_a_v
         env={"PYTHONPATH": f"{here}:{here.parent}", "PATH": ""},
     )
     assert done.stdout.strip() == "[]"
+
+
+@pytest.mark.parametrize("name", [name for name in presets.names() if "@" not in name])
+def test_no_preset_lets_its_own_classifier_change_its_verdict(name):
+    (rule,) = default_policy(Registry(), Path(), name).rules
+    lost = {"top1_agreement": 0.0, "sway": 1.0}
+    assert any(not c.holds(lost[c.metric.name]) for c in rule.keep if c.metric.name in lost)
