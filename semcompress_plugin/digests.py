@@ -6,6 +6,9 @@ no program can set back. It escapes only if the clock has not moved on since the
 racily clean. Hence a file is remembered only if both its times lie two seconds (the coarsest clock of a file system,
 FAT's) or more before a stamp that its own file system gave this run before the file was read. What is not remembered,
 or is not believed, is read: nothing but time depends on this cache, and it may be deleted whenever one likes.
+
+A program that writes through a memory map may do so seconds after the time of change, which git does not see either.
+Who then finds other bytes than were told lets everything be forgotten (:meth:`Digests.clear`).
 """
 
 from __future__ import annotations
@@ -67,6 +70,12 @@ class Digests:
             files.create(self._file, head + body, overwrite=True, durable=False)
         self._learnt = {}
         self.__dict__.pop("_known", None)  # who asks once more reads it again
+
+    def clear(self) -> None:
+        """Forget everything, for it has told something that is not so. Never fails."""
+        if self._file is not None:
+            with contextlib.suppress(OSError):
+                self._file.unlink(missing_ok=True)
 
     @cached_property
     def _known(self) -> dict[str, str]:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import math
+import os
 import re
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
@@ -33,6 +34,7 @@ _LINE = re.compile(
 _CONFLICT = ("<<<<<<<", "|||||||", "=======", ">>>>>>>")
 _SURROGATE = re.compile("[\ud800-\udfff]")
 _SHA256 = re.compile("[0-9a-f]{64}")
+_MODE = re.compile("[0-7]{1,4}")
 _AFTER_KEY = ', "name": '
 """Where the identity of a line ends; within a string these quotes would be escaped."""
 _SIGNIFICANT = 6
@@ -346,9 +348,9 @@ def _entry(record: Mapping[str, Any]) -> Entry:
         output=_content(record["output"]),
         relation=record["relation"],
         policy=_text(record["policy"]),
-        path=_text(record["path"]),
-        name=_text(record["name"]),
-        mode=int(_text(record["mode"]), 8),
+        path=_path(record["path"]),
+        name=_name(record["name"]),
+        mode=_mode(record["mode"]),
         blob=None if record["blob"] is None else _text(record["blob"]),
         compressor=None if record["compressor"] is None else _text(record["compressor"]),
         settings={name: _value(value) for name, value in record["settings"].items()},
@@ -360,6 +362,26 @@ def _entry(record: Mapping[str, Any]) -> Entry:
         generation=int(record["generation"]),
         made_with={name: _text(version) for name, version in record["made_with"].items()},
     )
+
+
+def _path(value: object) -> str:
+    if "\0" in _text(value):
+        raise ValueError(f"not a path: {value!r}")
+    return str(value)
+
+
+def _name(value: object) -> str:
+    """A file's name alone: what is brought back under it must stay in its folder."""
+    name = _text(value)
+    if name in ("", ".", "..") or any(letter in name for letter in ("/", "\0", os.sep)):
+        raise ValueError(f"not a file's name: {name!r}")
+    return name
+
+
+def _mode(value: object) -> int:
+    if not _MODE.fullmatch(_text(value)):
+        raise ValueError(f"not permission bits: {value!r}")
+    return int(str(value), 8)
 
 
 def _content(record: Mapping[str, Any]) -> Content:

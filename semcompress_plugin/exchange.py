@@ -86,7 +86,8 @@ def take_the_place(parked: Path, path: Path, expected: str) -> bool:
         if held == laid:
             break
         laid = brought
-    if laid != ours:
+    # ours came out, unless somebody opened it while it lay there: what is about to be written into it is theirs
+    if laid != ours or being_written(parked):
         raise ImageError(_kept(parked))
     parked.unlink(missing_ok=True)
     raise ImageError(BUSY if came_out == expected else CHANGED)

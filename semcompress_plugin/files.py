@@ -223,10 +223,13 @@ class Staged:
         parked = self._temporary.with_suffix(_PARKED)
         os.replace(self._temporary, parked)  # noqa: PTH105  # tests and fault injection patch os.replace
         self._temporary = parked
+        self._only_read()
         try:
             return exchange.take_the_place(parked, self.path, expected.sha256)
-        except ImageError:
-            self._temporary = None  # whatever it holds now is not ours to delete
+        except OSError:  # nothing has happened
+            raise
+        except BaseException:  # whatever it holds now is not ours to delete: ^C may come just after the exchange
+            self._temporary = None
             raise
 
     def close(self) -> None:
@@ -260,6 +263,15 @@ class Staged:
             shutil.copystat(like, self._temporary, follow_symlinks=False)
         if durable:
             os.fsync(self._descriptor)
+
+    def _only_read(self) -> None:
+        """Hold the file open to read only: who asks the kernel whether anybody may write into it must not find us."""
+        if fcntl and self._temporary is not None:
+            reader = os.open(self._temporary, _READ)
+            self._release()
+            self._descriptor = reader
+            with contextlib.suppress(OSError):
+                fcntl.flock(reader, fcntl.LOCK_EX)
 
     def _release(self) -> None:
         if self._descriptor is not None:

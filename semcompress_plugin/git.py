@@ -74,6 +74,8 @@ def run(folder: Path, *arguments: str, input: bytes = b"", inherit: bool = False
         )
     except FileNotFoundError as error:
         raise OriginalsError("git is not on the PATH, but the originals are kept in this git repository") from error
+    except OSError as error:
+        raise OriginalsError(f"git could not be started: {error.strerror or error}") from error
     if done.returncode:
         lines = done.stderr.decode(errors="replace").strip().splitlines() or [f"exit {done.returncode}"]
         raise OriginalsError(f"git {arguments[0]}: {lines[0]}")

@@ -244,7 +244,11 @@ def assets(found: Iterable[Found], domains: Domains, base: Path) -> Iterator[Ass
         else:
             rule, reason = domain.policy.rule_for(inside), "no rule matches"
         if rule is None or rule.skip:
-            size = os.stat(place).st_size  # noqa: PTH116
+            try:
+                size = os.stat(place).st_size  # noqa: PTH116
+            except OSError as error:  # it was there when the folder was listed
+                yield Result(shown, "failed", 0, 0, reason=f"cannot be read: {error.strerror or error}")
+                continue
             yield Result(shown, "skipped", size, size, rule.name if rule else None, reason=None if rule else reason)
             continue
         yield Asset(place, shown, domain, rule)

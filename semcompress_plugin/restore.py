@@ -14,6 +14,9 @@ from semcompress_plugin.files import Snapshot
 from semcompress_plugin.lock import Lock
 from semcompress_plugin.originals import Originals
 
+_PERMISSIONS = 0o777
+"""A lock may be a stranger's: no file is made setuid by it."""
+
 
 @dataclass(frozen=True, slots=True)
 class Restoration:
@@ -53,10 +56,11 @@ def restore(plan: Restoration, lock: Lock, originals: Originals) -> str | None:
 
 def _put(path: Path, snapshot: Snapshot, entry: Entry, target: Path, data: bytes, lock: Lock) -> None:
     if target == path:
-        files.replace(path, data, snapshot, staging=lock.state, mode=entry.mode, trade=True)
+        files.replace(path, data, snapshot, staging=lock.state, mode=entry.mode & _PERMISSIONS, trade=True)
         return
     files.check(snapshot)
-    files.create(target, data, mode=entry.mode)
+    if not is_content(target, entry.original.sha256):  # a run that was killed may have come that far
+        files.create(target, data, mode=entry.mode & _PERMISSIONS)
     # the same bytes may also have been written beside an original: that file was never its replacement alone
     if not any(entry.relation == "beside" for entry in lock.by_output(snapshot.sha256)):
         files.retire(snapshot, lock.state)
@@ -80,20 +84,21 @@ def _plan(path: Path, lock: Lock) -> Restoration:
         return Restoration(path, snapshot, reason="was written beside its original, which is still there")
     # two originals may have become one output: the one that lay here, else one of the same name, is meant
     entry = min(replaced, key=lambda entry: (entry.path != here, posixpath.basename(entry.path) != path.name))
-    target = path.with_name(_name(entry, path))
-    if target != path and _is(target, entry.original.sha256):
+    target = path.with_name(name_of_original(entry, path))
+    if target != path and entry.path != here and is_content(target, entry.original.sha256):
         return Restoration(path, snapshot, reason=f"its original is there already: {target.name}")
     return Restoration(path, snapshot, entry, target)
 
 
-def _is(path: Path, sha256: str) -> bool:
+def is_content(path: Path, sha256: str) -> bool:
+    """Whether a file that can be read has this content."""
     try:
         return files.read(path).sha256 == sha256
     except ImageError:
         return False
 
 
-def _name(entry: Entry, path: Path) -> str:
+def name_of_original(entry: Entry, path: Path) -> str:
     """The original's name; a file that was renamed since keeps its new name, save for another format's extension."""
     if path.name == posixpath.basename(entry.path):
         return entry.name

@@ -16,6 +16,7 @@ from semcompress_plugin.isolation import Decoders
 from semcompress_plugin.metadata import carries
 from semcompress_plugin.plan import Pending
 from semcompress_plugin.registry import Registry
+from semcompress_plugin.restore import name_of_original
 from semcompress_plugin.settle import Settlement
 from semcompress_plugin.types import EffortName, OutputFile, Proposal, Reference, Result, Status
 
@@ -58,6 +59,7 @@ class Work:
         asset, outdated = self.pending.asset, self.pending.outdated
         self.snapshot = files.read(asset.path)
         if self.snapshot.sha256 != self.pending.sha256:
+            asset.domain.digests.clear()
             raise ImageError("has changed while it was waiting, so it was left alone: run again")
         self.original = Content(self.snapshot.sha256, len(self.snapshot.data))
         self.original_data, name = self.snapshot.data, asset.path.name
@@ -147,9 +149,12 @@ class Work:
         if self.original == here:
             kept = self._entry(here, "kept", self.pending.asset.path, looks=looks)
             return self._result("unchanged", looks=looks, reason=reason), Settlement(self.snapshot, (kept,))
-        # our own output no longer holds, and nothing else does: the policy wants the original
-        kept = self._entry(self.original, "kept", self.pending.asset.path, looks=looks)
-        settlement = Settlement(self.snapshot, (kept,), {self.pending.asset.path: self.original_data})
+        # our own output no longer holds, and nothing else does: the policy wants the original, under its own name
+        path, outdated = self.pending.asset.path, self.pending.outdated
+        assert outdated is not None
+        place = path.with_name(name_of_original(outdated, path))
+        kept = self._entry(self.original, "kept", place, looks=looks)
+        settlement = Settlement(self.snapshot, (kept,), {place: self.original_data}, removed=place != path)
         back = f"the original is back, since under the changed policy {reason}"
         return self._result("compressed", after=self.original.bytes, looks=looks, reason=back), settlement
 

@@ -15,6 +15,7 @@ from PIL import Image
 from pictures import encoded, photo
 from semcompress_plugin import files, shrink
 from semcompress_plugin.cli import main
+from semcompress_plugin.digests import Digests
 
 POLICY = """\
 version: 1
@@ -135,6 +136,34 @@ def test_an_unreadable_file(folder, capsys, monkeypatch):
     code, results = compress(capsys=capsys)
     assert code == 1
     assert results["secret.jpg"]["reason"] == "cannot be read: Permission denied"
+    assert results["good.jpg"]["status"] == "compressed"
+
+
+def test_when_the_cache_of_hashes_was_wrong_it_is_forgotten_and_the_next_run_is_right(folder, capsys, monkeypatch):
+    """As after a write through a memory map, which moves no time that anybody could look at."""
+    really, told = Digests.of, ["0" * 64]
+    monkeypatch.setattr(Digests, "of", lambda self, place: (told[0], 1) if told else really(self, place))
+    monkeypatch.setattr(Digests, "clear", lambda self: told.clear())
+    _, results = compress("good.jpg", capsys=capsys)
+    assert "has changed while it was waiting" in results["good.jpg"]["reason"]
+    _, results = compress("good.jpg", capsys=capsys)
+    assert results["good.jpg"]["status"] == "compressed"
+
+
+def test_a_file_that_vanishes_before_it_is_planned_costs_itself(folder, capsys, monkeypatch):
+    (folder / ".semcompress.yaml").write_text(POLICY.replace('["*"]', '["good.jpg"]'))
+    (folder / "other.jpg").write_bytes(GOOD)
+    really = os.stat
+
+    def gone(path, *arguments, **keywords):
+        if str(path).endswith("other.jpg"):
+            raise FileNotFoundError(2, "No such file or directory")
+        return really(path, *arguments, **keywords)
+
+    monkeypatch.setattr(os, "stat", gone)
+    code, results = compress(capsys=capsys)
+    assert code == 1
+    assert results["other.jpg"]["reason"] == "cannot be read: No such file or directory"
     assert results["good.jpg"]["status"] == "compressed"
 
 

@@ -16,8 +16,9 @@ import pytest
 from PIL import Image
 
 from pictures import encoded, photo
-from semcompress_plugin import runner, shrink
+from semcompress_plugin import runner, settle, shrink
 from semcompress_plugin.cli import main, parser
+from semcompress_plugin.commands import compress
 from semcompress_plugin.evaluators.classifier import ClassifierEvaluator
 from semcompress_plugin.report.json import SCHEMA
 
@@ -449,6 +450,37 @@ def test_a_picture_whose_original_was_put_back_has_a_line_of_its_own(folder, cap
     code, out, _ = run(capsys, "compress", "0.jpg")
     assert code == 1
     assert "put back: 0.jpg: the original is back, since under the changed policy nothing" in out
+
+
+def test_an_original_of_another_format_is_put_back_under_its_own_name(repository, capsys):
+    policy = """version: 1
+rules:
+  - name: all
+    files: ["*"]
+    compress: [webp]
+    keep: {msssim: {score: {min: %s}}}
+    outputs: {formats: [webp], place: replace}
+"""
+    before = encoded(photo((160, 120)), "PNG")
+    Path("a.png").write_bytes(before)
+    Path(".semcompress.yaml").write_text(policy % 0.9)
+    assert run(capsys, "compress")[0] == 1
+    assert not Path("a.png").exists()
+    Path(".semcompress.yaml").write_text(policy % 0.99999999)
+    assert run(capsys, "compress")[0] == 1
+    assert [path.name for path in Path().glob("a.*")] == ["a.png"]
+    assert Path("a.png").read_bytes() == before
+    assert run(capsys, "compress")[0] == 0
+
+
+def test_few_files_are_open_at_once_however_fast_they_are_shrunk(folder, capsys, monkeypatch):
+    groups = []
+    really = settle.settle
+    monkeypatch.setattr(settle, "settle", lambda group, *rest: groups.append(len(group)) or really(group, *rest))
+    monkeypatch.setattr(compress, "SECONDS_BETWEEN_COMMITS", 60.0)
+    monkeypatch.setattr(compress, "FILES_BETWEEN_COMMITS", 2)
+    assert run(capsys, "compress")[0] == 1
+    assert groups == [2, 1]
 
 
 def test_outside_git_the_report_says_where_originals_are_and_check_what_compress_refuses(tmp_path, monkeypatch, capsys):

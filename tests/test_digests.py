@@ -144,6 +144,14 @@ def test_what_has_not_changed_is_not_read_again(settled, reads):
     assert reads == [path]
 
 
+def test_what_turned_out_to_be_untrue_is_forgotten_as_a_whole(settled, reads):
+    path, cache = settled
+    Digests(cache).clear()
+    assert Digests(cache).of(str(path)) == (sha(b"old"), 3)
+    assert reads == [path]
+    Digests(None).clear()
+
+
 def edited_with_its_time_set_back(path: Path) -> None:
     status = path.stat()
     path.write_bytes(b"new")

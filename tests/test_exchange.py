@@ -118,6 +118,31 @@ def test_what_was_deleted_is_not_brought_back_and_what_was_saved_then_is(picture
     assert (picture.read_bytes(), names(tmp_path)) == (b"edited", ["a.jpg"])
 
 
+def test_what_somebody_opened_while_ours_lay_there_is_not_deleted(picture, tmp_path, at_swap):
+    opened: list[BinaryIO] = []
+    at_swap({1: lambda: saved(picture, b"edited"), 2: lambda: opened.append(picture.open("r+b"))})
+    with pytest.raises(ImageError, match="changed more than once"):
+        files.replace(picture, b"new", files.read(picture), trade=True)
+    (editor,) = opened
+    editor.write(b"edited again")
+    editor.close()
+    assert picture.read_bytes() == b"edited"
+    (stray,) = set(tmp_path.iterdir()) - {picture}
+    assert stray.read_bytes() == b"edited again"
+
+
+def test_an_interruption_right_after_the_exchange_deletes_nothing(picture, tmp_path, monkeypatch):
+    def interrupted(one: Path, other: Path) -> bool:
+        saved(picture, b"edited")
+        REAL(one, other)
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(exchange, "swap", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        files.replace(picture, b"new", files.read(picture), trade=True)
+    assert sorted(path.read_bytes() for path in tmp_path.iterdir()) == [b"edited", b"new"]
+
+
 def test_a_link_or_folder_that_takes_the_files_place_is_put_back(picture, tmp_path, at_swap):
     elsewhere = tmp_path / "elsewhere"
     elsewhere.write_bytes(b"old")

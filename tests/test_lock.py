@@ -17,19 +17,20 @@ from hypothesis import strategies as st
 
 from disk import POLICY, commit, content, dies_at, entry, git, names, repository, sha, shrunk, workplace
 from semcompress_plugin import files, settle
-from semcompress_plugin.entries import HEADER
+from semcompress_plugin.entries import HEADER, decode, encode
 from semcompress_plugin.errors import LockError
 from semcompress_plugin.lock import Lock, parse, render
 from semcompress_plugin.settle import Settlement
 
-file_names = st.binary(min_size=1, max_size=20).map(os.fsdecode)
+paths = st.binary(min_size=1, max_size=20).filter(lambda name: 0 not in name).map(os.fsdecode)
+file_names = paths.filter(lambda name: "/" not in name and name not in (".", ".."))
 numbers = st.floats(allow_nan=False) | st.integers(-100, 100)
 entries = st.builds(
     entry,
     st.integers(0, 5),
     relation=st.sampled_from(["replaced", "beside", "kept"]),
     policy=st.sampled_from([POLICY, "f" * 16]),
-    path=file_names,
+    path=paths,
     name=file_names,
     mode=st.integers(0, 0o7777),
     blob=st.none() | st.just("b" * 40),
@@ -111,6 +112,17 @@ def test_a_newer_lock_is_never_rewritten(tmp_path, lines):
     with pytest.raises(LockError, match="upgrade"):
         Lock(tmp_path / "semcompress.lock", tmp_path / "state").add([entry(1)])
     assert (tmp_path / "semcompress.lock").read_text() == text
+
+
+@pytest.mark.parametrize(
+    ("key", "value"),
+    [("name", ""), ("name", ".."), ("name", "../b.jpg"), ("name", "b\0.jpg"), ("path", "b\0.jpg"), ("mode", "-1"),
+     ("mode", "7" * 30), ("mode", "rw")],
+)  # fmt: skip
+def test_what_a_stranger_wrote_into_a_line_is_a_damaged_line(key, value):
+    record = json.loads(encode(entry(1))) | {key: value}
+    with pytest.raises(ValueError, match=r"not (a |permission)"):
+        decode(json.dumps(record))
 
 
 def test_a_damaged_lock_is_never_rewritten(tmp_path):

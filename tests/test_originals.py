@@ -16,7 +16,7 @@ from semcompress_plugin.errors import OriginalsError, UsageError
 from semcompress_plugin.files import Snapshot
 from semcompress_plugin.originals import GitOriginals, NoOriginals, open_originals
 from semcompress_plugin.restore import plan_restore, restore
-from semcompress_plugin.settle import settle
+from semcompress_plugin.settle import Settlement, settle
 
 
 def snapshot(path, data):
@@ -261,6 +261,30 @@ def test_an_extension_is_only_changed_where_the_format_was(tmp_path, was, output
         lock.add([entry(0, path=output, name=was, output=content(b"small"))])
     (plan,) = plan_restore([root / now], lock)
     assert plan.target == root / expected
+
+
+def test_no_lock_makes_a_file_setuid(tmp_path):
+    root = repository(tmp_path)
+    lock, store = workplace(root)
+    (root / "a.jpg").write_bytes(b"original")
+    settle([shrunk(root / "a.jpg", lock, b"small")], lock, store)
+    (plan,) = plan_restore([root / "a.jpg"], lock)
+    assert restore(dataclasses.replace(plan, entry=dataclasses.replace(plan.entry, mode=0o6755)), lock, store) is None
+    assert stat.S_IMODE((root / "a.jpg").stat().st_mode) == 0o755
+
+
+def test_a_restore_that_was_killed_half_way_is_finished(tmp_path):
+    root = repository(tmp_path)
+    lock, store = workplace(root)
+    (root / "a.png").write_bytes(b"original")
+    (line,) = (here := shrunk(root / "a.png", lock, b"small")).entries
+    made = Settlement(here.snapshot, (dataclasses.replace(line, path="a.webp"),), {root / "a.webp": b"small"}, True)
+    assert settle([made], lock, store) == [None]
+    assert [path.name for path in root.glob("a.*")] == ["a.webp"]
+    (root / "a.png").write_bytes(b"original")  # and then it was killed
+    (plan,) = plan_restore([root / "a.webp"], lock)
+    assert restore(plan, lock, store) is None
+    assert [path.name for path in root.glob("a.*")] == ["a.png"]
 
 
 def test_what_is_not_ours_is_not_restored(tmp_path):

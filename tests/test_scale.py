@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import random
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
@@ -306,6 +307,17 @@ def test_seconds_of_work_are_limited(tree, tmp_path, capsys):
         "took longer than 0.001 s of work: raise limits.max_seconds in the policy"
     }
     assert contents(tmp_path / "out").keys() >= {"a/0.jpg", "b/5.jpg"}, "copied as they are"
+
+
+def test_an_edit_that_keeps_size_and_time_is_built_again(tree, tmp_path, capsys):
+    note = tree / "note.txt"
+    note.write_text("one")
+    build(capsys, tree, tmp_path / "out")
+    times = note.stat()
+    note.write_text("two")
+    os.utime(note, ns=(times.st_atime_ns, times.st_mtime_ns))
+    build(capsys, tree, tmp_path / "out")
+    assert (tmp_path / "out/note.txt").read_text() == "two"
 
 
 def test_what_was_settled_in_place_is_copied_as_it_is(repository, tmp_path, capsys):

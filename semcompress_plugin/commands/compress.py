@@ -33,6 +33,8 @@ if TYPE_CHECKING:
 USAGE = 2
 SECONDS_BETWEEN_COMMITS = 1.0
 BYTES_BETWEEN_COMMITS = 64_000_000
+FILES_BETWEEN_COMMITS = 100
+"""Each is open until then, and some systems allow a process 256 open files."""
 
 
 def run(arguments: argparse.Namespace, write: bool = True) -> int:
@@ -221,7 +223,9 @@ class _Shrinking:
 
     def _is_time(self) -> bool:
         waiting = sum(len(data) for _, s, _ in self.group for data in (s.snapshot.data, *s.writes.values()))
-        return time.monotonic() - self.since > SECONDS_BETWEEN_COMMITS or waiting > BYTES_BETWEEN_COMMITS
+        files = sum(len(s.writes) for _, s, _ in self.group)
+        late = time.monotonic() - self.since > SECONDS_BETWEEN_COMMITS
+        return late or waiting > BYTES_BETWEEN_COMMITS or files >= FILES_BETWEEN_COMMITS
 
     def _commit(self) -> Iterator[Result]:
         group, self.group = self.group, []

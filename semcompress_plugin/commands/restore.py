@@ -8,6 +8,7 @@ from pathlib import Path
 
 from semcompress_plugin.commands._shared import absolute, here, print_report
 from semcompress_plugin.errors import UsageError
+from semcompress_plugin.interrupt import held_back
 from semcompress_plugin.plan import Domain, Domains, shown_path
 from semcompress_plugin.registry import Registry
 from semcompress_plugin.report.text import printable, size
@@ -50,7 +51,8 @@ def _restored(path: Path, shown: str, domain: Domain) -> tuple[Result, Path | No
     before = len(plan.snapshot.data) if plan.snapshot else 0
     if plan.entry is None:
         return Result(shown, "unchanged" if plan.snapshot else "failed", before, before, reason=plan.reason), None
-    reason = restore(plan, domain.lock, domain.originals)
+    with held_back():
+        reason = restore(plan, domain.lock, domain.originals)
     if reason is not None:
         return Result(shown, "failed", before, before, reason=reason), None
     return Result(shown, "compressed", before, plan.entry.original.bytes), plan.target

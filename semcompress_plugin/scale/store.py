@@ -222,7 +222,7 @@ def _walk_local(folder: str, above: str) -> Iterator[Item]:
             yield from _walk_local(entry.path, f"{above}{entry.name}/")
         elif entry.is_file(follow_symlinks=False):
             status = entry.stat(follow_symlinks=False)
-            yield Item(above + entry.name, status.st_size, f"{status.st_mtime_ns}-{status.st_ino}")
+            yield Item(above + entry.name, status.st_size, f"{status.st_mtime_ns}-{status.st_ctime_ns}-{status.st_ino}")
 
 
 def _item(key: str, entry: dict[str, Any]) -> Item:
