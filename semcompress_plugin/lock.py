@@ -46,8 +46,15 @@ class Lock:
         self._guard: BaseFileLock | None = None
 
     def by_output(self, sha256: str) -> tuple[Entry, ...]:
-        """What is known of a content that we wrote or kept; the lock's lines, else the journal's."""
-        return self._index.by_output(sha256) or self._recall(self._journal.by_output(sha256))
+        """What is known of a content that we wrote or kept; the lock's lines, else the journal's.
+
+        That a content replaced an original is never hidden by a lock of somebody who took it for an original.
+        """
+        found = self._index.by_output(sha256)
+        if any(entry.relation == "replaced" for entry in found):
+            return found
+        remembered = self._journal.by_output(sha256)
+        return found + self._recall(entry for entry in remembered if not found or entry.relation == "replaced")
 
     def by_original(self, sha256: str) -> tuple[Entry, ...]:
         """What was made of a content; the lock's lines, else the journal's."""

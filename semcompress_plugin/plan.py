@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 from collections import deque
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 from functools import cached_property
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 
 from semcompress_plugin import files
 from semcompress_plugin.digests import Digests
-from semcompress_plugin.entries import Entry, decode, encode
+from semcompress_plugin.entries import Entry, Index, decode, encode
 from semcompress_plugin.errors import ImageError, UsageError
 from semcompress_plugin.git import find as find_repository
+from semcompress_plugin.git import run as run_git
 from semcompress_plugin.lock import NAME, Lock
 from semcompress_plugin.originals import Originals, open_originals
 from semcompress_plugin.policy import Policy, PolicyFinder, default_policy, load_originals, load_policy
@@ -47,6 +49,36 @@ class Domain:
     @cached_property
     def lock(self) -> Lock:
         return Lock(self.policy.root / NAME, self.originals.state)
+
+    def made_elsewhere(self, sha256: str) -> Entry | None:
+        """What another lock of the same repository says of a content that is an output of ours; None if none does."""
+        for folder, index in self._other_locks:
+            for entry in index.by_output(sha256):
+                if entry.relation != "kept":
+                    return replace(entry, path=self.lock.relative(folder / PurePosixPath(entry.path)))
+        return None
+
+    @cached_property
+    def _other_locks(self) -> list[tuple[Path, Index]]:
+        """The folders and lines of all other locks of the repository; outside git of those in the folders above.
+
+        Policies come and go, and pictures move from one to another: what one lock knows for an output of ours must not
+        be an original to the next.
+        """
+        root, repository = self.policy.root, find_repository(self.policy.root)
+        if repository is None:
+            paths = [folder / NAME for folder in root.parents]
+        else:
+            top = repository.root
+            listed = run_git(top, "ls-files", "-z", "-co", "--exclude-standard", "--", f":(top,glob)**/{NAME}")
+            paths = [top / os.fsdecode(name) for name in listed.split(b"\0") if name]
+        found = []
+        for path in dict.fromkeys(paths):
+            if path.parent != root and path.is_file():
+                with contextlib.suppress(ImageError):
+                    text = files.read(path).data.decode("utf-8", "surrogateescape")
+                    found.append((path.parent, Index.salvage(text)))
+        return found
 
     @cached_property
     def digests(self) -> Digests:
@@ -273,6 +305,10 @@ def pending(asset: Asset, refresh: dict[str, str] | None = None) -> Pending | Re
     if settled:
         return Result(asset.shown, "unchanged", size, size, asset.rule.name)
     ours = [entry for entry in lock.by_output(sha256) if entry.relation == "replaced"]
+    if not ours and (elsewhere := asset.domain.made_elsewhere(sha256)) is not None:
+        if elsewhere.relation == "beside":  # never a picture to start from
+            return Result(asset.shown, "unchanged", size, size, asset.rule.name)
+        ours = [elsewhere]
     known = [e for e in lock.by_original(sha256) if e.policy == digest and e.relation != "kept"]
     return Pending(asset, sha256, size, ours[0] if ours else None, tuple(known), anew=stale)
 

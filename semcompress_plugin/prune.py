@@ -4,24 +4,28 @@ When in doubt an original is needed: it may be the only copy of a picture. It ma
 
 - no lock names it: not at the tip of any branch, tag, remote's branch or stash, in no worktree and no index; and what
   was made of it is found nowhere, neither as a file in a worktree nor among all objects of the repository; or
-- it has been restored: the very original stands at the tip of a branch, and what was made of it in no worktree.
+- it has been restored: the very original stands at the tip of a branch, and what was made of it in no worktree, in no
+  index and at no tip.
+
+Where the folder of originals serves several trees, only what was made below this policy's folder is judged.
 """
 
 from __future__ import annotations
 
+import contextlib
 import os
 import re
+import stat
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from functools import cached_property
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 
 from semcompress_plugin import files, git
-from semcompress_plugin.entries import Content, Index
+from semcompress_plugin.entries import Content, Entry, Index
 from semcompress_plugin.errors import ImageError, OriginalsError
 from semcompress_plugin.lock import NAME, Lock
 from semcompress_plugin.originals import REFS, GitOriginals, Kept, Originals
-from semcompress_plugin.walk import find_images
 
 _SHA256 = re.compile(rb"[0-9a-f]{64}")
 
@@ -41,15 +45,18 @@ def judge(store: Originals, lock: Lock, elsewhere: Iterable[str] = ()) -> list[V
     ``lock`` is one of those that use the store: its journal says what was made here. Hold it while acting on verdicts.
     """
     repository = git.find(lock.path.parent)
-    facts = _GitFacts(repository) if repository is not None else _Facts(lock.path.parent)
+    facts = _GitFacts(repository) if repository is not None else _Facts(lock.path.parent, lock.state)
     remote = set(elsewhere)
     return [_verdict(one, lock.journal, facts, remote) for one in store.kept()]
 
 
 def _verdict(kept: Kept, journal: Index, facts: _Facts, remote: set[str]) -> Verdict:
-    made = [entry.output for entry in journal.by_original(kept.sha256) if entry.relation == "replaced"]
+    entries = [entry for entry in journal.by_original(kept.sha256) if entry.relation == "replaced"]
+    made = [entry.output for entry in entries]
+    if not facts.reach(entries):
+        return Verdict(kept, False, "who needs it is not known here")
     if kept.sha256.encode() in facts.named:
-        if made and kept.blob is not None and kept.blob in facts.standing and not facts.has_files(made):
+        if made and kept.blob is not None and kept.blob in facts.standing and not facts.shows(made):
             return Verdict(kept, True, "was restored and is committed; no shrunk copy is left")
         return Verdict(kept, False, "a lock names it")
     if not made:
@@ -64,8 +71,16 @@ def _verdict(kept: Kept, journal: Index, facts: _Facts, remote: set[str]) -> Ver
 class _Facts:
     """What a folder outside git holds: locks and pictures at or below it."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, state: Path | None = None) -> None:
         self.folders = [folder]
+        self._state = state
+
+    def reach(self, entries: Iterable[Entry]) -> bool:
+        """Whether all places where outputs were made lie where we look. The journal tells them from its own folder."""
+        if self._state is None:
+            return True
+        places = (os.path.realpath(self._state / PurePosixPath(entry.path)) for entry in entries)
+        return all(Path(place).is_relative_to(os.path.realpath(self.folders[0])) for place in places)
 
     @cached_property
     def named(self) -> set[bytes]:
@@ -80,23 +95,33 @@ class _Facts:
     def has(self, contents: list[Content]) -> bool:
         return self.has_files(contents)
 
+    def shows(self, contents: list[Content]) -> bool:
+        """Whether one of these contents is a file, or would be one after a checkout."""
+        return self.has_files(contents)
+
     def has_files(self, contents: list[Content]) -> bool:
-        """Whether a picture in any worktree has one of these contents."""
+        """Whether a file in any worktree has one of these contents."""
         wanted = {content.sha256 for content in contents}
         sizes = {content.bytes for content in contents}
-        return any(_sha256(path) in wanted for size in sizes for path in self._pictures.get(size, ()))
+        return any(_sha256(path) in wanted for size in sizes for path in self._files.get(size, ()))
 
     def _locks(self) -> Iterator[bytes]:
         for folder in self.folders:
             yield from (path.read_bytes() for path in folder.rglob(NAME) if path.is_file())
 
     @cached_property
-    def _pictures(self) -> dict[int, list[Path]]:
+    def _files(self) -> dict[int, list[Path]]:
+        """Every regular file by its size: what compressors write need not be called as pictures are."""
         found: dict[int, list[Path]] = {}
-        for folder in self.folders:
-            for item in find_images([folder], skip_ignored=False):
-                if item.error is None:
-                    found.setdefault(item.path.stat().st_size, []).append(item.path)
+        for top in self.folders:
+            for folder, below, names in os.walk(top):
+                below[:] = [name for name in below if name != ".git"]
+                for name in names:
+                    path = Path(folder, name)
+                    with contextlib.suppress(OSError):
+                        status = path.lstat()
+                        if stat.S_ISREG(status.st_mode):
+                            found.setdefault(status.st_size, []).append(path)
         return found
 
 
@@ -104,6 +129,7 @@ class _GitFacts(_Facts):
     """What a repository holds, in all its worktrees, on all its refs and among its objects."""
 
     def __init__(self, repository: git.Repository) -> None:
+        self._state = None  # its journal is of this repository alone
         self.root = repository.root
         self.folders = [path for path, _ in self._worktrees() if path.is_dir()]
 
@@ -117,6 +143,20 @@ class _GitFacts(_Facts):
         blobs = [blob for content in contents for blob in self._blobs_by_size.get(content.bytes, ())]
         wanted = {content.sha256 for content in contents}
         return any(files.digest(data) in wanted for _, data in self._store.objects(blobs))
+
+    def shows(self, contents: list[Content]) -> bool:
+        if self.has_files(contents):
+            return True
+        blobs = {blob for content in contents for blob in self._blobs_by_size.get(content.bytes, ())}
+        wanted = {content.sha256 for content in contents}
+        visible = blobs & (self.standing | self._in_indexes)
+        return any(files.digest(data) in wanted for _, data in self._store.objects(visible))
+
+    @cached_property
+    def _in_indexes(self) -> set[str]:
+        """Blobs that are staged in any worktree."""
+        listed = (git.run(folder, "ls-files", "--stage", "-z", "--", ":/") for folder in self.folders)
+        return {record.split()[1].decode() for one in listed for record in one.split(b"\0") if record}
 
     def _locks(self) -> Iterator[bytes]:
         yield from super()._locks()

@@ -31,13 +31,15 @@ class Settlement:
     """What was decided about one picture.
 
     ``writes`` are the files to be written: the picture's own path (it is replaced), or others. If it is replaced by
-    a file of another name, ``removed`` says so. Nothing to write: it is kept as it is.
+    a file of another name, ``removed`` says so. Nothing to write: it is kept as it is. ``original`` is what it was made
+    of where that is not what lay there: it is kept as well, whoever has it besides.
     """
 
     snapshot: Snapshot
     entries: tuple[Entry, ...]
     writes: Mapping[Path, bytes] = field(default_factory=dict)
     removed: bool = False
+    original: Snapshot | None = None
 
 
 def settle(group: Sequence[Settlement], lock: Lock, originals: Originals) -> list[str | None]:
@@ -112,10 +114,11 @@ def _is_there(path: Path, data: bytes) -> bool:
 def _keep(group: Sequence[Settlement], originals: Originals) -> list[Entry]:
     """Keep the originals of what will be replaced; the entries, with the ids they were kept under."""
     doomed = {
-        settlement.snapshot.sha256: settlement.snapshot
+        source.sha256: source
         for settlement in group
+        for source in (settlement.snapshot, settlement.original)
         for entry in settlement.entries
-        if entry.relation == "replaced" and entry.original.sha256 == settlement.snapshot.sha256
+        if source is not None and entry.relation == "replaced" and entry.original.sha256 == source.sha256
     }
     kept = originals.keep(list(doomed.values())) if doomed else []
     blobs = dict(zip(doomed, kept, strict=True))

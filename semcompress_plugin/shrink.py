@@ -120,7 +120,10 @@ class Work:
         after = min(output.bytes for output in outputs)
         reason = "; ".join(dict.fromkeys(decision.reason for decision, _, _ in made if decision.reason)) or None
         result = self._result("compressed", after=after, outputs=outputs, looks=looks, reason=reason)
-        return result, Settlement(self.snapshot, entries, writes, removed)
+        source = None
+        if self.original.sha256 != self.snapshot.sha256:
+            source = Snapshot(self.pending.asset.path, self.original_data, self.original.sha256)
+        return result, Settlement(self.snapshot, entries, writes, removed, source)
 
     @property
     def _replace(self) -> bool:
@@ -183,7 +186,7 @@ class Work:
             relation=relation,
             policy=self.pending.asset.rule.digest,
             path=self.pending.asset.domain.lock.relative(target),
-            name=pristine.name if pristine else self.pending.asset.path.name,
+            name=name_of_original(pristine, self.pending.asset.path) if pristine else self.pending.asset.path.name,
             mode=pristine.mode if pristine else self.snapshot.mode,
             blob=pristine.blob if pristine else None,
             compressor=settled.compressor if settled else proposal.compressor if proposal else None,

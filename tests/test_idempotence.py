@@ -94,6 +94,40 @@ def test_one_content_under_two_rules(folder, worked_on):
     assert settled(folder, worked_on)
 
 
+@pytest.mark.parametrize("how", ["a new policy below", "--policy", "moved to another policy"])
+def test_what_another_lock_knows_for_ours_is_no_original(folder, tmp_path, monkeypatch, how):
+    """A fresh clone, which has no journal: only the other lock can tell."""
+    (folder / "sub").mkdir()
+    (folder / "a.jpg").rename(folder / "sub/a.jpg")
+    original = (folder / "sub/a.jpg").read_bytes()
+    commit(folder)
+    rules(folder, {"files": "sub/*.jpg"})
+    assert main(["compress"]) == 1
+    commit(folder)
+    git(tmp_path, "clone", "-q", f"file://{folder}", "clone")
+    clone = tmp_path / "clone"
+    monkeypatch.chdir(clone)
+    place, arguments = clone / "sub/a.jpg", []
+    looser = {"bound": 0.5, "compress": "jpeg: {quality: [5, 30]}"}
+    if how == "--policy":
+        rules(clone / "sub", looser)
+        (clone / "sub/.semcompress.yaml").rename(clone / "sub/other.yaml")
+        arguments = ["--policy", "sub/other.yaml"]
+    elif how == "a new policy below":
+        rules(clone / "sub", looser)
+    else:
+        (clone / "other").mkdir()
+        rules(clone / "other", looser)
+        place = place.rename(clone / "other/b.jpg")
+    assert main(["compress", *arguments]) in (0, 1)
+    (lock,) = [path for path in clone.rglob("semcompress.lock") if path.parent != clone]
+    (entry,) = parse(lock.read_text(), "lock")
+    assert entry.original.bytes == len(original), "measured, or searched, from the original"
+    assert entry.generation == 1
+    assert main(["restore", str(place)]) == 0
+    assert place.read_bytes() == original
+
+
 def test_outputs_beside_also_after_a_rename_of_both(folder, worked_on):
     rules(folder, {"compress": "webp]\n    outputs: {formats: [webp], place: beside}\n    search: [bisect"})
     text = (folder / ".semcompress.yaml").read_text().replace("search: [bisect]", "search: bisect")

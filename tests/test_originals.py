@@ -14,6 +14,7 @@ from disk import commit, content, entry, git, repository, sha, shrunk, workplace
 from semcompress_plugin import files, originals
 from semcompress_plugin.errors import OriginalsError, UsageError
 from semcompress_plugin.files import Snapshot
+from semcompress_plugin.lock import parse, render
 from semcompress_plugin.originals import GitOriginals, NoOriginals, open_originals
 from semcompress_plugin.restore import plan_restore, restore
 from semcompress_plugin.settle import Settlement, settle
@@ -285,6 +286,36 @@ def test_a_restore_that_was_killed_half_way_is_finished(tmp_path):
     (plan,) = plan_restore([root / "a.webp"], lock)
     assert restore(plan, lock, store) is None
     assert [path.name for path in root.glob("a.*")] == ["a.png"]
+
+
+def test_a_lock_of_somebody_who_took_ours_for_an_original_hides_nothing(tmp_path):
+    root = repository(tmp_path)
+    lock, store = workplace(root)
+    (root / "a.jpg").write_bytes(b"original")
+    settle([shrunk(root / "a.jpg", lock, b"small")], lock, store)
+    lock.path.unlink()  # it was forgotten in the commit, and this came by way of another clone
+    kept = entry(0, original=content(b"small"), output=content(b"small"), relation="kept", path="a.jpg", name="a.jpg")
+    lock.path.write_text(render([kept]))
+    lock, store = workplace(root)
+    (plan,) = plan_restore([root / "a.jpg"], lock)
+    assert restore(plan, lock, store) is None
+    assert (root / "a.jpg").read_bytes() == b"original"
+    lock.add(lock.missing_from_lock)
+    assert {one.relation for one in parse(lock.path.read_text(), "lock")} == {"kept", "replaced"}
+
+
+def test_an_original_that_came_from_elsewhere_is_kept_here_as_well(tmp_path):
+    root = repository(tmp_path)
+    lock, store = workplace(root)
+    (root / "a.jpg").write_bytes(b"small")
+    here = shrunk(root / "a.jpg", lock, b"smaller")
+    source = Snapshot(root / "a.jpg", b"original", sha(b"original"))
+    line = dataclasses.replace(here.entries[0], original=content(b"original"))
+    assert settle([dataclasses.replace(here, entries=(line,), original=source)], lock, store) == [None]
+    assert {one.sha256 for one in store.kept()} == {sha(b"original")}
+    (plan,) = plan_restore([root / "a.jpg"], lock)
+    assert restore(plan, lock, store) is None
+    assert (root / "a.jpg").read_bytes() == b"original"
 
 
 def test_what_is_not_ours_is_not_restored(tmp_path):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import os
 import stat
@@ -18,7 +19,7 @@ from semcompress_plugin.cli import main
 from semcompress_plugin.errors import UsageError
 from semcompress_plugin.lock import Lock
 from semcompress_plugin.originals import open_originals
-from semcompress_plugin.settle import settle
+from semcompress_plugin.settle import Settlement, settle
 from semcompress_plugin.sharing import Remotes
 
 
@@ -195,6 +196,36 @@ def test_prune_leaves_what_any_branch_worktree_stash_or_index_names(here, tmp_pa
     assert "0 originals" in prune(capsys)
     assert prune(capsys, "--yes").endswith("removed; 4 stay\n")
     assert listed(capsys)["totals"]["count"] == 4
+
+
+@pytest.mark.parametrize("name", ["a.jpg", "a.semf"])
+def test_prune_leaves_what_a_shrunk_copy_on_another_branch_or_of_another_kind_needs(here, capsys, name):
+    (here / "a.jpg").write_bytes(b"original")
+    commit(here)
+    git(here, "checkout", "-q", "-b", "feature")
+    lock, store = workplace(here)
+    there = shrunk(here / "a.jpg", lock, b"small")
+    line = dataclasses.replace(there.entries[0], path=name)
+    settlement = Settlement(there.snapshot, (line,), {here / name: b"small"}, removed=name != "a.jpg")
+    assert settle([settlement], lock, store) == [None]
+    if name == "a.jpg":  # the shrunk copy stands at the tip of a branch that is not checked out
+        commit(here)
+        git(here, "checkout", "-q", "main")
+    assert prune(capsys, "--yes").endswith("removed; 1 stay\n")
+
+
+def test_prune_in_one_tree_leaves_what_another_that_shares_the_folder_needs(tmp_path, monkeypatch, capsys):
+    for tree in ("a", "b"):
+        (tmp_path / tree).mkdir()
+        (tmp_path / tree / ".semcompress.yaml").write_text("version: 1\noriginals: ../kept\n")
+        (tmp_path / tree / "x.jpg").write_bytes(b"original of " + tree.encode())
+        lock, store = workplace(tmp_path / tree, "../kept")
+        assert settle([shrunk(tmp_path / tree / "x.jpg", lock, b"small " + tree.encode())], lock, store) == [None]
+    monkeypatch.chdir(tmp_path / "a")
+    assert prune(capsys, "--yes").endswith("removed; 2 stay\n")
+    monkeypatch.chdir(tmp_path / "b")
+    assert main(["restore", "x.jpg"]) == 0
+    assert Path("x.jpg").read_bytes() == b"original of b"
 
 
 def test_prune_removes_only_what_nothing_refers_to_and_only_when_told(here, capsys):

@@ -144,7 +144,7 @@ def _content(source: Store, out: Store, total: Account, nested: bool) -> Iterato
         if not _PASSED_BY.isdisjoint(parts):
             continue
         if parts[-1] in (POLICY_NAME, LOCK_NAME, BASELINE_NAME):
-            if nested and len(parts) > 1:
+            if len(parts) > 1 and (nested or parts[-1] == LOCK_NAME):  # what that knows for ours would be shrunk again
                 reason = "is not heeded: one policy, at the source's top or given by --policy, governs all shards"
                 total.add(Result(item.key, "failed", 0, 0, reason=reason))
         elif not all(parts) or not {".", ".."}.isdisjoint(parts) or "\0" in item.key:
