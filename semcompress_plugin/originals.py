@@ -148,15 +148,24 @@ class FolderOriginals:
             raise OriginalsError(f"its original {place} {error}") from error
 
     def kept(self) -> list[Kept]:
-        with contextlib.suppress(FileNotFoundError):
+        try:
             places = (place for shelf in self.folder.iterdir() if shelf.is_dir() for place in shelf.iterdir())
             named = sorted(place for place in places if _SHA256.fullmatch(place.name))
             return [Kept(place.name, place.stat().st_size) for place in named if place == self._place(place.name)]
-        return []
+        except FileNotFoundError:
+            return []
+        except OSError as error:
+            raise self._failed(error) from error
+
+    def _failed(self, error: OSError) -> OriginalsError:
+        return OriginalsError(f"{self.folder}: cannot be used for originals: {error.strerror or error}")
 
     def drop(self, contents: Collection[str]) -> None:
-        for sha256 in contents:
-            self._place(sha256).unlink(missing_ok=True)
+        try:
+            for sha256 in contents:
+                self._place(sha256).unlink(missing_ok=True)
+        except OSError as error:
+            raise self._failed(error) from error
 
     def _place(self, sha256: str) -> Path:
         return self.folder / sha256[:2] / sha256

@@ -107,7 +107,12 @@ class _Facts:
 
     def _locks(self) -> Iterator[bytes]:
         for folder in self.folders:
-            yield from (path.read_bytes() for path in folder.rglob(NAME) if path.is_file())
+            for path in folder.rglob(NAME):
+                if path.is_file():
+                    try:
+                        yield path.read_bytes()
+                    except OSError as error:  # what it names is not known, so nothing may go
+                        raise OriginalsError(f"{path}: cannot be read: {error.strerror or error}") from error
 
     @cached_property
     def _files(self) -> dict[int, list[Path]]:

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import math
 import threading
-from collections.abc import Mapping, Sequence
+import traceback
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
 from typing import Any, cast
 from weakref import WeakKeyDictionary
 
@@ -18,6 +21,7 @@ from semcompress_plugin.plugins import DISTRIBUTION, Provider
 from semcompress_plugin.registry import Registry
 from semcompress_plugin.types import (
     Compressor,
+    CompressorSpec,
     CompressorUse,
     Decoder,
     Evaluator,
@@ -100,20 +104,18 @@ class Workshop:
     def _ask(self, use: EvaluatorUse, method: str, *arguments: Any) -> Sequence[Any]:
         spec = self.registry.evaluator(use.plugin)
         evaluator = self._evaluator(use)
-        try:
+        with self._blamed("evaluator", spec):
             if spec.concurrent:
                 answers: Sequence[Any] = getattr(evaluator, method)(*arguments)
             else:
                 with self._turns.setdefault(identity(use), threading.Lock()):
                     answers = getattr(evaluator, method)(*arguments)
+            if not hasattr(answers, "__len__") or isinstance(answers, (str, Mapping)):
+                raise TypeError(f"{method} must give a list with an answer for each picture, got {answers!r:.80}")
             if len(answers) != len(arguments[-1]):
                 raise ValueError(f"{method} gave {len(answers)} answers for {len(arguments[-1])} pictures")
             if method == "compare":
                 _check_values(answers, spec)
-        except (SemcompressError, MemoryError):
-            raise
-        except Exception as error:
-            raise _strangers_fault("evaluator", spec.name, self.registry.provider(spec), error) from error
         return answers
 
     def _as_stored(self, reference: Reference, format: str) -> Reference:
@@ -131,15 +133,27 @@ class Workshop:
         key = (f"compressor {use.name}", _canonical(use.options))
         with self._making:
             if key not in self._made:
-                self._made[key] = self.registry.make_compressor(use.name, use.options)
+                with self._blamed("compressor", self.registry.compressor(use.name)):
+                    self._made[key] = self.registry.make_compressor(use.name, use.options)
             return self._made[key]  # type: ignore[no-any-return]  # one dict holds both kinds
 
     def _evaluator(self, use: EvaluatorUse) -> Evaluator:
         key = identity(use)
         with self._making:
             if key not in self._made:
-                self._made[key] = self.registry.make_evaluator(use.plugin, use.options)
+                with self._blamed("evaluator", self.registry.evaluator(use.plugin)):
+                    self._made[key] = self.registry.make_evaluator(use.plugin, use.options)
             return self._made[key]  # type: ignore[no-any-return]  # one dict holds both kinds
+
+    @contextlib.contextmanager
+    def _blamed(self, kind: str, spec: CompressorSpec | EvaluatorSpec) -> Iterator[None]:
+        """What a third party's code raises is an error that names it."""
+        try:
+            yield
+        except (SemcompressError, MemoryError):
+            raise
+        except Exception as error:
+            raise _strangers_fault(kind, spec.name, self.registry.provider(spec), error) from error
 
 
 def identity(use: EvaluatorUse) -> tuple[str, str]:
@@ -164,9 +178,16 @@ def _check_values(answers: Sequence[Mapping[str, float]], spec: EvaluatorSpec) -
     """Every metric of the spec must have a number; what cannot be judged must not pass for a verdict."""
     for metric in spec.metrics:
         for answer in answers:
+            if not isinstance(answer, Mapping):
+                raise TypeError(f"compare must give a mapping of metrics for each candidate, got {answer!r:.80}")
             if metric.name not in answer:
                 raise ValueError(f"compare gave no {metric.name!r}, only {', '.join(answer) or 'nothing'}")
-            if math.isnan(answer[metric.name]):
+            try:
+                value = float(answer[metric.name])
+            except (TypeError, ValueError):
+                said = f"compare gave {answer[metric.name]!r:.80} for {metric.name!r}: expected a number"
+                raise TypeError(said) from None
+            if math.isnan(value):
                 raise ValueError(f"compare gave NaN for {metric.name!r}")
 
 
@@ -174,4 +195,7 @@ def _strangers_fault(kind: str, name: str, provider: Provider, error: Exception)
     """A third party's exception as an error that names it; our own stays what it is: a bug."""
     if provider.distribution == DISTRIBUTION:
         return error
-    return PluginError(f"{kind} {name!r} of {provider} failed: {type(error).__name__}: {error}")
+    *_, last = traceback.extract_tb(error.__traceback__)
+    place = Path(last.filename)
+    where = "" if place.parent == Path(__file__).parent else f" ({place.name}, line {last.lineno})"
+    return PluginError(f"{kind} {name!r} of {provider} failed: {type(error).__name__}: {error}{where}")

@@ -312,6 +312,27 @@ def test_out_within_the_sources_excluded_folders_and_links_are_no_part_of_the_tr
     )
 
 
+def test_what_a_build_made_is_copied_and_not_shrunk_again_when_it_comes_among_the_sources(site, capsys):
+    policy = POLICY.replace("[avif, webp, keep], place: beside", "[keep], place: replace")
+    (site / ".semcompress.yaml").write_text(policy)
+    run(capsys, "site", "site/out")
+    made = (site / "out/img/a.jpg").read_bytes()
+    assert made != (site / "img/a.jpg").read_bytes()
+    (site / ".semcompress.yaml").write_text(policy.replace("quality: 60", "quality: 20"))
+    assert main(["build", "site", "public", "--format", "json"]) == 0
+    results = {one["path"]: one for one in json.loads(capsys.readouterr().out)["results"]}
+    assert Path("public/out/img/a.jpg").read_bytes() == made
+    assert "was made by an earlier build" in results["out/img/a.jpg"]["reason"]
+    assert results["img/a.jpg"]["status"] == "compressed"
+
+
+def test_a_folder_to_build_to_that_lies_within_the_sources_is_warned_of(site, capsys):
+    assert main(["build", "site", "site/out"]) == 0
+    assert "warning: site/out lies within site" in capsys.readouterr().err
+    assert main(["build", "site", "out"]) == 0
+    assert "warning" not in capsys.readouterr().err
+
+
 def test_a_deleted_source_takes_its_offer_with_it_though_not_its_files(site, capsys):
     run(capsys, "site", "out")
     (site / "img" / "a.jpg").unlink()

@@ -235,7 +235,37 @@ class Misnaming(Thumbnails):
         return [{"diference": 0.0} for _ in candidates]
 
 
-@pytest.mark.parametrize(("factory", "words"), [(Undecided, "NaN for 'difference'"), (Misnaming, "no 'difference'")])
+class Wordy(Thumbnails):
+    def compare(self, reference, candidates):
+        return [{"difference": "much"} for _ in candidates]
+
+
+class Silent(Thumbnails):
+    def compare(self, reference, candidates):
+        return None
+
+
+class Plain(Thumbnails):
+    def compare(self, reference, candidates):
+        return [0.0 for _ in candidates]
+
+
+class Unarmed(Thumbnails):
+    def __init__(self):
+        raise OSError("weights file missing")
+
+
+@pytest.mark.parametrize(
+    ("factory", "words"),
+    [
+        (Undecided, "NaN for 'difference'"),
+        (Misnaming, "no 'difference'"),
+        (Wordy, "'much' for 'difference': expected a number"),
+        (Silent, "compare must give a list with an answer for each picture, got None"),
+        (Plain, "compare must give a mapping of metrics for each candidate, got 0.0"),
+        (Unarmed, r"OSError: weights file missing \(test_engine.py, line \d+\)"),
+    ],
+)
 def test_a_strangers_reader_without_a_verdict_is_named_and_nothing_passes(factory, words):
     known = registry(reader(factory=factory))
     image = Image.new("RGBA", (64, 64), (128, 128, 128, 0))

@@ -296,6 +296,14 @@ def test_pruning_one_of_many_folded_groups_keeps_the_rest_and_who_has_them(here,
     assert git(here, "for-each-ref", "refs/semcompress") == ""
 
 
+def test_a_folder_of_originals_that_is_none_is_told_of(tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / ".semcompress.yaml").write_text("version: 1\noriginals: kept\n")
+    (tmp_path / "kept").write_text("a file")
+    assert main(["originals", "list"]) == 2
+    assert "kept" in capsys.readouterr().err
+
+
 def test_a_folder_of_originals_is_listed_and_pruned(tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
     (tmp_path / ".semcompress.yaml").write_text("version: 1\noriginals: kept\n")

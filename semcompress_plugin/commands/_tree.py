@@ -88,11 +88,15 @@ class Tree:
                 yield asset
                 continue
             state = pending(asset)
-            made = isinstance(state, Pending) and self.in_place and self._cache.get(made_key(state.sha256)) is not None
+            made = isinstance(state, Pending) and self._was_made(state)
             if isinstance(state, Result):
                 self._copy(asset.path)
                 self._remember_settled(asset)
                 yield state
+            elif made and not self.in_place:
+                self._copy(asset.path)
+                self._claimed[_place(self._target(asset.path))] = asset.shown
+                yield left(state, "unchanged", "was made by an earlier build, and is copied as it is")
             elif made:
                 self._remember_made(state)
                 yield left(state, "unchanged", "was made by an earlier build")
@@ -108,6 +112,12 @@ class Tree:
                 yield state
             else:
                 yield self._write(state, _result(cached.meta, state), cached.payloads)
+
+    def _was_made(self, item: Pending) -> bool:
+        """Whether a build of ours made this content, and no lock knows of what: it is not shrunk twice."""
+        if item.outdated is not None and not self.in_place:
+            return False
+        return self._cache.get(made_key(item.sha256)) is not None
 
     def _claim_names(self, claims: Iterable[Asset]) -> None:
         """Share out names: whose a new name is must not depend on which picture is ready first."""

@@ -17,7 +17,7 @@ from pathlib import Path
 
 from semcompress_plugin.commands import _shards
 from semcompress_plugin.commands._budgets import is_over, judged
-from semcompress_plugin.commands._shared import here, load_registry, look
+from semcompress_plugin.commands._shared import absolute, here, load_registry, look
 from semcompress_plugin.commands._tree import Tree
 from semcompress_plugin.errors import UsageError
 from semcompress_plugin.pages import PagesReport, Site
@@ -139,6 +139,12 @@ def run(arguments: argparse.Namespace) -> int:
         raise UsageError("say what to build: SRC and OUT, or --in-place DIR")
     if arguments.in_place is None and arguments.out is None:
         raise UsageError("say where to build to: SRC and OUT")
+    if arguments.source is not None and absolute(arguments.out).is_relative_to(absolute(arguments.source)):
+        print(
+            f"semcompress: warning: {arguments.out} lies within {arguments.source}: a build into another folder would "
+            "copy it as if it were a source",
+            file=sys.stderr,
+        )
     report = build_tree(
         arguments.in_place or arguments.source,
         arguments.out,
