@@ -3,10 +3,11 @@ remotes, and only when its commands are given."""
 
 from __future__ import annotations
 
+import contextlib
 import os
 from collections.abc import Iterable
 
-from semcompress_plugin import git
+from semcompress_plugin import files, git
 from semcompress_plugin.errors import OriginalsError, UsageError
 from semcompress_plugin.originals import REFS, GitOriginals, Kept
 
@@ -16,12 +17,14 @@ _EVERYTHING = f"{REFS}/*:{REFS}/*"
 class Remotes:
     """Which originals lie at which remote, as far as this clone has seen: it pushed them there, or fetched them.
 
-    Noted by group (a tree's id) in the git directory, since a remote's refs of this kind are not tracked by git.
+    Noted by group (a tree's id) in the git directory, since a remote's refs of this kind are not tracked by git; with a
+    digest of where the remote was, for a name may be given to another place.
     """
 
     def __init__(self, store: GitOriginals) -> None:
         self.store = store
         self._note = store.state / "pushed"
+        self._places: dict[str, str] = {}
 
     def of(self, kept: Iterable[Kept]) -> dict[str, list[str]]:
         """SHA-256 -> the remotes that have this original, sorted."""
@@ -76,11 +79,22 @@ class Remotes:
             return set()
         except OSError as error:
             raise OriginalsError(f"{self._note}: cannot be read: {error.strerror}") from error
-        return {(remote, group) for remote, _, group in (line.rpartition("\t") for line in lines) if remote}
+        noted = (line.rsplit("\t", 2) for line in lines)  # notes of two fields do not say where: not believed
+        return {(note[0], note[2]) for note in noted if len(note) == 3 and note[1] == self._place(note[0])}
+
+    def _place(self, remote: str) -> str:
+        """A digest of where a remote is now: of its addresses, which may hold secrets. Talks to nobody."""
+        if remote not in self._places:
+            root = self.store.repository.root
+            addresses = git.run(root, "ls-remote", "--get-url", "--", remote)
+            with contextlib.suppress(OriginalsError):  # git's way to say that there is no other
+                addresses += git.run(root, "config", "--get-all", f"remote.{remote}.pushurl")
+            self._places[remote] = files.digest(addresses)[:16]
+        return self._places[remote]
 
     def _add(self, remote: str, kept: Iterable[Kept]) -> None:
         new = {(remote, one.group) for one in kept if one.group} - self._noted()
-        text = "".join(sorted(f"{name}\t{group}\n" for name, group in new))
+        text = "".join(sorted(f"{name}\t{self._place(name)}\t{group}\n" for name, group in new))
         try:
             self._note.parent.mkdir(parents=True, exist_ok=True)
             with self._note.open("ab") as file:

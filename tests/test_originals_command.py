@@ -168,6 +168,20 @@ def test_two_clones_push_without_getting_into_each_others_way(here, tmp_path, mo
     assert listed(capsys)["totals"] == {"count": 2, "only_here": 0}
 
 
+def test_a_remote_that_is_another_place_now_has_nothing(here, tmp_path, capsys):
+    replaced(here, "a.jpg")
+    assert main(["originals", "push", "--yes"]) == 0
+    capsys.readouterr()
+    assert listed(capsys)["totals"] == {"count": 1, "only_here": 0}
+    git(tmp_path, "init", "-q", "--bare", "elsewhere.git")
+    git(here, "remote", "set-url", "origin", f"file://{tmp_path}/elsewhere.git")
+    assert listed(capsys)["totals"] == {"count": 1, "only_here": 1}
+    git(here, "remote", "set-url", "origin", f"file://{tmp_path}/there.git")
+    assert listed(capsys)["totals"] == {"count": 1, "only_here": 0}
+    (here / ".git/semcompress/pushed").write_text("origin\t" + "a" * 40 + "\n")  # as it was noted before
+    assert listed(capsys)["totals"] == {"count": 1, "only_here": 1}
+
+
 def test_which_remote_is_meant_must_be_clear(here, capsys):
     replaced(here, "a.jpg")
     git(here, "remote", "rename", "origin", "one")

@@ -340,6 +340,9 @@ def test_rules_that_skip_and_other_policies_further_down(tree, tmp_path, capsys)
     report = build(capsys, tree, tmp_path / "out", code=1)
     assert report["results"][0]["path"] == "a/.semcompress.yaml"
     assert "one policy" in report["results"][0]["reason"]
+    (tree / "a/.semcompress.yaml").rename(tree / "a/semcompress.lock")
+    report = build(capsys, tree, tmp_path / "out", "--policy", str(tree / ".semcompress.yaml"), code=1)
+    assert report["results"][0]["path"] == "a/semcompress.lock"
 
 
 def test_memory_to_memory_and_names_that_no_path_can_have(memory, tmp_path, capsys):
