@@ -13,7 +13,7 @@ from pathlib import Path, PurePosixPath
 from semcompress_plugin import files
 from semcompress_plugin.digests import Digests
 from semcompress_plugin.entries import Entry, Index, decode, encode
-from semcompress_plugin.errors import ImageError, UsageError
+from semcompress_plugin.errors import ImageError, OriginalsError, UsageError
 from semcompress_plugin.git import find as find_repository
 from semcompress_plugin.git import run as run_git
 from semcompress_plugin.lock import NAME, Lock
@@ -66,12 +66,13 @@ class Domain:
         be an original to the next.
         """
         root, repository = self.policy.root, find_repository(self.policy.root)
-        if repository is None:
-            paths = [folder / NAME for folder in root.parents]
-        else:
-            top = repository.root
-            listed = run_git(top, "ls-files", "-z", "-co", "--exclude-standard", "--", f":(top,glob)**/{NAME}")
-            paths = [top / os.fsdecode(name) for name in listed.split(b"\0") if name]
+        paths = [folder / NAME for folder in root.parents]
+        if repository is not None:
+            # a build needs no git otherwise: where there is none, or it trusts nobody's repositories, so be it
+            with contextlib.suppress(OriginalsError):
+                pattern = f":(top,glob)**/{NAME}"
+                listed = run_git(repository.root, "ls-files", "-z", "-co", "--exclude-standard", "--", pattern)
+                paths = [repository.root / os.fsdecode(name) for name in listed.split(b"\0") if name]
         found = []
         for path in dict.fromkeys(paths):
             if path.parent != root and path.is_file():

@@ -11,11 +11,12 @@ import pytest
 
 from disk import commit, git
 from pictures import encoded, photo
-from semcompress_plugin import shrink
+from semcompress_plugin import plan, shrink
 from semcompress_plugin.cli import main
 from semcompress_plugin.commands import compress
 from semcompress_plugin.compressors.jpeg import JpegCompressor
 from semcompress_plugin.entries import parse
+from semcompress_plugin.errors import OriginalsError
 
 HEAD = "version: 1\npreset: machine\nrules:\n"
 RULE = """\
@@ -126,6 +127,22 @@ def test_what_another_lock_knows_for_ours_is_no_original(folder, tmp_path, monke
     assert entry.generation == 1
     assert main(["restore", str(place)]) == 0
     assert place.read_bytes() == original
+
+
+def test_without_git_the_locks_of_the_folders_above_are_asked(folder, tmp_path, monkeypatch):
+    (folder / "sub").mkdir()
+    (folder / "a.jpg").rename(folder / "sub/a.jpg")
+    rules(folder, {"files": "sub/*.jpg"})
+    assert main(["compress"]) == 1
+    ours = (folder / "sub/a.jpg").read_bytes()
+    rules(folder / "sub", {"bound": 0.5, "compress": "jpeg: {quality: [5, 30]}"})
+    monkeypatch.setattr(plan, "run_git", no_git)
+    assert main(["build", "sub", str(tmp_path / "out")]) == 0
+    assert (tmp_path / "out/a.jpg").read_bytes() == ours, "it still holds"
+
+
+def no_git(*_: object) -> bytes:
+    raise OriginalsError("git is not on the PATH")
 
 
 def test_outputs_beside_also_after_a_rename_of_both(folder, worked_on):
