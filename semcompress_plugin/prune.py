@@ -4,8 +4,8 @@ When in doubt an original is needed: it may be the only copy of a picture. It ma
 
 - no lock names it: not at the tip of any branch, tag, remote's branch or stash, in no worktree and no index; and what
   was made of it is found nowhere, neither as a file in a worktree nor among all objects of the repository; or
-- it has been restored: the very original stands at the tip of a branch, and what was made of it in no worktree, in no
-  index and at no tip.
+- it has been restored: the very original stands at the tip of a branch of ours (a remote's goes with the next fetch, a
+  stash with the next pop), and what was made of it in no worktree, in no index, in no stash and at no tip.
 
 Where the folder of originals serves several trees, only what was made below this policy's folder is judged.
 """
@@ -28,6 +28,7 @@ from semcompress_plugin.lock import NAME, Lock
 from semcompress_plugin.originals import REFS, GitOriginals, Kept, Originals
 
 _SHA256 = re.compile(rb"[0-9a-f]{64}")
+_STASH = "refs/stash"
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,7 +90,7 @@ class _Facts:
 
     @property
     def standing(self) -> set[str]:
-        """Blobs at the tips of branches."""
+        """Blobs at the tips of our own branches."""
         return set()
 
     def has(self, contents: list[Content]) -> bool:
@@ -140,7 +141,7 @@ class _GitFacts(_Facts):
 
     @cached_property
     def standing(self) -> set[str]:
-        return {blob for blob, _ in self._at_tips}
+        return {blob for tip, ref in self._refs if ref.startswith("refs/heads/") for blob, _ in self._trees[tip]}
 
     def has(self, contents: list[Content]) -> bool:
         if self.has_files(contents):
@@ -154,7 +155,7 @@ class _GitFacts(_Facts):
             return True
         blobs = {blob for content in contents for blob in self._blobs_by_size.get(content.bytes, ())}
         wanted = {content.sha256 for content in contents}
-        visible = blobs & (self.standing | self._in_indexes)
+        visible = blobs & ({blob for blob, _ in self._at_tips} | self._in_indexes)
         return any(files.digest(data) in wanted for _, data in self._store.objects(visible))
 
     @cached_property
@@ -190,22 +191,36 @@ class _GitFacts(_Facts):
 
     @cached_property
     def _at_tips(self) -> set[tuple[str, bytes]]:
-        """(blob, path) at the tip of every ref but ours (the latest stash is one) and at every worktree's HEAD.
+        """(blob, path) at the tip of every ref but ours, at every worktree's HEAD and in every stash."""
+        return set().union(*self._trees.values())
 
-        Older stashes are among the objects that :meth:`has` looks through.
-        """
+    @cached_property
+    def _refs(self) -> list[tuple[str, str]]:
+        """(object, name) of every ref but ours."""
         listed = git.run(self.root, "for-each-ref", "--format=%(objectname) %(refname)").decode()
-        tips = {one for one, ref in map(str.split, listed.splitlines()) if not ref.startswith(f"{REFS}/")}
+        refs = [(one, ref) for one, ref in map(str.split, listed.splitlines())]
+        return [(one, ref) for one, ref in refs if not ref.startswith(f"{REFS}/")]
+
+    @cached_property
+    def _trees(self) -> dict[str, set[tuple[str, bytes]]]:
+        """Tip -> (blob, path) of all that a checkout of it, or a pop of the stash, would bring."""
+        tips = {one for one, _ in self._refs}
         tips |= {head for _, head in self._worktrees() if head is not None}
-        found: set[tuple[str, bytes]] = set()
-        for tip in sorted(tips):
-            try:
-                tree = git.run(self.root, "ls-tree", "-r", "-z", "--full-tree", f"{tip}^{{tree}}")
-            except OriginalsError:
-                continue  # a tag may point to anything
-            for record in filter(None, tree.split(b"\0")):
-                facts, _, name = record.partition(b"\t")
-                found.add((facts.split()[2].decode(), name))
+        if any(ref == _STASH for _, ref in self._refs):  # which names the latest; the others are in its reflog
+            stashes = git.run(self.root, "rev-list", "--walk-reflogs", _STASH, "--").decode().split()
+            # what was in the index, and what git did not track, are parents of the stash
+            tips |= {f"{stash}{part}" for stash in stashes for part in ("", "^2", "^3")}
+        return {tip: self._tree(tip) for tip in sorted(tips)}
+
+    def _tree(self, tip: str) -> set[tuple[str, bytes]]:
+        try:
+            tree = git.run(self.root, "ls-tree", "-r", "-z", "--full-tree", f"{tip}^{{tree}}")
+        except OriginalsError:
+            return set()  # a tag may point to anything, and few stashes hold what git did not track
+        found = set()
+        for record in filter(None, tree.split(b"\0")):
+            facts, _, name = record.partition(b"\t")
+            found.add((facts.split()[2].decode(), name))
         return found
 
     @cached_property

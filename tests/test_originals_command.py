@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import errno
 import json
 import os
 import stat
@@ -11,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from disk import commit, git, names, repository, shrunk, workplace
+from disk import commit, git, names, repository, sha, shrunk, workplace
 from pictures import encoded, photo
 from semcompress_plugin import git as ours
 from semcompress_plugin import originals
@@ -228,6 +229,43 @@ def test_prune_leaves_what_a_shrunk_copy_on_another_branch_or_of_another_kind_ne
     assert prune(capsys, "--yes").endswith("removed; 1 stay\n")
 
 
+@pytest.mark.parametrize("ref", ["refs/heads/t", "refs/remotes/origin/t", "refs/tags/t", "refs/stash"])
+def test_only_a_branch_of_ours_makes_an_original_needless(here, capsys, ref):
+    commit(here)
+    git(here, "checkout", "-q", "-b", "first")
+    (here / "a.jpg").write_bytes(b"original of a.jpg")
+    commit(here)
+    tip = git(here, "rev-parse", "HEAD").strip()
+    git(here, "checkout", "-q", "main")
+    git(here, "branch", "-q", "-D", "first")
+    replaced(here, "a.jpg")
+    git(here, "rm", "-q", "a.jpg")  # the shrunk copy is in the history, its lock still at the tip
+    commit(here)
+    git(here, "update-ref", "--create-reflog", ref, tip)
+    assert prune(capsys).endswith("--yes removes them\n" if ref == "refs/heads/t" else "would be removed; 1 stay\n")
+
+
+@pytest.mark.parametrize("later", [0, 1])
+@pytest.mark.parametrize("tracked", [True, False])
+def test_prune_leaves_what_a_shrunk_copy_in_any_stash_needs(here, capsys, tracked, later):
+    (here / "a.jpg").write_bytes(b"original")
+    lock, store = workplace(here)
+    assert settle([shrunk(here / "a.jpg", lock, b"small")], lock, store) == [None]
+    git(here, "add", "semcompress.lock")
+    git(here, "commit", "-q", "-m", "the lock alone")
+    if tracked:
+        git(here, "add", "a.jpg")
+    git(here, "stash", "-q", "--include-untracked")
+    for number in range(later):
+        (here / f"{number}.txt").write_text("later")
+        git(here, "stash", "-q", "--include-untracked")
+    (here / "a.jpg").write_bytes(b"original")
+    commit(here)
+    assert prune(capsys).endswith("would be removed; 1 stay\n")
+    git(here, "stash", "clear")
+    assert prune(capsys).endswith("--yes removes them\n"), "it was the stash alone that needed it"
+
+
 def test_prune_in_one_tree_leaves_what_another_that_shares_the_folder_needs(tmp_path, monkeypatch, capsys):
     for tree in ("a", "b"):
         (tmp_path / tree).mkdir()
@@ -316,6 +354,35 @@ def test_a_folder_of_originals_that_is_none_is_told_of(tmp_path, monkeypatch, ca
     (tmp_path / "kept").write_text("a file")
     assert main(["originals", "list"]) == 2
     assert "kept" in capsys.readouterr().err
+
+
+def test_what_cannot_be_removed_or_read_is_told_in_one_line(tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / ".semcompress.yaml").write_text("version: 1\noriginals: kept\n")
+    lock, store = workplace(tmp_path, "kept")
+    (tmp_path / "a.jpg").write_bytes(b"original")
+    settle([shrunk(tmp_path / "a.jpg", lock, b"small")], lock, store)
+    (original,) = (path for path in (tmp_path / "kept").rglob("*") if path.name == sha(b"original"))
+
+    def refuses(name, path):
+        real = getattr(Path, name)
+
+        def method(self, *arguments, **options):
+            if self == path:
+                raise OSError(errno.EROFS, os.strerror(errno.EROFS))
+            return real(self, *arguments, **options)
+
+        monkeypatch.setattr(Path, name, method)
+
+    refuses("read_bytes", tmp_path / "semcompress.lock")
+    assert main(["originals", "prune", "--yes"]) == 2
+    assert "semcompress.lock: cannot be read: Read-only" in capsys.readouterr().err
+    (tmp_path / "semcompress.lock").unlink()
+    (tmp_path / "a.jpg").unlink()
+    refuses("unlink", original)
+    assert main(["originals", "prune", "--yes"]) == 2
+    assert "kept: cannot be used for originals: Read-only" in capsys.readouterr().err
+    assert original.read_bytes() == b"original"
 
 
 def test_a_folder_of_originals_is_listed_and_pruned(tmp_path, monkeypatch, capsys):
