@@ -183,6 +183,33 @@ def test_a_remote_that_is_another_place_now_has_nothing(here, tmp_path, capsys):
     assert listed(capsys)["totals"] == {"count": 1, "only_here": 1}
 
 
+def test_an_original_that_only_a_remotes_branch_had_is_kept_by_whoever_starts_from_it(
+    here, tmp_path, monkeypatch, capsys
+):
+    policy = "version: 1\nrules: [{name: all, files: ['*'], compress: [jpeg], keep: {msssim: {score: {min: %s}}}}]\n"
+    original = encoded(photo((96, 72), 1), "JPEG", quality=97)
+    (here / ".semcompress.yaml").write_text(policy % 0.7)
+    (here / "a.jpg").write_bytes(original)
+    commit(here)
+    git(here, "push", "-q", "origin", "main:topic")
+    assert main(["compress", "--jobs", "1"]) == 1
+    git(here, "checkout", "-q", "--orphan", "squashed")
+    commit(here)
+    git(here, "push", "-q", "origin", "squashed:main")
+    clone = tmp_path / "clone"
+    git(tmp_path, "clone", "-q", "-b", "main", f"file://{tmp_path}/there.git", "clone")
+    monkeypatch.chdir(clone)
+    shrunk_there = (clone / "a.jpg").read_bytes()
+    Path(".semcompress.yaml").write_text(policy % 0.97)
+    assert main(["compress", "--jobs", "1"]) == 1
+    assert (clone / "a.jpg").read_bytes() not in (original, shrunk_there), "it was replaced, from the original"
+    git(here, "push", "-q", "origin", ":topic")
+    git(clone, "fetch", "-q", "--prune")
+    git(clone, "gc", "-q", "--prune=now")
+    assert main(["restore", "a.jpg"]) == 0, capsys.readouterr().out
+    assert (clone / "a.jpg").read_bytes() == original
+
+
 def test_which_remote_is_meant_must_be_clear(here, capsys):
     replaced(here, "a.jpg")
     git(here, "remote", "rename", "origin", "one")
