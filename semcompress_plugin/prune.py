@@ -7,7 +7,9 @@ When in doubt an original is needed: it may be the only copy of a picture. It ma
 - it has been restored: the very original stands at the tip of a branch of ours (a remote's goes with the next fetch, a
   stash with the next pop), and what was made of it in no worktree, in no index, in no stash and at no tip.
 
-Where the folder of originals serves several trees, only what was made below this policy's folder is judged.
+A folder of originals outside the tree (the repository's worktrees, or what lies below the policy) may serve others, of
+which nothing is known here: nothing in it may go. Of one inside, only what was made below this policy's folder is
+judged.
 """
 
 from __future__ import annotations
@@ -20,12 +22,13 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path, PurePosixPath
+from typing import NoReturn
 
 from semcompress_plugin import files, git
 from semcompress_plugin.entries import Content, Entry, Index
-from semcompress_plugin.errors import ImageError, OriginalsError
+from semcompress_plugin.errors import OriginalsError
 from semcompress_plugin.lock import NAME, Lock
-from semcompress_plugin.originals import REFS, GitOriginals, Kept, Originals
+from semcompress_plugin.originals import REFS, FolderOriginals, GitOriginals, Kept, Originals
 
 _SHA256 = re.compile(rb"[0-9a-f]{64}")
 _STASH = "refs/stash"
@@ -47,6 +50,8 @@ def judge(store: Originals, lock: Lock, elsewhere: Iterable[str] = ()) -> list[V
     """
     repository = git.find(lock.path.parent)
     facts = _GitFacts(repository) if repository is not None else _Facts(lock.path.parent, lock.state)
+    if isinstance(store, FolderOriginals) and not facts.own(store.folder):
+        return [Verdict(one, False, "its folder lies outside this tree and may serve others") for one in store.kept()]
     remote = set(elsewhere)
     return [_verdict(one, lock.journal, facts, remote) for one in store.kept()]
 
@@ -76,6 +81,11 @@ class _Facts:
         self.folders = [folder]
         self._state = state
 
+    def own(self, place: Path) -> bool:
+        """Whether a folder lies where we look."""
+        real = Path(os.path.realpath(place))
+        return any(real.is_relative_to(os.path.realpath(folder)) for folder in self.folders)
+
     def reach(self, entries: Iterable[Entry]) -> bool:
         """Whether all places where outputs were made lie where we look. The journal tells them from its own folder."""
         if self._state is None:
@@ -104,27 +114,24 @@ class _Facts:
         """Whether a file in any worktree has one of these contents."""
         wanted = {content.sha256 for content in contents}
         sizes = {content.bytes for content in contents}
-        return any(_sha256(path) in wanted for size in sizes for path in self._files.get(size, ()))
+        return any(files.digest(_bytes(path)) in wanted for size in sizes for path in self._files.get(size, ()))
 
     def _locks(self) -> Iterator[bytes]:
-        for folder in self.folders:
-            for path in folder.rglob(NAME):
-                if path.is_file():
-                    try:
-                        yield path.read_bytes()
-                    except OSError as error:  # what it names is not known, so nothing may go
-                        raise OriginalsError(f"{path}: cannot be read: {error.strerror or error}") from error
+        for paths in self._files.values():
+            for path in paths:
+                if path.name == NAME:
+                    yield _bytes(path)
 
     @cached_property
     def _files(self) -> dict[int, list[Path]]:
         """Every regular file by its size: what compressors write need not be called as pictures are."""
         found: dict[int, list[Path]] = {}
         for top in self.folders:
-            for folder, below, names in os.walk(top):
+            for folder, below, names in os.walk(top, onerror=lambda error: _unknown(error.filename, error)):
                 below[:] = [name for name in below if name != ".git"]
                 for name in names:
                     path = Path(folder, name)
-                    with contextlib.suppress(OSError):
+                    with contextlib.suppress(FileNotFoundError):  # a program's temporary file
                         status = path.lstat()
                         if stat.S_ISREG(status.st_mode):
                             found.setdefault(status.st_size, []).append(path)
@@ -234,8 +241,15 @@ class _GitFacts(_Facts):
         return found
 
 
-def _sha256(path: Path) -> str | None:
+def _bytes(path: Path) -> bytes:
     try:
-        return files.read(path).sha256
-    except ImageError:
-        return None
+        return path.read_bytes()
+    except FileNotFoundError:
+        return b""
+    except OSError as error:
+        _unknown(path, error)
+
+
+def _unknown(path: Path | str, error: OSError) -> NoReturn:
+    """What cannot be read might need any original, so none may go."""
+    raise OriginalsError(f"{path}: cannot be read, so who needs which original is not known: {error.strerror or error}")

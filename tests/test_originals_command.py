@@ -307,6 +307,59 @@ def test_prune_in_one_tree_leaves_what_another_that_shares_the_folder_needs(tmp_
     assert Path("x.jpg").read_bytes() == b"original of b"
 
 
+def test_prune_leaves_all_in_a_folder_outside_whoever_made_it_last_at_this_path(tmp_path, monkeypatch, capsys):
+    """The tree was moved away, and another was made under its old path: the journal knows the path alone."""
+    tree = tmp_path / "a"
+    tree.mkdir()
+    (tree / ".semcompress.yaml").write_text("version: 1\noriginals: ../kept\n")
+    (tree / "x.jpg").write_bytes(b"the original")
+    lock, store = workplace(tree, "../kept")
+    assert settle([shrunk(tree / "x.jpg", lock, b"small")], lock, store) == [None]
+    tree.rename(tmp_path / "moved")
+    tree.mkdir()
+    (tree / ".semcompress.yaml").write_text("version: 1\noriginals: ../kept\n")
+    monkeypatch.chdir(tree)
+    assert "1 original stays: its folder lies outside this tree" in prune(capsys, "--yes")
+    monkeypatch.chdir(tmp_path / "moved")
+    assert main(["restore", "x.jpg"]) == 0
+    assert Path("x.jpg").read_bytes() == b"the original"
+
+
+def test_prune_leaves_what_another_repository_has_put_into_the_same_folder(tmp_path, monkeypatch, capsys):
+    """Both hold the same photo, and each knows its own journal only."""
+    for name in ("a", "b"):
+        root = repository(tmp_path / name)
+        git(root, "config", "--add", "semcompress.originals", str(tmp_path / "kept"))
+        (root / ".semcompress.yaml").write_text("version: 1\noriginals: ../kept\n")
+        (root / "x.jpg").write_bytes(b"the same photo")
+        lock, store = workplace(root, "../kept")
+        assert settle([shrunk(root / "x.jpg", lock, b"small")], lock, store) == [None]
+    for name in ("x.jpg", "semcompress.lock"):
+        (tmp_path / "a" / name).unlink()
+    monkeypatch.chdir(tmp_path / "a")
+    assert prune(capsys, "--yes").endswith("removed; 1 stay\n")
+    monkeypatch.chdir(tmp_path / "b")
+    assert main(["restore", "x.jpg"]) == 0
+    assert Path("x.jpg").read_bytes() == b"the same photo"
+
+
+def test_nothing_is_pruned_while_a_folder_cannot_be_read(here, capsys, monkeypatch):
+    replaced(here, "a.jpg")
+    (here / "album").mkdir()
+    (here / "a.jpg").rename(here / "album" / "a.jpg")
+    (here / "semcompress.lock").unlink()
+    really = os.scandir
+
+    def denied(folder):
+        if Path(folder).name == "album":  # root reads everything
+            raise PermissionError(errno.EACCES, os.strerror(errno.EACCES), str(folder))
+        return really(folder)
+
+    monkeypatch.setattr(os, "scandir", denied)
+    assert main(["originals", "prune", "--yes"]) == 2
+    assert "album: cannot be read, so who needs which original is not known" in capsys.readouterr().err
+
+
 def test_prune_removes_only_what_nothing_refers_to_and_only_when_told(here, capsys):
     replaced(here, "stay.jpg")
     git(here, "checkout", "-q", "-b", "doomed")
@@ -403,7 +456,7 @@ def test_what_cannot_be_removed_or_read_is_told_in_one_line(tmp_path, monkeypatc
 
     refuses("read_bytes", tmp_path / "semcompress.lock")
     assert main(["originals", "prune", "--yes"]) == 2
-    assert "semcompress.lock: cannot be read: Read-only" in capsys.readouterr().err
+    assert "semcompress.lock: cannot be read, so who needs which original is not" in capsys.readouterr().err
     (tmp_path / "semcompress.lock").unlink()
     (tmp_path / "a.jpg").unlink()
     refuses("unlink", original)

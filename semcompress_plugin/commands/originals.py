@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import sys
+from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
@@ -150,8 +151,11 @@ def _prune(domain: Domain, base: Path, yes: bool) -> int:
     for verdict in going:
         paths = ", ".join(map(printable, sorted(told.get(verdict.kept.sha256, ())))) or "(no path known)"
         print(f"{verdict.kept.sha256[:12]}  {size(verdict.kept.bytes):>8}  {paths}: {verdict.why}")
+    staying = Counter(verdict.why for verdict in verdicts if not verdict.removable)
+    for why, number in sorted(staying.items()):
+        print(f"{_count(number)} {'stays' if number == 1 else 'stay'}: {why}")
     amount = f"{_count(len(going))}, {size(sum(verdict.kept.bytes for verdict in going))}"
-    stay = f"{len(verdicts) - len(going)} stay"
+    stay = f"{staying.total()} stay"
     if not yes:
         print(f"{amount}, would be removed; {stay}{'; --yes removes them' if going else ''}")
     else:
