@@ -1,7 +1,11 @@
 """Semantic image compression: the smallest file for which a reader still sees the same.
 
-These are the names that plugin authors need. Importing them loads neither numpy nor Pillow nor a model runtime.
+These are the names that plugin authors need. Importing them loads neither numpy nor Pillow nor a model runtime, but for
+``scaled``, ``truecolour`` and ``save_parameters``, which compressors need only when they are at work.
 """
+
+from importlib import import_module
+from typing import TYPE_CHECKING
 
 from semcompress_plugin.compressors.iterative import IterativeCompressor, iterative_spec
 from semcompress_plugin.hookspecs import hookimpl
@@ -23,6 +27,16 @@ from semcompress_plugin.types import (
     Rule,
 )
 
+if TYPE_CHECKING:
+    from semcompress_plugin.compressors.scaling import scaled, truecolour
+    from semcompress_plugin.metadata import save_parameters
+
+_AT_WORK = {
+    "save_parameters": "semcompress_plugin.metadata",
+    "scaled": "semcompress_plugin.compressors.scaling",
+    "truecolour": "semcompress_plugin.compressors.scaling",
+}
+
 __all__ = [
     "Compressor",
     "CompressorSpec",
@@ -42,4 +56,13 @@ __all__ = [
     "Rule",
     "hookimpl",
     "iterative_spec",
+    "save_parameters",
+    "scaled",
+    "truecolour",
 ]
+
+
+def __getattr__(name: str) -> object:
+    if name in _AT_WORK:
+        return getattr(import_module(_AT_WORK[name]), name)
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -46,14 +46,14 @@ class Provider:
 
 @dataclass(frozen=True, slots=True)
 class Broken:
-    """A third-party plugin that could not be loaded, and why."""
+    """A third-party plugin that could not be loaded, or offers nothing, and why."""
 
     entry_point: str
     provider: Provider
     reason: str
 
     def __str__(self) -> str:
-        return f"plugin {self.entry_point!r} of {self.provider} cannot be loaded: {self.reason}"
+        return f"plugin {self.entry_point!r} of {self.provider} cannot be used: {self.reason}"
 
 
 class Plugins:
@@ -100,6 +100,9 @@ class Plugins:
             self.broken.append(Broken(entry_point.name, provider, _reason(error)))
             return
         self._register(plugin, entry_point.name, provider)
+        if not self.manager.get_hookcallers(plugin):
+            reason = f"{entry_point.value} implements no hook (is a @hookimpl missing?)"
+            self.broken.append(Broken(entry_point.name, provider, reason))
 
     def _register(self, plugin: object, name: str, provider: Provider) -> None:
         self._providers[id(plugin)] = provider

@@ -94,7 +94,7 @@ class Registry:
         text = f"unknown {kind} {name!r}; " + (f"did you mean {near[0]!r}? " if near else "") + "known: "
         text += ", ".join(known)
         if self.broken:
-            text += "; or it belongs to a plugin that cannot be loaded: " + "; ".join(map(str, self.broken))
+            text += "; or it belongs to a plugin that cannot be used: " + "; ".join(map(str, self.broken))
         raise PluginError(text)
 
     def _make(self, kind: str, spec: CompressorSpec | EvaluatorSpec, options: Mapping[str, Any]) -> object:

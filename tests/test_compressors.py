@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from PIL import AvifImagePlugin, Image, ImageChops, ImageCms
 
 from pictures import photo, reference, registry
-from semcompress_plugin.compressors import _scaling
+from semcompress_plugin.compressors import scaling
 from semcompress_plugin.compressors._grain import available
 from semcompress_plugin.images import decode_candidate
 from semcompress_plugin.types import Knob
@@ -86,7 +86,7 @@ class TestScaledPictures:
 
     @staticmethod
     def scaled(picture, scale: float):
-        return _scaling.scaled(picture, {"scale": scale})
+        return scaling.scaled(picture, {"scale": scale})
 
     @pytest.mark.parametrize("name", NAMES)
     def test_a_second_quality_scales_nothing_and_writes_what_it_would_have_written(self, name, monkeypatch):
@@ -113,7 +113,7 @@ class TestScaledPictures:
         assert self.scaled(picture, 0.7) is not second
 
     def test_of_a_large_picture_little_is_kept(self, monkeypatch):
-        monkeypatch.setattr(_scaling, "KEPT", 80 * 60)
+        monkeypatch.setattr(scaling, "KEPT", 80 * 60)
         picture = reference(photo())
         small = self.scaled(picture, 0.5)
         assert self.scaled(picture, 0.9) is not self.scaled(picture, 0.9)

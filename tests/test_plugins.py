@@ -98,6 +98,14 @@ def test_a_plugin_whose_hook_raises_is_broken_and_the_others_work(distribution):
     assert "classifier" in registry.evaluators
 
 
+def test_a_plugin_that_offers_nothing_is_told_of(distribution):
+    code = "def semcompress_evaluators():\n    yield from ()\n"
+    registry = Registry(Plugins(distribution("forgetful_plugin", code)))
+    assert "stranger 2.5 cannot be used: forgetful_plugin implements no hook (is a @hookimpl missing?)" in str(
+        registry.broken[0]
+    )
+
+
 def test_a_misspelt_hook_is_an_error_with_the_nearest_name():
     class Plugin:
         @hookimpl

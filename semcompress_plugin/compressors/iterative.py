@@ -178,7 +178,7 @@ class IterativeCompressor(ABC):
     def _first(self, reference: Reference) -> _Iterate:
         from random import Random
 
-        from semcompress_plugin.compressors._scaling import truecolour
+        from semcompress_plugin.compressors.scaling import truecolour
 
         return _Iterate(0, truecolour(reference.image), Random(self.seed).getstate())
 

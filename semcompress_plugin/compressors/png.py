@@ -6,7 +6,7 @@ import io
 
 from PIL import Image
 
-from semcompress_plugin.compressors._scaling import scaled, truecolour
+from semcompress_plugin.compressors.scaling import scaled, truecolour
 from semcompress_plugin.images import save_parameters
 from semcompress_plugin.types import Reference, Settings
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import io
 
-from semcompress_plugin.compressors._scaling import scaled, truecolour
+from semcompress_plugin.compressors.scaling import scaled, truecolour
 from semcompress_plugin.images import save_parameters
 from semcompress_plugin.types import Reference, Settings
 

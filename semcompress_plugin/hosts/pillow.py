@@ -14,7 +14,7 @@ from typing import IO, Any
 
 from PIL import Image, ImageFile
 
-from semcompress_plugin.compressors._scaling import truecolour
+from semcompress_plugin.compressors.scaling import truecolour
 from semcompress_plugin.hosts import _semc
 from semcompress_plugin.hosts._encode import FORMAT, ORIENTATION, SUFFIX, encode
 from semcompress_plugin.hosts._judgement import KEY, recorded

@@ -1,0 +1,82 @@
+"""What docs/plugins.md shows: a whole package, built, installed and used as its readers would, and a compressor."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import subprocess
+import sys
+import types
+from pathlib import Path
+
+import pytest
+
+from disk import git, repository
+from pictures import photo
+from semcompress_plugin.engine import Candidate, Encode
+from semcompress_plugin.plugins import Plugins
+from semcompress_plugin.registry import Registry
+from semcompress_plugin.types import CompressorUse, Proposal, Reference
+from semcompress_plugin.workshop import Workshop
+
+ROOT = Path(__file__).parents[1]
+PAGE = (ROOT / "docs" / "plugins.md").read_text(encoding="utf-8")
+PHOTO = "coffee.jpg"
+BLOCKS = dict(re.findall(r"<!-- (\S+) -->\n```\w+\n(.*?)```", PAGE, re.DOTALL))
+
+
+@pytest.fixture(scope="module")
+def installed(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
+    """The environment of a process that has the example installed beside us."""
+    place = tmp_path_factory.mktemp("site")
+    pip = [sys.executable, "-m", "pip", "install", "-q", "--no-deps", "--target", str(place)]
+    subprocess.run([*pip, str(ROOT / "examples" / "plugin")], check=True)
+    return os.environ | {"PYTHONPATH": str(place)}
+
+
+def run(installed: dict[str, str], *command: str, cwd: Path, code: int = 0) -> str:
+    done = subprocess.run([sys.executable, "-m", *command], cwd=cwd, env=installed, capture_output=True, text=True)
+    assert done.returncode == code, done.stdout + done.stderr
+    return done.stdout
+
+
+def test_the_page_shows_the_files_of_the_example():
+    shown = {name: code for name, code in BLOCKS.items() if name.startswith("examples/")}
+    assert len(shown) == 4
+    for name, code in shown.items():
+        assert code == (ROOT / name).read_text(encoding="utf-8"), name
+
+
+def test_the_installed_example_is_listed_passes_its_tests_and_binds_what_may_be_written(installed, tmp_path):
+    listed = json.loads(run(installed, "semcompress_plugin", "plugins", "--format", "json", cwd=tmp_path))
+    (reader,) = (one for one in listed["evaluators"] if one["name"] == "dhash")
+    assert reader["distribution"] == "semcompress-dhash"
+    run(installed, "pytest", "-q", "-p", "no:cacheprovider", str(ROOT / "examples" / "plugin"), cwd=tmp_path)
+
+    root = repository(tmp_path / "r")
+    (root / "a.jpg").write_bytes((ROOT / "examples/site/img" / PHOTO).read_bytes())
+    (root / ".semcompress.yaml").write_text(BLOCKS["policy"])
+    git(root, "add", "-A")
+    git(root, "commit", "-qm", "x")
+    report = json.loads(run(installed, "semcompress_plugin", "compress", "--format", "json", cwd=root, code=1))
+    (result,) = report["results"]
+    (output,) = result["outputs"]
+    assert output["scores"]["duplicates"]["distance"] <= 0.02
+    assert output["bytes"] < result["before"]
+
+
+def test_the_compressor_shown_writes_what_can_be_read_in_two_sizes():
+    module = types.ModuleType("shown")
+    exec(BLOCKS["compressor"], vars(module))
+    plugins = Plugins(found=[])
+    plugins.register(module, "shown")
+    workshop, reference = Workshop(Registry(plugins)), Reference(photo((120, 80), 2))
+    files = []
+    for colors in (256, 8):
+        proposal = Proposal("few", "WEBP", {"scale": 0.5, "colors": colors})
+        candidate = workshop.perform(Encode(CompressorUse("few", ()), reference, proposal))
+        assert isinstance(candidate, Candidate), candidate
+        assert candidate.image.size == (60, 40)
+        files.append(candidate.data)
+    assert len(files[0]) > len(files[1])
