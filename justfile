@@ -9,7 +9,8 @@ grid := "scale=.05,.08,.12,.18,.26,.38,.54,.75,1:quality=5,10,18,26,35,45,55,65,
 large := "scale=.54,.75,1:quality=5,10,18,26,35,45,55,65,75,85,93"
 every := "scale=.6,1:quality=40,41,42,43,44,45,46,47,48,49,50,51,52,53,54,55,56,57,58,59,60,61,62,63,64,65,66,67,68,69,70,71,72,73,74,75,76,77,78,79,80,81,82,83,84,85,86,87,88,89,90"
 one := "scale=1:quality=" + `seq -s, 30 95`
-machine := "--compressor jpeg:" + grid + " --compressor webp:" + grid + " --compressor avif:scale=.05,.08,.12,.18,.26,.38,.54,.75,1:quality=8,20,35,50,65,80 --evaluator center=classifier:view=center --evaluator full=classifier:view=full"
+coarse := "scale=.05,.08,.12,.18,.26,.38,.54,.75,1:quality=8,20,35,50,65,80"
+machine := "--compressor jpeg:" + grid + " --compressor webp:" + grid + " --compressor avif:" + coarse + " --evaluator center=classifier:view=center --evaluator full=classifier:view=full"
 
 # an environment with everything that development needs
 setup:
@@ -58,6 +59,7 @@ demo:
 # recorded is kept in `recorded`). Needs the extras [dev,bench], and apt-get install lomiri-wallpapers-16.04 qemu-user
 bench: record
     {{python}}python benchmarks/fidelity.py --fit {{data}}/imagenet/fit --validate {{data}}/imagenet/validate --report {{data}}/imagenet/report --readers {{recorded}}/readers --cache {{recorded}}/cache --classes {{data}}/imagenet_wnids.txt
+    {{python}}python benchmarks/grain.py {{data}}/imagenet/fit --readers {{recorded}}/readers
     {{python}}python benchmarks/photos.py {{data}}/imagenet/report
     {{python}}python benchmarks/feature.py {{data}}/imagenet/report
     {{python}}python benchmarks/install.py
@@ -90,9 +92,9 @@ record:
 
 # what the search's prior is made from: about an hour on one core, a third of that again with the kept files; then `just prior`
 record-prior:
-    {{python}}python tools/record_grids.py {{data}}/imagenet/fit {{recorded}}/fit.jsonl --files {{recorded}}/files {{machine}}
+    {{python}}python tools/record_grids.py {{data}}/imagenet/fit {{recorded}}/fit.jsonl --files {{recorded}}/files {{machine}} --compressor avif:grain=true:{{coarse}}
     {{python}}python tools/record_grids.py {{data}}/imagenet/fit {{recorded}}/fit-msssim.jsonl --compressor jpeg:{{large}} --compressor webp:{{large}} --compressor avif:scale=.54,.75,1:quality=8,20,35,50,65,80 --evaluator msssim
-    {{python}}python tools/record_grids.py {{data}}/imagenet/fit {{recorded}}/fine.jsonl --limit 11 --compressor jpeg:{{every}} --compressor webp:{{every}} --compressor avif:{{every}} --evaluator center=classifier:view=center --evaluator full=classifier:view=full --evaluator msssim
+    {{python}}python tools/record_grids.py {{data}}/imagenet/fit {{recorded}}/fine.jsonl --limit 11 --compressor jpeg:{{every}} --compressor webp:{{every}} --compressor avif:{{every}} --compressor avif:grain=true:{{every}} --evaluator center=classifier:view=center --evaluator full=classifier:view=full --evaluator msssim
 
 # the search's prior, from what `record-prior` recorded (seconds)
 prior:

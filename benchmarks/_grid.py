@@ -10,6 +10,7 @@ import hashlib
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -90,7 +91,11 @@ class Cache:
 
     def _place(self, photo: Path, name: str) -> Path:
         settings: list[Any] = [[p.compressor, sorted(p.settings.items())] for p in self.grid]
-        settings += [sorted(self.options.items())] if self.options else []
+        if self.options:  # what they mean changes with the compressor's version
+            settings += [
+                sorted(self.options.items()),
+                [_version(name) for name in sorted({p.compressor for p in self.grid})],
+            ]
         grid = hashlib.sha256(json.dumps(settings).encode()).hexdigest()[:12]
         return self.folder / grid / f"{photo.parent.name}.{photo.stem}" / name
 
@@ -112,6 +117,11 @@ def _encoded(source: bytes, grid: Sequence[Proposal], options: Mapping[str, Any]
         written = candidate.data if isinstance(candidate, Candidate) else source
         files.append(min(written, source, key=len))
     return files
+
+
+@cache
+def _version(compressor: str) -> str:
+    return _workshop().registry.compressor(compressor).version
 
 
 def _workshop() -> Workshop:

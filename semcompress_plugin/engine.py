@@ -389,7 +389,7 @@ def _spaces(
         if output == "smallest" or format == wanted
     ]
     spaces = tuple(
-        Space(use.name, format, use.knobs, spec.previews, spec.cost)
+        Space(use.name, format, use.knobs, spec.previews, spec.cost, use.options)
         for use, spec, format in able
         if spec.alpha or not transparent
     )

@@ -316,7 +316,8 @@ class Evaluator(Protocol):
 class Space:
     """What a search may choose from for one output: a compressor, the format it is to write, its knobs narrowed.
 
-    ``cost`` is a rough number of milliseconds per megapixel that is encoded.
+    ``cost`` is a rough number of milliseconds per megapixel that is encoded. ``options`` are the compressor's, as the
+    rule gives them.
     """
 
     compressor: str
@@ -324,6 +325,7 @@ class Space:
     knobs: tuple[Knob, ...]
     previews: bool = False
     cost: float = 100.0
+    options: Mapping[str, Any] = field(default_factory=dict, hash=False)
 
 
 @dataclass(frozen=True, slots=True)

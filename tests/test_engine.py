@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 
 import pytest
 from PIL import Image, ImageCms
@@ -164,6 +165,16 @@ def test_the_search_is_told_what_encoding_and_looking_cost(monkeypatch):
     (problem,) = problems
     assert problem.look == 43
     assert [space.cost for space in problem.spaces] == [known.compressor(name).cost for name in ("jpeg", "webp")]
+
+
+def test_the_search_is_told_the_options_of_a_compressor(monkeypatch):
+    known = registry(reader())
+    problems, make = [], known.make_search
+    monkeypatch.setattr(known, "make_search", lambda name, at, **how: problems.append(at) or make(name, at, **how))
+    plain = rule(known, "webp", formats=("smallest",))
+    (use,) = plain.compress
+    decisions(reference(photo()), replace(plain, compress=(replace(use, options={"method": 2}),)), known)
+    assert [space.options for space in problems[0].spaces] == [{"method": 2}]
 
 
 def test_an_evaluator_that_needs_equal_sizes_gets_them():

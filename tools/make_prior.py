@@ -2,7 +2,7 @@
 
     python tools/make_prior.py RECORDING.jsonl [RECORDING.jsonl ...] --fine FINE.jsonl
 
-Over the photographs that are in all recordings, log bytes per pixel (of the first) and each metric on its smooth scale
+Over the photographs that are in all recordings, log bytes per pixel and each metric on its smooth scale
 form one long vector per photograph: every compressor, quantity, scale and quality. The table holds its mean, the
 leading principal components (loadings), and at every point the standard deviation that those leave over.
 
@@ -17,7 +17,7 @@ import argparse
 import hashlib
 import itertools
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping, Sequence, Set
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -42,6 +42,7 @@ SHORT = 3.0  # ... the rest is believed this far only, in quality; cross-validat
 GAPS = range(1, 7)  # between qualities: where FINE's variogram is fitted
 FLOOR, FLOOR_BYTES = 0.15, 0.01  # of the left-over standard deviation: no prior is surer than this
 OVERHEAD = {"jpeg": 300.0, "webp": 40.0, "avif": 300.0}
+NOTHING = 1e-9  # standard deviation of what is the same for all photographs
 LEFT_OUT = ("topk_overlap", "lca_height", "wup_similarity")  # seldom bounded, and too jagged to learn much from
 BY_PART = ("js_divergence", "sway")
 """Metrics of which the parts of an evaluator that is asked in parts get surfaces of their own."""
@@ -91,6 +92,11 @@ class Stretch:
     quality: Array
 
     @property
+    def overhead(self) -> float:
+        """Bytes of headers, whatever the compressor's options."""
+        return OVERHEAD[self.compressor.partition(":")[0]]
+
+    @property
     def shape(self) -> tuple[int, int]:
         return len(self.scale), len(self.quality)
 
@@ -109,7 +115,7 @@ class Stretch:
         if self.metric is None:
             whole = np.array(photo["bytes"][self.rows], float)
             pixels = np.repeat(np.exp(2 * self.scale) * size[0] * size[1], len(self.quality))
-            column = np.log(np.maximum(whole - OVERHEAD[self.compressor], 0.25 * whole) / pixels)
+            column = np.log(np.maximum(whole - self.overhead, 0.25 * whole) / pixels)
         else:
             column = smoothed(self.metric, worst(self.metric, self.seen(photo))[self.rows])
         shift = 0.0 if self.relative else float(np.log(reader_scale(size)))
@@ -146,24 +152,26 @@ def make(recordings: Sequence[Recording], fine: Recording, factors: int = FACTOR
     variance and their correlation lengths in log scale and quality.
     """
     names = [name for name in recordings[0].photos if all(name in recording.photos for recording in recordings)]
-    stretches = [
-        stretch
-        for number, recording in enumerate(recordings)
-        for stretch in _stretches(recording, with_bytes=number == 0)
-    ]
+    stretches: list[Stretch] = []
+    for recording in recordings:  # of each compressor the first says how large its files are
+        stretches += _stretches(recording, weighed={stretch.compressor for stretch in stretches})
     data = np.array([np.concatenate([stretch.values(name) for stretch in stretches]) for name in names])
     ends = np.cumsum([np.prod(stretch.shape) for stretch in stretches]).tolist()
     bounds = [slice(begin, end) for begin, end in zip([0, *ends[:-1]], ends, strict=True)]
     mean = data.mean(axis=0)
     centred = data - mean
+    spreads = [max(centred[:, b].std(), NOTHING) for b in bounds]
     # every stretch counts alike, whatever its unit and its number of points
     weight = np.concatenate(
-        [np.full(b.stop - b.start, centred[:, b].std() * np.sqrt(b.stop - b.start)) for b in bounds]
+        [
+            np.full(b.stop - b.start, spread * np.sqrt(b.stop - b.start))
+            for b, spread in zip(bounds, spreads, strict=True)
+        ]
     )
     floor = np.concatenate(
         [
-            np.full(b.stop - b.start, FLOOR_BYTES if s.metric is None else min(FLOOR, 0.15 * centred[:, b].std()))
-            for s, b in zip(stretches, bounds, strict=True)
+            np.full(b.stop - b.start, FLOOR_BYTES if s.metric is None else min(FLOOR, 0.15 * spread))
+            for s, b, spread in zip(stretches, bounds, spreads, strict=True)
         ]
     )
     factors = min(factors, len(names) - 1)
@@ -176,7 +184,7 @@ def make(recordings: Sequence[Recording], fine: Recording, factors: int = FACTOR
     compressors = list(dict.fromkeys(stretch.compressor for stretch in stretches))
     arrays: dict[str, NDArray[Any]] = {
         "compressors": np.array(compressors),
-        "overhead": np.array([OVERHEAD[name] for name in compressors]),
+        "overhead": np.array(list({stretch.compressor: stretch.overhead for stretch in stretches}.values())),
         "quantities": np.array(list(kinds)),
         "relative": np.array([stretch.relative for stretch in kinds.values()]),
     }
@@ -229,7 +237,7 @@ def variogram(fine: Recording, stretch: Stretch, surface: Surface) -> Array:
             raise SystemExit(f"{stretch.compressor}: expected every quality, ascending, in the fine recording")
         size = (photo["width"], photo["height"])
         if stretch.metric is None:
-            column = np.log(np.maximum(np.array(photo["bytes"], float)[rows] - OVERHEAD[stretch.compressor], 1.0))
+            column = np.log(np.maximum(np.array(photo["bytes"], float)[rows] - stretch.overhead, 1.0))
         else:
             column = smoothed(stretch.metric, worst(stretch.metric, stretch.seen(photo) or photo["scores"])[rows])
         shift = 0.0 if stretch.relative else float(np.log(reader_scale(size)))
@@ -240,7 +248,7 @@ def variogram(fine: Recording, stretch: Stretch, surface: Surface) -> Array:
     return np.median(curves, axis=0)
 
 
-def _stretches(recording: Recording, with_bytes: bool) -> list[Stretch]:
+def _stretches(recording: Recording, weighed: Set[str]) -> list[Stretch]:
     settings = recording.header["settings"]
     recorded = next(iter(next(iter(recording.photos.values()))["scores"].values()))
     found = []
@@ -252,7 +260,7 @@ def _stretches(recording: Recording, with_bytes: bool) -> list[Stretch]:
         if [[point["scale"], point["quality"]] for point in points] != [[a, b] for a in scale for b in quality]:
             raise SystemExit(f"{compressor}: expected a full grid, scales slowest, both ascending")
         here = slice(rows[0], rows[-1] + 1)
-        kinds: list[tuple[str, Metric | None, Sequence[str]]] = [(BYTES, None, ())] if with_bytes else []
+        kinds: list[tuple[str, Metric | None, Sequence[str]]] = [] if compressor in weighed else [(BYTES, None, ())]
         for metric in (metric for metric in METRICS[recording.plugin] if metric.name in recorded):
             kinds.append((quantity(metric), metric, list(recording.parts)))
             if len(recording.parts) > 1 and metric.name in BY_PART:

@@ -8,7 +8,8 @@ The first line of OUT describes the grid; every further line is one photograph: 
 bytes and the metrics. Photographs come in a shuffled (seeded) order and are appended as they finish, so that a run
 can be stopped, and continued by the same command. ``tools/make_prior.py`` and ``benchmarks/search.py`` read it.
 
-Every metric of an evaluator is recorded. With ``--files FOLDER`` the encoded files are kept there (a few megabytes a
+A compressor's options are given like its knobs, before them: ``avif:grain=true:scale=...``. Every metric of an
+evaluator is recorded. With ``--files FOLDER`` the encoded files are kept there (a few megabytes a
 photograph), and another recording of the same grid, of a metric that is new, only looks at them.
 """
 
@@ -28,14 +29,18 @@ import numpy as np
 from semcompress_plugin.engine import Candidate, Compare, Encode, Observe
 from semcompress_plugin.images import decode, decode_candidate
 from semcompress_plugin.registry import Registry
+from semcompress_plugin.search._table import variant
 from semcompress_plugin.types import CompressorUse, EvaluatorUse, Proposal, Reference
 from semcompress_plugin.workshop import Workshop
 
 SUFFIXES = {".jpg", ".jpeg", ".png", ".webp"}
 
 
+Setting = tuple[CompressorUse, Proposal]
+
+
 def record(
-    workshop: Workshop, reference: Reference, grid: list[Proposal], readers: list[EvaluatorUse], kept: Path | None
+    workshop: Workshop, reference: Reference, grid: list[Setting], readers: list[EvaluatorUse], kept: Path | None
 ) -> Any:
     """``{"bytes": [...], "scores": {reader: {metric: [...]}}}`` over ``grid``; raises what the plugins raise."""
     registry = workshop.registry
@@ -53,15 +58,15 @@ def record(
     return {"bytes": [len(data) for data in files], "scores": scores}
 
 
-def encoded(workshop: Workshop, reference: Reference, grid: list[Proposal], kept: Path | None) -> list[bytes]:
+def encoded(workshop: Workshop, reference: Reference, grid: list[Setting], kept: Path | None) -> list[bytes]:
     """The file of every setting; from the archive ``kept``, which is written where there is none."""
     if kept is not None and kept.exists():
         with np.load(kept) as archive:
             joined, ends = archive["bytes"].tobytes(), archive["ends"].tolist()
         return [joined[start:end] for start, end in zip([0, *ends[:-1]], ends, strict=True)]
     files = []
-    for proposal in grid:
-        candidate = workshop.perform(Encode(CompressorUse(proposal.compressor, ()), reference, proposal))
+    for use, proposal in grid:
+        candidate = workshop.perform(Encode(use, reference, proposal))
         if not isinstance(candidate, Candidate):
             raise SystemExit(f"{proposal}: {candidate}")
         files.append(candidate.data)
@@ -73,17 +78,18 @@ def encoded(workshop: Workshop, reference: Reference, grid: list[Proposal], kept
     return files
 
 
-def parse_compressor(text: str, registry: Registry) -> list[Proposal]:
-    """``jpeg:scale=.5,1:quality=20,80`` as a grid, the last knob fastest."""
-    name, *knobs = text.split(":")
+def parse_compressor(text: str, registry: Registry) -> list[Setting]:
+    """``jpeg:scale=.5,1:quality=20,80`` as a grid, the last knob fastest; options stand before the knobs."""
+    name, *rest = text.split(":")
     spec = registry.compressor(name)
-    axes = {
-        knob: [float(value) for value in values.split(",")] for knob, _, values in (k.partition("=") for k in knobs)
-    }
+    given = dict(part.split("=", 1) for part in rest)
+    options = {key: json.loads(value) for key, value in given.items() if key in spec.options}
+    axes = {key: [float(value) for value in values.split(",")] for key, values in given.items() if key not in options}
     if set(axes) != {knob.name for knob in spec.knobs}:
         raise SystemExit(f"{text}: expected the knobs {', '.join(knob.name for knob in spec.knobs)}")
+    use = CompressorUse(name, (), options)
     points = itertools.product(*axes.values())
-    return [Proposal(name, spec.formats[0], dict(zip(axes, point, strict=True))) for point in points]
+    return [(use, Proposal(name, spec.formats[0], dict(zip(axes, point, strict=True)))) for point in points]
 
 
 def parse_evaluator(text: str) -> EvaluatorUse:
@@ -93,8 +99,13 @@ def parse_evaluator(text: str) -> EvaluatorUse:
     return EvaluatorUse(name, plugin, dict(option.split("=", 1) for option in options))
 
 
-def _archive(folder: Path, grid: list[Proposal], photo: Path) -> Path:
-    settings = json.dumps([[p.compressor, dict(p.settings)] for p in grid], sort_keys=True)
+def described(grid: list[Setting]) -> list[Any]:
+    """The grid as JSON: ``[["avif:grain=true", {"scale": 0.5, "quality": 40}], ...]``."""
+    return [[variant(use.name, use.options), dict(proposal.settings)] for use, proposal in grid]
+
+
+def _archive(folder: Path, grid: list[Setting], photo: Path) -> Path:
+    settings = json.dumps(described(grid), sort_keys=True)
     place = folder / hashlib.sha256(settings.encode()).hexdigest()[:12]
     place.mkdir(parents=True, exist_ok=True)
     return place / f"{hashlib.sha256(photo.read_bytes()).hexdigest()[:16]}.npz"
@@ -113,13 +124,13 @@ def main(argv: list[str] | None = None) -> None:
 
     registry = Registry()
     workshop = Workshop(registry)
-    grid = [proposal for text in arguments.compressor for proposal in parse_compressor(text, registry)]
+    grid = [setting for text in arguments.compressor for setting in parse_compressor(text, registry)]
     readers = [parse_evaluator(text) for text in arguments.evaluator]
     header = {
-        "settings": [[proposal.compressor, dict(proposal.settings)] for proposal in grid],
+        "settings": described(grid),
         "readers": {reader.name: [reader.plugin, dict(reader.options)] for reader in readers},
         "versions": {
-            **{name: registry.compressor(name).version for name in sorted({p.compressor for p in grid})},
+            **{name: registry.compressor(name).version for name in sorted({use.name for use, _ in grid})},
             **{name: registry.evaluator(name).version for name in sorted({r.plugin for r in readers})},
         },
     }

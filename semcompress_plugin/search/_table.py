@@ -7,11 +7,12 @@ shared by all quantities and compressors, and the standard deviation that the fa
 
 from __future__ import annotations
 
+import json
 import math
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from functools import cache
+from functools import cache, cached_property
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +21,7 @@ from numpy.typing import NDArray
 
 from semcompress_plugin.search._gp import Local, Piece
 from semcompress_plugin.search._grid import Grid
-from semcompress_plugin.types import Metric
+from semcompress_plugin.types import Metric, Space
 
 Array = NDArray[np.float64]
 
@@ -76,9 +77,9 @@ class Surface:
         return mean, inside[:, 1] * outside, inside[:, 2:]
 
 
-@dataclass(frozen=True, slots=True, eq=False)
+@dataclass(frozen=True, eq=False)
 class Table:
-    """The whole prior: ``surfaces`` by compressor and quantity (:func:`quantity`, or ``"bytes"``).
+    """The whole prior: ``surfaces`` by compressor (:func:`variant`) and quantity (:func:`quantity`, or ``"bytes"``).
 
     ``overhead`` is the bytes of a compressor's headers, left out of the bytes per pixel that the table speaks of.
     """
@@ -89,11 +90,11 @@ class Table:
 
     def knows(self, grid: Grid, name: str) -> bool:
         """Whether there is a surface for this quantity, and the candidates have the knobs it depends on."""
-        return self._named(grid.space.compressor, name) is not None and grid.column("quality") is not None
+        return self._of(grid.space, name) is not None and grid.column("quality") is not None
 
     def piece(self, grid: Grid, name: str, size: tuple[int, int]) -> Piece:
         """A quantity, which must be known, over the grid's candidates for a picture of ``size`` pixels."""
-        surface = self._named(grid.space.compressor, name)
+        surface = self._of(grid.space, name)
         assert surface is not None
         scale, quality = _knobs(grid)
         shown = 0.0 if surface.relative else math.log(reader_scale(size))
@@ -112,6 +113,23 @@ class Table:
             return None
         return math.sqrt(np.mean([surface.rough * np.median(surface.layers[-1, :, 1]) ** 2 for surface in known]))
 
+    def _of(self, space: Space, name: str) -> Surface | None:
+        """What is known of a space's compressor with the options it has, or else of it as it usually is."""
+        for known, options in self._variants.get(space.compressor, ()):
+            if options.items() <= space.options.items() and (surface := self._named(known, name)) is not None:
+                return surface
+        return None
+
+    @cached_property
+    def _variants(self) -> Mapping[str, Sequence[tuple[str, Mapping[str, Any]]]]:
+        """By compressor its variants and their options, those with most options first."""
+        variants: dict[str, list[tuple[str, dict[str, Any]]]] = {}
+        for known in dict.fromkeys(known for known, _ in self.surfaces):
+            compressor, *options = known.split(":")
+            given = {name: json.loads(value) for name, _, value in (option.partition("=") for option in options)}
+            variants.setdefault(compressor, []).append((known, given))
+        return {name: sorted(known, key=lambda pair: -len(pair[1])) for name, known in variants.items()}
+
     def _named(self, compressor: str, name: str) -> Surface | None:
         """A part's own surface, or else that of the whole, the worst of its parts."""
         return self.surfaces.get((compressor, name)) or self.surfaces.get((compressor, _PART.sub("", name)))
@@ -124,6 +142,11 @@ class Table:
 def quantity(metric: Metric, part: str = "") -> str:
     """What the table calls a metric, or one part's: those of one name on one smooth scale are taken for the same."""
     return f"{metric.name}/{part}:{metric.transform}" if part else f"{metric.name}:{metric.transform}"
+
+
+def variant(compressor: str, options: Mapping[str, Any]) -> str:
+    """A compressor with options that change what its files show, as the table names it: ``avif:grain=true``."""
+    return ":".join([compressor, *(f"{name}={json.dumps(value)}" for name, value in sorted(options.items()))])
 
 
 def reader_scale(size: tuple[int, int]) -> float:
@@ -162,6 +185,8 @@ def from_arrays(arrays: Mapping[str, NDArray[Any]]) -> Table:
     for compressor in compressors:
         for name, relative in zip(names, arrays["relative"].tolist(), strict=True):
             key = f"{compressor}/{name}"
+            if f"{key}/layers" not in arrays:  # a variant, of which not every reader was asked
+                continue
             scale, quality_axis = (arrays[f"{key}/{axis}"].astype(float) for axis in ("scale", "quality"))
             layers = arrays[f"{key}/layers"].astype(np.float32)
             local = [(share, (first, second)) for share, first, second in arrays[f"{key}/local"].tolist()]

@@ -33,7 +33,7 @@ HOPELESS = 0.0005
 DOUBT = 3
 """But so many looks are taken before the prior is believed that far."""
 
-GAIN = 0.014
+GAIN = 0.010
 """Less than this share of the bytes is not worth a look at a candidate that costs what the usual one does: what readers
 see jumps about, and luck never ends. For a file of USUAL bits per pixel; see :meth:`Frontier._worth`."""
 
