@@ -281,7 +281,7 @@ class _Hunt:
                 worthy.append(result)
             elif self._expected(result) > enough:
                 trials.append(Trial(result.proposal, self._expected(result), {}, holds=False, looked=False))
-            elif lost := self.reader.lost(result.image, result.proposal.format):
+            elif lost := self.reader.lost(result.image, result.proposal):
                 self.obstacle = lost
                 trials.append(Trial(result.proposal, self._expected(result), {}, holds=False, looked=False))
             else:
@@ -336,7 +336,7 @@ class _Hunt:
             self.trials.append(Trial(proposal, len(result.data), known[1], holds=True, looked=False))
             self.best, self.scores = result, known[1]
             return None
-        if self.reader.lost(result.image, result.proposal.format):
+        if self.reader.lost(result.image, result.proposal):
             return None
         (looked,) = yield from self.reader.look([result.image])
         scores, holds = looked.scores, not self.reader.missed(looked.scores)
@@ -412,7 +412,7 @@ class _Reader:
     """The rule's evaluators looking at candidates for one reference, cheap ones first, and part by part."""
 
     def __init__(self, reference: Reference, rule: Rule, specs: Specs) -> None:
-        self.reference = reference
+        self.reference, self.specs = reference, specs
         self.transparent = has_transparency(reference.image)
         self.constraints = rule.keep
         asked = {constraint.evaluator for constraint in rule.keep}
@@ -466,8 +466,8 @@ class _Reader:
         values = cast("Sequence[Sequence[dict[str, float]]]", (yield comparisons))
         return [_worst(renditions, step.spec) for renditions in values]
 
-    def lost(self, image: Image.Image | Features, format: str | None = None) -> str | None:
-        """What a candidate of ``format`` lost that no evaluator need notice: profile, orientation, alpha, shape."""
+    def lost(self, image: Image.Image | Features, proposal: Proposal | None = None) -> str | None:
+        """What a candidate lost that no evaluator need notice: profile, orientation, alpha, shape, size in pixels."""
         width, height = self.reference.image.size
         if isinstance(image, Features):
             if image.size == (width, height):
@@ -475,16 +475,27 @@ class _Reader:
             return f"these are features of another picture: of {' x '.join(map(str, image.size))} pixels"
         if self.reference.metadata.icc_profile != (image.info.get("icc_profile") or None):
             return "the compressor lost the colour profile (icc: srgb converts and drops it)"
-        if format == self.reference.format and self.reference.orientation not in (1, orientation_of(image)):
+        if (
+            proposal
+            and proposal.format == self.reference.format
+            and self.reference.orientation not in (1, orientation_of(image))
+        ):
             return "the compressor lost the orientation, which is to be kept as a tag"
         if self.transparent and not has_transparency(image):
             return "the compressor lost the transparency"
+        if image.size != (width, height) and proposal and self._keeps_size(proposal):
+            changed = f"{image.width} x {image.height} pixels instead of {width} x {height}"
+            return f"the compressor changed the picture's size, which only a knob 'scale' may: {changed}"
         # rounding to whole pixels may bend the shape a little; a lost orientation bends it a lot
         if abs(image.width * height - image.height * width) > max(width, height) + 0.02 * width * image.height:
             return (
                 f"the picture's shape changed: {image.width} x {image.height} instead of {width} x {height} or scaled"
             )
         return None
+
+    def _keeps_size(self, proposal: Proposal) -> bool:
+        """Whether what was proposed must have as many pixels as the reference; loops over previews are free."""
+        return proposal.settings.get("scale", 1.0) == 1.0 and not self.specs.compressor(proposal.compressor).previews
 
     def missed(self, scores: Scores) -> list[str]:
         """The constraints that do not hold, in words, among the evaluators that were asked."""

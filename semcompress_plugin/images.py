@@ -139,8 +139,13 @@ def orientation_of(image: Image.Image) -> int:
 
 def decode_candidate(data: bytes) -> Image.Image:
     """The upright pixels of a file that one of our compressors wrote."""
-    image = _load(_open(data))
+    image = file_of(data)
     return upright(image, orientation_of(image))
+
+
+def file_of(data: bytes) -> Image.Image:
+    """A file's pixels as it stores them, with its format and what else Pillow read. Raises :class:`ImageError`."""
+    return _load(_open(data))
 
 
 def has_transparency(image: Image.Image) -> bool:

@@ -186,21 +186,20 @@ class Domains:
     """Finds the domain of a path: one for everything with ``policy``, else that of the nearest policy.
 
     Policies are looked for up to ``top`` (default: the repository's root). Without any, files named one by one are
-    governed by preset ``web``; where ``default`` is given, so is everything below that folder. Without ``rules`` of
-    a policy only the place of its originals counts.
+    governed by preset ``web``; where ``default`` is given, so is everything below that folder. Without a ``registry``
+    of a policy only the place of its originals counts: what was kept must be had whatever plugins are installed.
     """
 
     def __init__(
         self,
-        registry: Registry,
+        registry: Registry | None,
         policy: Path | None = None,
         *,
         top: Path | None = None,
         default: Path | None = None,
         in_place: bool = True,
-        rules: bool = True,
     ) -> None:
-        self.registry, self.top, self.default, self.in_place, self.rules = registry, top, default, in_place, rules
+        self.registry, self.top, self.default, self.in_place = registry, top, default, in_place
         self.only = None if policy is None else self._load(policy)
         self._by_policy: dict[Path, Domain] = {}
         self._by_folder: dict[tuple[str, bool], Domain | None] = {}
@@ -229,7 +228,8 @@ class Domains:
             return None
         root = self.default or repository or path.parent
         if root not in self._by_policy:
-            self._by_policy[root] = Domain(default_policy(self.registry, root), self.in_place)
+            policy = Policy(None, root, ()) if self.registry is None else default_policy(self.registry, root)
+            self._by_policy[root] = Domain(policy, self.in_place)
         return self._by_policy[root]
 
     def used(self) -> list[Domain]:
@@ -239,7 +239,7 @@ class Domains:
     def _load(self, path: Path) -> Domain:
         # read as the user would spell it, since errors repeat that; but the folder must not depend on where we are
         spelt = Path(os.path.relpath(path))
-        policy = load_policy(spelt, self.registry) if self.rules else load_originals(spelt)
+        policy = load_originals(spelt) if self.registry is None else load_policy(spelt, self.registry)
         return Domain(replace(policy, root=Path(os.path.abspath(path)).parent), self.in_place)  # noqa: PTH100
 
     def _repository(self, folder: Path) -> Path | None:

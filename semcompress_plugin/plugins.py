@@ -21,6 +21,8 @@ from semcompress_plugin.errors import PluginError
 if TYPE_CHECKING:
     from importlib.metadata import EntryPoint
 
+    from semcompress_plugin.types import Result
+
 BUILT_INS = ("semcompress_plugin.compressors", "semcompress_plugin.evaluators")
 DISTRIBUTION = "semcompress-plugin"
 
@@ -83,21 +85,41 @@ class Plugins:
         for implementation in getattr(self.manager.hook, hook).get_hookimpls():
             provider = self._providers[id(implementation.plugin)]
             try:
-                offered = list(implementation.function())
-            except Exception as error:  # a stranger's code: whatever it raises must not take the others down
+                offered = implementation.function()
+                if not isinstance(offered, Iterable):
+                    raise TypeError(f"{hook} must yield specs, got {offered!r:.80}")
+                offered = list(offered)
+            except (Exception, SystemExit) as error:  # a stranger's code must not take the others down
                 if provider.distribution == DISTRIBUTION:
                     raise
-                self.broken.append(Broken(implementation.plugin_name, provider, _reason(error)))
+                self._refuse(implementation.plugin_name, provider, error)
                 continue
             for spec in offered:
                 yield provider, spec
+
+    def tell(self, result: Result) -> Iterator[str]:
+        """Tell every plugin that wants to hear of a finished picture; yields in words what went wrong."""
+        for implementation in self.manager.hook.semcompress_result.get_hookimpls():
+            known = {"result": result}
+            try:
+                implementation.function(**{name: known[name] for name in implementation.argnames})
+            except (Exception, SystemExit) as error:
+                from semcompress_plugin.strangers import reason
+
+                name, provider = implementation.plugin_name, self._providers[id(implementation.plugin)]
+                yield f"plugin {name!r} of {provider} failed with the result of {result.path}: {reason(error)}"
+
+    def _refuse(self, name: str, provider: Provider, error: BaseException) -> None:
+        from semcompress_plugin.strangers import reason
+
+        self.broken.append(Broken(name, provider, reason(error)))
 
     def _load(self, entry_point: EntryPoint) -> None:
         provider = _provider(entry_point)
         try:
             plugin = entry_point.load()
-        except Exception as error:  # import time of a stranger's module: anything can happen there
-            self.broken.append(Broken(entry_point.name, provider, _reason(error)))
+        except (Exception, SystemExit) as error:  # import time of a stranger's module: anything can happen there
+            self._refuse(entry_point.name, provider, error)
             return
         self._register(plugin, entry_point.name, provider)
         if not self.manager.get_hookcallers(plugin):
@@ -110,7 +132,8 @@ class Plugins:
             self.manager.register(plugin, name)
             self.manager.check_pending()
         except ValueError as error:
-            raise PluginError(f"plugin {name!r} of {provider} is registered twice: {error}") from error
+            what = "another entry point has this name, or names the same module: give each its own"
+            raise PluginError(f"plugin {name!r} of {provider} cannot be registered: {what}") from error
         except pluggy.PluginValidationError as error:
             raise PluginError(self._misspelt(name, provider, error)) from error
 
@@ -121,7 +144,8 @@ class Plugins:
         unknown = [hook for hook in vars(self.manager.hook) if hook.startswith("semcompress_") and hook not in known]
         near = [close for hook in unknown for close in difflib.get_close_matches(hook, known, 1)]
         if not unknown:
-            return f"plugin {name!r} of {provider} does not fit its hook: {error}"
+            said = " ".join(str(error).split())
+            return f"plugin {name!r} of {provider} does not fit its hook: {said}"
         hint = f"did you mean {near[0]!r}?" if near else f"known hooks: {', '.join(known)}"
         return f"plugin {name!r} of {provider} implements the unknown hook {unknown[0]!r}; {hint}"
 
@@ -189,8 +213,3 @@ def _provider(entry_point: EntryPoint) -> Provider:
     if entry_point.dist is None:
         return Provider(entry_point.value, "")
     return Provider(entry_point.dist.name, entry_point.dist.version)
-
-
-def _reason(error: BaseException) -> str:
-    first_line = next(iter(str(error).splitlines()), "")
-    return f"{type(error).__name__}: {first_line}".rstrip(": ")

@@ -10,7 +10,7 @@ from types import MappingProxyType
 from typing import Any, TypeVar, cast
 
 from semcompress_plugin.errors import PluginError
-from semcompress_plugin.plugins import Broken, Plugins, Provider
+from semcompress_plugin.plugins import DISTRIBUTION, Broken, Plugins, Provider
 from semcompress_plugin.search import STRATEGIES, Problem, SearchSpec
 from semcompress_plugin.types import Compressor, CompressorSpec, Decoder, Evaluator, EvaluatorSpec, Search
 
@@ -74,7 +74,9 @@ class Registry:
         found: dict[str, Spec] = {}
         for provider, spec in self.plugins.offers(hook):
             if not isinstance(spec, wanted):
-                raise PluginError(f"{hook} of {provider} must yield {wanted.__name__}, got {spec!r}")
+                raise PluginError(f"{hook} of {provider} must yield {wanted.__name__}, got {spec!r:.80}")
+            if provider.distribution != DISTRIBUTION and not self._sound(kind, spec, provider):
+                continue
             if spec.name in found:
                 other = self._providers[kind, spec.name]
                 raise PluginError(
@@ -84,6 +86,14 @@ class Registry:
             found[spec.name] = spec
             self._providers[kind, spec.name] = provider
         return MappingProxyType(dict(sorted(found.items())))
+
+    def _sound(self, kind: str, spec: Spec, provider: Provider) -> bool:
+        """Whether a stranger's spec can be worked with; if not, it is left out, and told of."""
+        from semcompress_plugin.strangers import mistakes
+
+        found = list(mistakes(spec))
+        self.plugins.broken += [Broken(str(spec.name), provider, f"its {kind}'s {mistake}") for mistake in found]
+        return not found
 
     def _find(self, kind: str, name: str, known: Mapping[str, Spec]) -> Spec:
         if name in known:
@@ -110,8 +120,8 @@ class Registry:
             raise self._unusable(kind, spec, error) from error
 
     def _unusable(self, kind: str, spec: CompressorSpec | EvaluatorSpec, error: ImportError) -> PluginError:
-        extra = f"; install it with: pip install 'semcompress-plugin[{spec.extra}]'" if spec.extra else ""
         provider = self._providers[kind, spec.name]
+        extra = f"; install it with: pip install '{provider.distribution}[{spec.extra}]'" if spec.extra else ""
         return PluginError(f"{kind} {spec.name!r} of {provider} cannot be used: {error}{extra}")
 
 

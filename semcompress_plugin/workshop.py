@@ -4,20 +4,19 @@ from __future__ import annotations
 
 import contextlib
 import json
-import math
 import threading
-import traceback
 from collections.abc import Iterator, Mapping, Sequence
-from pathlib import Path
+from dataclasses import replace
 from typing import Any, cast
 from weakref import WeakKeyDictionary
 
 from PIL import Image
 
+from semcompress_plugin import strangers
 from semcompress_plugin.engine import Candidate, Compare, Encode, EncodingFailed, Observe, Task
-from semcompress_plugin.errors import ImageError, PluginError, SemcompressError
+from semcompress_plugin.errors import ImageError, SemcompressError
 from semcompress_plugin.images import as_stored, decode_candidate, renditions, upright
-from semcompress_plugin.plugins import DISTRIBUTION, Provider
+from semcompress_plugin.plugins import DISTRIBUTION
 from semcompress_plugin.registry import Registry
 from semcompress_plugin.types import (
     Compressor,
@@ -30,6 +29,7 @@ from semcompress_plugin.types import (
     Features,
     Observation,
     Previewer,
+    Proposal,
     Reference,
 )
 
@@ -44,6 +44,7 @@ class Workshop:
         self._turns: dict[tuple[str, str], threading.Lock] = {}
         self._stored: WeakKeyDictionary[Reference, dict[bool, Reference]] = WeakKeyDictionary()
         """Pictures whose orientation is kept, as files of their own format and of others store them."""
+        self._lendings: WeakKeyDictionary[Reference, dict[str, Reference]] = WeakKeyDictionary()
 
     def perform(self, task: Task) -> object:
         """The result of one task, as its class says."""
@@ -54,9 +55,13 @@ class Workshop:
         return self.compare(task)
 
     def encode(self, task: Encode) -> Candidate | EncodingFailed:
-        proposal = task.proposal
-        spec = self.registry.compressor(task.use.name)
-        compressor = self._compressor(task.use)
+        proposal, spec = task.proposal, self.registry.compressor(task.use.name)
+        with self._blamed("compressor", spec):
+            return self._encoded(task, proposal, spec, self._compressor(task.use))
+
+    def _encoded(
+        self, task: Encode, proposal: Proposal, spec: CompressorSpec, compressor: Compressor
+    ) -> Candidate | EncodingFailed:
         try:
             if proposal.preview:
                 stored = self._as_stored(task.reference, proposal.format)
@@ -68,22 +73,24 @@ class Workshop:
                 data = compressor.compress(task.reference, proposal.settings, proposal.format)
                 return Candidate(proposal, data, cast(Decoder, compressor).decode(data))
             stored = self._as_stored(task.reference, proposal.format)
-            data = compressor.compress(stored, proposal.settings, proposal.format)
+            if self._is_ours(spec):
+                data = compressor.compress(stored, proposal.settings, proposal.format)
+            else:
+                data = compressor.compress(self._lent(stored, spec.name), proposal.settings, proposal.format)
+                strangers.check_file(data, proposal, stored)
             return Candidate(proposal, data, decode_candidate(data))
         except (OSError, ValueError) as error:  # what Pillow raises for sizes and modes that a format cannot hold
             doing = "cannot go on" if proposal.preview else "cannot write it"
             return EncodingFailed(proposal, f"{task.use.name} {doing}: {error}")
         except ImageError as error:
             return EncodingFailed(proposal, f"{task.use.name} wrote a file that cannot be read: {error}")
-        except (SemcompressError, MemoryError):
-            raise
-        except Exception as error:
-            raise _strangers_fault("compressor", spec.name, self.registry.provider(spec), error) from error
 
     def observe(self, tasks: Sequence[Observe]) -> list[list[Observation]]:
         """One batch for one evaluator; the tasks must share their ``use``'s plugin and options."""
         prepared = [_prepared(task) for task in tasks]
         flat = [image for images in prepared for image in images]
+        if not self._is_ours(self.registry.evaluator(tasks[0].use.plugin)):
+            flat = [image.copy() if isinstance(image, Image.Image) else image for image in flat]  # it may draw on them
         seen = iter(self._ask(tasks[0].use, "observe", flat))
         return [[next(seen) for _ in images] for images in prepared]
 
@@ -114,9 +121,29 @@ class Workshop:
                 raise TypeError(f"{method} must give a list with an answer for each picture, got {answers!r:.80}")
             if len(answers) != len(arguments[-1]):
                 raise ValueError(f"{method} gave {len(answers)} answers for {len(arguments[-1])} pictures")
-            if method == "compare":
-                _check_values(answers, spec)
+            if method == "compare" and not self._is_ours(spec):
+                strangers.check_values(answers, spec)
         return answers
+
+    def describe(self, use: EvaluatorUse, image: Image.Image) -> list[str]:
+        """What an evaluator says of each rendition of a picture, if it can say so."""
+        describe = getattr(self._evaluator(use), "describe", None)
+        if describe is None:
+            return []
+        (seen,) = self.observe([Observe(use, image)])
+        with self._blamed("evaluator", self.registry.evaluator(use.plugin)):
+            return [str(describe(observation)) for observation in seen]
+
+    def _is_ours(self, spec: CompressorSpec | EvaluatorSpec) -> bool:
+        return self.registry.provider(spec).distribution == DISTRIBUTION
+
+    def _lent(self, reference: Reference, name: str) -> Reference:
+        """A copy for one compressor, which may change it; the same each time, for it may remember things of it."""
+        with self._making:
+            known = self._lendings.setdefault(reference, {})
+            if name not in known:
+                known[name] = replace(reference, image=reference.image.copy())
+            return known[name]
 
     def _as_stored(self, reference: Reference, format: str) -> Reference:
         """The same one each time, for compressors remember what they made of one."""
@@ -147,13 +174,15 @@ class Workshop:
 
     @contextlib.contextmanager
     def _blamed(self, kind: str, spec: CompressorSpec | EvaluatorSpec) -> Iterator[None]:
-        """What a third party's code raises is an error that names it."""
+        """What a third party's code raises is an error that names it; our own stays what it is: a bug."""
         try:
             yield
         except (SemcompressError, MemoryError):
             raise
-        except Exception as error:
-            raise _strangers_fault(kind, spec.name, self.registry.provider(spec), error) from error
+        except strangers.FAULTS as error:
+            if self._is_ours(spec):
+                raise
+            raise strangers.fault(kind, spec.name, self.registry.provider(spec), error) from error
 
 
 def identity(use: EvaluatorUse) -> tuple[str, str]:
@@ -172,30 +201,3 @@ def _prepared(task: Observe) -> tuple[Image.Image | Features, ...]:
     if task.size is not None and image.size != task.size:
         image = image.resize(task.size, Image.Resampling.LANCZOS)
     return renditions(image)
-
-
-def _check_values(answers: Sequence[Mapping[str, float]], spec: EvaluatorSpec) -> None:
-    """Every metric of the spec must have a number; what cannot be judged must not pass for a verdict."""
-    for metric in spec.metrics:
-        for answer in answers:
-            if not isinstance(answer, Mapping):
-                raise TypeError(f"compare must give a mapping of metrics for each candidate, got {answer!r:.80}")
-            if metric.name not in answer:
-                raise ValueError(f"compare gave no {metric.name!r}, only {', '.join(answer) or 'nothing'}")
-            try:
-                value = float(answer[metric.name])
-            except (TypeError, ValueError):
-                said = f"compare gave {answer[metric.name]!r:.80} for {metric.name!r}: expected a number"
-                raise TypeError(said) from None
-            if math.isnan(value):
-                raise ValueError(f"compare gave NaN for {metric.name!r}")
-
-
-def _strangers_fault(kind: str, name: str, provider: Provider, error: Exception) -> Exception:
-    """A third party's exception as an error that names it; our own stays what it is: a bug."""
-    if provider.distribution == DISTRIBUTION:
-        return error
-    *_, last = traceback.extract_tb(error.__traceback__)
-    place = Path(last.filename)
-    where = "" if place.parent == Path(__file__).parent else f" ({place.name}, line {last.lineno})"
-    return PluginError(f"{kind} {name!r} of {provider} failed: {type(error).__name__}: {error}{where}")

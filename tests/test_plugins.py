@@ -133,7 +133,7 @@ def test_what_is_not_a_spec_is_an_error_that_names_its_provider():
 
 def test_a_missing_extra_is_named_with_the_command_that_installs_it():
     registry = Registry(board(evaluator("reader", "no_such_package:Reader", extra="torch")))
-    with pytest.raises(PluginError, match=r"pip install 'semcompress-plugin\[torch\]'"):
+    with pytest.raises(PluginError, match=r"pip install 'third-party\[torch\]'"):
         registry.make_evaluator("reader")
 
 

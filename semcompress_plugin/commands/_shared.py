@@ -108,6 +108,12 @@ def left(item: Pending, status: Status, reason: str) -> Result:
     return Result(item.asset.shown, status, item.bytes, item.bytes, item.asset.rule.name, reason=reason)
 
 
+def tell(results: Iterable[Result], registry: Registry) -> None:
+    """Tell the plugins of every result. One that fails is a warning, once: files and reports are not its business."""
+    for text in dict.fromkeys(text for result in results for text in registry.plugins.tell(result)):
+        print(f"semcompress: warning: {text}", file=sys.stderr)
+
+
 def finish(
     results: Iterable[Result],
     started: float,
@@ -119,8 +125,7 @@ def finish(
     only_here: int | None = None,
 ) -> int:
     """Tell the plugins, report, and return the exit code: 1 if a file changed, would change, or failed."""
-    for result in results:
-        registry.plugins.manager.hook.semcompress_result(result=result)
+    tell(results, registry)
     rules = (rule for domain in domains.used() for rule in domain.policy.rules)
     print_report(results, time.monotonic() - started, arguments, rules, verb, only_here)
     if bugs:

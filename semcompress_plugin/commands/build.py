@@ -17,7 +17,7 @@ from pathlib import Path
 
 from semcompress_plugin.commands import _shards
 from semcompress_plugin.commands._budgets import is_over, judged
-from semcompress_plugin.commands._shared import absolute, here, load_registry, look
+from semcompress_plugin.commands._shared import absolute, here, load_registry, look, tell
 from semcompress_plugin.commands._tree import Tree
 from semcompress_plugin.errors import UsageError
 from semcompress_plugin.pages import PagesReport, Site
@@ -124,8 +124,7 @@ def build_tree(
             results.append(tree.finish(item, result, {path.name: data for path, data in writes.items()}))
     rewritten = tree.write_others(others, site if pages else None)
     results.revise(judged(results, domains, source))
-    for result in results:
-        registry.plugins.manager.hook.semcompress_result(result=result)
+    tell(results, registry)
     bounds: dict[str, Sequence[Constraint]] = {
         rule.name: rule.keep for domain in domains.used() for rule in domain.policy.rules
     }

@@ -7,7 +7,6 @@ from pathlib import Path
 
 from semcompress_plugin import files
 from semcompress_plugin.commands._shared import absolute, load_registry
-from semcompress_plugin.engine import Observe
 from semcompress_plugin.entries import Entry
 from semcompress_plugin.errors import ImageError, UsageError
 from semcompress_plugin.plan import Domain, Domains
@@ -89,8 +88,5 @@ def _seen(data: bytes, path: Path, rule: Rule, registry: Registry) -> list[str]:
     workshop = Workshop(registry)
     lines = []
     for use in rule.evaluators:
-        describe = getattr(registry.make_evaluator(use.plugin, use.options), "describe", None)
-        if describe is not None:
-            (renditions,) = workshop.observe([Observe(use, image)])
-            lines += [f"seen by {use.name}: {describe(observation)}" for observation in renditions]
+        lines += [f"seen by {use.name}: {text}" for text in workshop.describe(use, image)]
     return lines

@@ -16,7 +16,6 @@ from semcompress_plugin.errors import ImageError, UsageError
 from semcompress_plugin.lock import NAME
 from semcompress_plugin.originals import FolderOriginals, GitOriginals, Kept
 from semcompress_plugin.plan import Domain, Domains, shown_path
-from semcompress_plugin.registry import Registry
 from semcompress_plugin.report.text import printable, size
 from semcompress_plugin.sharing import Remotes
 from semcompress_plugin.walk import repository_root
@@ -29,7 +28,7 @@ _PUBLISHES = (
 
 def run(arguments: argparse.Namespace) -> int:
     base = here()
-    domain = Domains(Registry(), arguments.policy, rules=False).of(base / NAME, named=True)
+    domain = Domains(None, arguments.policy).of(base / NAME, named=True)
     assert domain is not None  # a named file always has one
     if arguments.action == "list":
         return _list(domain, base, arguments.format)

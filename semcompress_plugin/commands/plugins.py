@@ -6,6 +6,7 @@ import argparse
 from typing import Any
 
 from semcompress_plugin.commands._shared import load_registry
+from semcompress_plugin.policy.check import describe
 from semcompress_plugin.registry import Registry
 from semcompress_plugin.report.json import dumps
 from semcompress_plugin.types import CompressorSpec, EvaluatorSpec
@@ -63,16 +64,33 @@ def as_text(registry: Registry) -> str:
         lines.append(f"  {compressor.name}: {compressor.summary}{_by(registry, compressor)}")
         for knob in compressor.knobs:
             lines.append(f"    {knob.name} {knob.low:g} to {knob.high:g}: {knob.summary}")
+        lines += _options(compressor)
     lines.append("evaluators")
     for evaluator in registry.evaluators.values():
         name = f"{evaluator.name}:{evaluator.argument.upper()}" if evaluator.argument else evaluator.name
         lines.append(f"  {name}: {evaluator.summary}{_by(registry, evaluator)}")
         for metric in evaluator.metrics:
             better = "higher" if metric.higher_is_better else "lower"
-            lines.append(f"    {metric.name} ({better} is better): {metric.summary}")
+            lines.append(
+                f"    {metric.name} ({metric.minimum:g} to {metric.maximum:g}, {better} is better): {metric.summary}"
+            )
+        lines += _options(evaluator)
     lines.append("searches")
     lines += [f"  {search.name}: {search.summary}" for search in registry.searches.values()]
     return "\n".join(lines)
+
+
+def _options(spec: CompressorSpec | EvaluatorSpec) -> list[str]:
+    lines = []
+    for name, schema in spec.options.items():
+        default = f", default {_yaml(schema['default'])}" if "default" in schema else ""
+        lines.append(f"    option {name}: {describe(schema)}{default}")
+    return lines
+
+
+def _yaml(value: object) -> str:
+    """A default as a policy would say it."""
+    return str(value).lower() if isinstance(value, bool) else str(value)
 
 
 def _common(registry: Registry, spec: CompressorSpec | EvaluatorSpec) -> dict[str, Any]:

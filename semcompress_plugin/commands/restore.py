@@ -10,7 +10,6 @@ from semcompress_plugin.commands._shared import absolute, here, print_report
 from semcompress_plugin.errors import UsageError
 from semcompress_plugin.interrupt import held_back
 from semcompress_plugin.plan import Domain, Domains, shown_path
-from semcompress_plugin.registry import Registry
 from semcompress_plugin.report.text import printable, size
 from semcompress_plugin.restore import plan_restore, restore
 from semcompress_plugin.types import Result
@@ -21,7 +20,7 @@ def run(arguments: argparse.Namespace) -> int:
     if not arguments.paths and not arguments.all:
         raise UsageError("say what to restore: paths, or --all")
     started = time.monotonic()
-    domains = Domains(Registry(), arguments.policy, rules=False)
+    domains = Domains(None, arguments.policy)
     base = here()
     found = find_images(arguments.paths or [Path()], repository_root(base), skip_ignored=not arguments.all)
     results = []

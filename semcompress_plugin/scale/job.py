@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import time
+import warnings
 from collections import deque
 from collections.abc import Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -270,7 +271,8 @@ class _Work:
         else:
             result = self._judged(record, result)
             self.account.add(result)
-            self.desk.registry.plugins.manager.hook.semcompress_result(result=result)
+            for text in self.desk.registry.plugins.tell(result):
+                warnings.warn(text, stacklevel=1)  # on the worker: files and reports are not a plugin's business
 
     def _judged(self, record: Record, result: Result) -> Result:
         """The result, with what a budget has to say: no record holds that, for a budget settles nothing anew."""

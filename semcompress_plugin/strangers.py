@@ -1,0 +1,195 @@
+"""What third parties' plugins are held to: their specs before anybody uses them, their answers every time.
+
+Our own go through tests; a stranger's mistake must be one line that names who made it, and never a damaged picture.
+"""
+
+from __future__ import annotations
+
+import math
+import os
+import re
+import traceback
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import get_args
+
+from semcompress_plugin.errors import ImageError, PluginError, SemcompressError
+from semcompress_plugin.search import STRATEGIES
+from semcompress_plugin.types import CompressorSpec, EvaluatorSpec, Knob, Metric, Parts, Proposal, Reference, Transform
+
+FAULTS = (Exception, SystemExit)
+"""Whatever a stranger's code raises, but for ^C: a plugin that exits must not take us along."""
+
+FORMATS = ("JPEG", "PNG", "WEBP", "AVIF", "GIF")
+"""What is decoded again, by Pillow's names."""
+
+_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
+_TYPES = {"array", "boolean", "integer", "null", "number", "object", "string"}
+_EFFORTS = ("draft", "fast", "best")
+_ROUNDING = 1e-6
+
+
+def mistakes(spec: CompressorSpec | EvaluatorSpec) -> Iterator[str]:
+    """What is wrong with a spec, each as ``field: expected …, got …``."""
+    if not (isinstance(spec.name, str) and _NAME.fullmatch(spec.name)):
+        yield _wrong("name", "letters, digits, '.', '_' and '-'", spec.name)
+    for field in ("version", "summary"):
+        if not isinstance(getattr(spec, field), str):
+            yield _wrong(field, "text", getattr(spec, field))
+    if not (callable(spec.factory) or (isinstance(spec.factory, str) and spec.factory.count(":") == 1)):
+        yield _wrong("factory", "'module:attribute' or a callable", spec.factory)
+    if not _is_number(spec.cost) or spec.cost < 0:
+        yield _wrong("cost", "milliseconds per megapixel", spec.cost)
+    if not (spec.extra is None or isinstance(spec.extra, str)):
+        yield _wrong("extra", "text or None", spec.extra)
+    yield from _option_mistakes(spec.options)
+    yield from _compressor_mistakes(spec) if isinstance(spec, CompressorSpec) else _evaluator_mistakes(spec)
+
+
+def _compressor_mistakes(spec: CompressorSpec) -> Iterator[str]:
+    known = (spec.writes is not None and spec.formats) or FORMATS
+    if not _are(spec.formats, str) or not spec.formats or not set(spec.formats) <= set(known):
+        yield _wrong("formats", f"a tuple of some of {', '.join(FORMATS)}", spec.formats)
+    if not _are(spec.knobs, Knob):
+        yield _wrong("knobs", "a tuple of Knob", spec.knobs)
+        return
+    yield from _doubled("knobs", [knob.name for knob in spec.knobs])
+    for knob in spec.knobs:
+        if not (_is_number(knob.low) and _is_number(knob.high) and knob.low <= knob.high):
+            yield _wrong(f"knob {knob.name}", "numbers with low <= high", f"{knob.low!r} to {knob.high!r}")
+        elif knob.log and knob.low <= 0:
+            yield _wrong(f"knob {knob.name}", "a low above 0, since it is log", knob.low)
+        if knob.smaller not in ("low", "high"):
+            yield _wrong(f"knob {knob.name}", "smaller='low' or 'high'", knob.smaller)
+    if not isinstance(spec.efforts, Mapping) or not set(spec.efforts) <= set(_EFFORTS):
+        yield _wrong("efforts", f"a mapping with some of {', '.join(_EFFORTS)}", spec.efforts)
+    elif odd := [effort for effort in spec.efforts.values() if not hasattr(effort, "options")]:
+        yield _wrong("efforts", "Effort for each", odd[0])
+    if spec.search is not None and spec.search not in STRATEGIES:
+        yield _wrong("search", f"one of {', '.join(STRATEGIES)}", spec.search)
+
+
+def _evaluator_mistakes(spec: EvaluatorSpec) -> Iterator[str]:
+    if not _are(spec.metrics, Metric) or not spec.metrics:
+        yield _wrong("metrics", "a tuple of Metric", spec.metrics)
+        return
+    yield from _doubled("metrics", [metric.name for metric in spec.metrics])
+    for metric in spec.metrics:
+        low, high = metric.minimum, metric.maximum
+        if not (_is_number(low, finite=False) and _is_number(high, finite=False) and low < high):
+            yield _wrong(f"metric {metric.name}", "numbers with minimum < maximum", f"{low!r} to {high!r}")
+        if metric.transform not in get_args(Transform):
+            yield _wrong(f"metric {metric.name}", f"a transform of {', '.join(get_args(Transform))}", metric.transform)
+    if not (isinstance(spec.batch, int) and spec.batch >= 1):
+        yield _wrong("batch", "a whole number of at least 1", spec.batch)
+    if not (spec.parts is None or isinstance(spec.parts, Parts)):
+        yield _wrong("parts", "Parts or None", spec.parts)
+    if spec.argument is not None and spec.argument not in spec.options:
+        yield _wrong("argument", "the name of one of its options", spec.argument)
+
+
+def _option_mistakes(options: object) -> Iterator[str]:
+    if not isinstance(options, Mapping):
+        yield _wrong("options", "a mapping of names to JSON schemas", options)
+        return
+    for name, schema in options.items():
+        if not isinstance(name, str) or name == "use":
+            yield _wrong("options", "names other than 'use', which says which plugin is meant", name)
+        types = schema.get("type", []) if isinstance(schema, Mapping) else [None]
+        if not {types} <= _TYPES if isinstance(types, str) else not set(types) <= _TYPES:
+            yield _wrong(f"option {name}", "a JSON schema such as {'type': 'integer'}", schema)
+
+
+def _doubled(field: str, names: Sequence[str]) -> Iterator[str]:
+    for name in dict.fromkeys(name for name in names if names.count(name) > 1):
+        yield _wrong(field, "each name once", name)
+
+
+def _wrong(field: str, expected: str, got: object) -> str:
+    return f"{field}: expected {expected}, got {got if isinstance(got, str) and ' to ' in got else repr(got):.80}"
+
+
+def _are(values: object, kind: type) -> bool:
+    return isinstance(values, (tuple, list)) and all(isinstance(value, kind) for value in values)
+
+
+def _is_number(value: object, *, finite: bool = True) -> bool:
+    number = isinstance(value, (int, float)) and not isinstance(value, bool)
+    return number and (math.isfinite(value) if finite else not math.isnan(value))  # type: ignore[arg-type]
+
+
+def check_file(data: object, proposal: Proposal, reference: Reference) -> None:
+    """Raise for what ``compress`` returned unless it is a file of the format, with the metadata that was wanted."""
+    from semcompress_plugin import exif
+    from semcompress_plugin.images import file_of, orientation_of
+    from semcompress_plugin.metadata import metadata_of
+
+    if not isinstance(data, bytes):
+        raise TypeError(f"compress must return bytes, got {type(data).__name__}")
+    try:
+        image = file_of(data)
+    except ImageError as error:
+        raise TypeError(f"compress must return a {proposal.format} file; what it wrote {error}") from None
+    if image.format != proposal.format:
+        raise TypeError(f"compress must return a {proposal.format} file, got {image.format}")
+    if reference.orientation not in (1, orientation_of(image)):
+        return  # for the engine to refuse, as it does a profile that was lost
+    wanted = reference.metadata
+    here = metadata_of(image, "keep", data, "apply" if reference.orientation == 1 else "keep")
+    # GIF has no place for it, JPEG alone for comments
+    same = here.xmp == wanted.xmp and exif.alike(here.exif, wanted.exif)
+    if proposal.format == "JPEG":
+        same &= {*here.jpeg_segments} <= {*wanted.jpeg_segments} and here.comment in (None, wanted.comment)
+    if not same and proposal.format != "GIF":
+        raise TypeError("compress wrote other metadata than the rule wants: write those of save_parameters")
+
+
+def check_values(answers: Sequence[Mapping[str, float]], spec: EvaluatorSpec) -> None:
+    """Every metric of the spec must have a number in its range; what cannot be judged must not pass for a verdict."""
+    for metric in spec.metrics:
+        for answer in answers:
+            if not isinstance(answer, Mapping):
+                raise TypeError(f"compare must give a mapping of metrics for each candidate, got {answer!r:.80}")
+            if metric.name not in answer:
+                raise ValueError(f"compare gave no {metric.name!r}, only {', '.join(answer) or 'nothing'}")
+            try:
+                value = float(answer[metric.name])
+            except (TypeError, ValueError):
+                said = f"compare gave {answer[metric.name]!r:.80} for {metric.name!r}: expected a number"
+                raise TypeError(said) from None
+            if math.isnan(value):
+                raise ValueError(f"compare gave NaN for {metric.name!r}")
+            if not metric.minimum - _ROUNDING <= value <= metric.maximum + _ROUNDING:
+                said = f"compare gave {value:g} for {metric.name!r}"
+                raise ValueError(f"{said}: its spec says from {metric.minimum:g} to {metric.maximum:g}")
+
+
+def fault(kind: str, name: str, provider: object, error: BaseException) -> PluginError:
+    """A stranger's exception as an error that names the plugin, its file and its line."""
+    text = f"{kind} {name!r} of {provider} failed: {reason(error)}"
+    return PluginError(text)
+
+
+def reason(error: BaseException) -> str:
+    """An exception in one line, with the place in the stranger's code."""
+    first_line = next(iter(str(error).splitlines()), "")
+    text = f"{type(error).__name__}: {first_line}".rstrip(": ")
+    frames = [frame for frame in traceback.extract_tb(error.__traceback__) if not _is_ours(Path(frame.filename))]
+    if not frames or isinstance(error, SemcompressError):
+        return text
+    entered = Path(frames[0].filename)  # what it calls may be a library's, of which its author knows nothing
+    own = [frame for frame in frames if _belongs(Path(frame.filename), entered)]
+    return f"{text} ({Path(own[-1].filename).name}, line {own[-1].lineno})"
+
+
+def _belongs(path: Path, entered: Path) -> bool:
+    shared = entered.parent.name in ("site-packages", "dist-packages")
+    return path == entered if shared else path.is_relative_to(entered.parent)
+
+
+def _is_ours(path: Path) -> bool:
+    """Whether code is semcompress's own or Python's."""
+    if str(path).startswith("<") or path.is_relative_to(Path(__file__).parent):
+        return True
+    python = Path(os.__file__).parent
+    return path.is_relative_to(python) and not {"site-packages", "dist-packages"} & {*path.parts}

@@ -1,0 +1,321 @@
+"""What third parties' plugins are held to: a mistake of theirs is one line that names them, and harms no picture."""
+
+from __future__ import annotations
+
+import io
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image, ImageDraw
+
+from disk import repository, shrunk, workplace
+from pictures import DIFFERENCE, Thumbnails, encoded, photo, reader, reference, registry, rule
+from semcompress_plugin import CompressorSpec, EvaluatorSpec, Knob, Metric, Parts, hookimpl, save_parameters, strangers
+from semcompress_plugin.compressors import semcompress_compressors
+from semcompress_plugin.engine import Candidate, Encode, Observe, decide, drive
+from semcompress_plugin.errors import PluginError
+from semcompress_plugin.evaluators import semcompress_evaluators
+from semcompress_plugin.images import decode
+from semcompress_plugin.metadata import Metadata
+from semcompress_plugin.plugins import Plugins
+from semcompress_plugin.registry import Registry
+from semcompress_plugin.settle import settle
+from semcompress_plugin.types import CompressorUse, EvaluatorUse, Proposal, Reference
+from semcompress_plugin.workshop import Workshop
+
+QUALITY = Knob("quality", "", 1, 95, integer=True)
+
+
+def saved(image: Image.Image, format: str, settings, metadata: Metadata = Metadata()) -> bytes:  # noqa: B008  # frozen
+    return encoded(image, format, quality=int(settings["quality"]), **save_parameters(metadata, format))
+
+
+def compressor(compress, **more: object) -> CompressorSpec:
+    """A stranger's compressor ``theirs`` that does this."""
+    kind = type("Theirs", (), {"compress": lambda self, reference, settings, format: compress(reference, settings)})
+    return CompressorSpec("theirs", "1", "", formats=("JPEG",), knobs=(QUALITY,), factory=kind, **more)  # type: ignore[arg-type]
+
+
+def shrink(picture: Reference, spec: CompressorSpec, *readers: EvaluatorSpec):
+    known = registry(spec, *(readers or (reader(),)))
+    names = [one.name for one in readers] or ["thumbnails"]
+    (decision,) = drive(decide(picture, rule(known, "theirs", evaluators=names), known), Workshop(known).perform)
+    return decision
+
+
+class Scribbles(Thumbnails):
+    """Draws on what it is shown."""
+
+    def observe(self, images):
+        for image in images:
+            ImageDraw.Draw(image).rectangle((0, 0, *image.size), fill=(255, 0, 0))
+        return super().observe(images)
+
+
+def test_a_reader_that_draws_on_pictures_blinds_nobody_and_harms_nothing():
+    known, picture = registry(reader(), reader("scribbles", Scribbles, cost=1)), reference(photo())
+    before = picture.image.tobytes()
+    both = rule(known, "jpeg", evaluators=("scribbles", "thumbnails"))
+    (decision,) = drive(decide(picture, both, known), Workshop(known).perform)
+    assert picture.image.tobytes() == before
+    assert isinstance(decision.candidate, Candidate)
+    seen = Thumbnails().observe([picture.image, Image.open(io.BytesIO(decision.candidate.data))])
+    assert Thumbnails().compare(seen[0], seen[1:])[0]["difference"] <= 0.01
+
+
+def test_a_compressor_that_draws_on_the_picture_is_judged_by_what_the_picture_was():
+    def compress(picture, settings):
+        ImageDraw.Draw(picture.image).rectangle((0, 0, *picture.image.size), fill=(255, 0, 0))
+        return saved(picture.image, "JPEG", settings)
+
+    picture = reference(photo())
+    before = picture.image.tobytes()
+    assert shrink(picture, compressor(compress)).candidate is None
+    assert picture.image.tobytes() == before
+
+
+@pytest.mark.parametrize(
+    ("answer", "words"),
+    [
+        (lambda p, s: None, "compress must return bytes, got NoneType"),
+        (lambda p, s: bytearray(saved(p.image, "JPEG", s)), "compress must return bytes, got bytearray"),
+        (lambda p, s: "text", "compress must return bytes, got str"),
+        (lambda p, s: b"", "compress must return a JPEG file; what it wrote is empty"),
+        (lambda p, s: b"garbage", "compress must return a JPEG file; what it wrote is not a picture"),
+        (lambda p, s: saved(p.image, "JPEG", s)[:-200], "compress must return a JPEG file; what it wrote is damaged"),
+        (lambda p, s: saved(p.image, "WEBP", s), "compress must return a JPEG file, got WEBP"),
+        (lambda p, s: sys.exit(0), "SystemExit: 0"),
+    ],
+)
+def test_what_is_no_file_of_the_format_names_the_compressor_and_settles_nothing(answer, words):
+    with pytest.raises(PluginError, match=r"compressor 'theirs' of third-party failed: ") as caught:
+        shrink(reference(photo()), compressor(answer))
+    assert words in str(caught.value)
+
+
+def test_a_compressor_that_writes_what_the_rule_leaves_out_is_refused():
+    exif = Image.Exif()
+    exif.get_ifd(0x8825)[1] = "N"
+    private = encoded(photo(), "JPEG", quality=98, exif=exif)
+    picture = decode(private, metadata="strip-private")
+
+    def copies(reference, settings):
+        return encoded(reference.image, "JPEG", quality=int(settings["quality"]), exif=exif)
+
+    with pytest.raises(PluginError, match="wrote other metadata than the rule wants: write those of save_parameters"):
+        shrink(picture, compressor(copies))
+    decision = shrink(picture, compressor(lambda p, s: saved(p.image, "JPEG", s, p.metadata)))
+    assert decision.candidate is not None
+
+
+def test_size_in_pixels_changes_by_the_knob_scale_alone():
+    def halves(picture, settings):
+        return saved(picture.image.reduce(2), "JPEG", settings)
+
+    decision = shrink(reference(photo((160, 120))), compressor(halves))
+    assert decision.candidate is None
+    assert "changed the picture's size, which only a knob 'scale' may: 80 x 60 pixels instead of 160 x 120" in (
+        decision.reason
+    )
+
+
+@pytest.mark.parametrize("spec", [*semcompress_compressors(), *semcompress_evaluators()], ids=lambda spec: spec.name)
+def test_our_own_specs_have_no_mistakes(spec):
+    assert list(strangers.mistakes(spec)) == []
+
+
+@pytest.mark.parametrize("name", ["jpeg", "webp", "avif", "png"])
+@pytest.mark.parametrize("policy", ["keep", "strip-private", "strip-all"])
+def test_our_own_files_pass(name, policy):
+    exif = Image.Exif()
+    exif[0x013B], exif[0x0112] = "somebody", 6
+    exif.get_ifd(0x8825)[1] = "N"
+    source = encoded(photo(), "JPEG", quality=95, exif=exif, comment=b"a comment", xmp=b"<x:xmpmeta>x</x:xmpmeta>")
+    picture = decode(source, metadata=policy)
+    known = Registry()
+    spec = known.compressor(name)
+    proposal = Proposal(name, spec.formats[0], {knob.name: knob.high for knob in spec.knobs})
+    made = Workshop(known).perform(Encode(CompressorUse(name, ()), picture, proposal))
+    assert isinstance(made, Candidate)
+    strangers.check_file(made.data, proposal, picture)
+
+
+METRIC = {"name": "m", "summary": "", "higher_is_better": False}
+
+
+def metric(**changes: object) -> EvaluatorSpec:
+    return evaluator(metrics=(Metric(**(METRIC | changes)),))  # type: ignore[arg-type]
+
+
+def knob(**changes: object) -> CompressorSpec:
+    one = Knob(**({"name": "k", "summary": "", "low": 1, "high": 9} | changes))  # type: ignore[arg-type]
+    return CompressorSpec("theirs", "1", "", ("JPEG",), (one,), dict)  # type: ignore[arg-type]
+
+
+def evaluator(**changes: object) -> EvaluatorSpec:
+    usual = {"name": "theirs", "version": "1", "summary": "", "metrics": (DIFFERENCE,), "factory": Thumbnails}
+    return EvaluatorSpec(**(usual | changes))  # type: ignore[arg-type]
+
+
+def with_formats(*formats: object) -> CompressorSpec:
+    return CompressorSpec("theirs", "1", "", formats=formats[0], knobs=(QUALITY,), factory=dict)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(
+    ("spec", "words"),
+    [
+        (with_formats("JPEG"), "formats: expected a tuple of some of JPEG, PNG, WEBP, AVIF, GIF, got 'JPEG'"),
+        (with_formats(("jpeg",)), "formats: expected"),
+        (with_formats(()), "formats: expected"),
+        (with_formats(("BMP",)), "formats: expected"),
+        (knob(low=9, high=1), "knob k: expected numbers with low <= high, got 9 to 1"),
+        (knob(high=float("inf")), "knob k: expected numbers"),
+        (knob(low=0, log=True), "knob k: expected a low above 0, since it is log, got 0"),
+        (knob(smaller="down"), "knob k: expected smaller='low' or 'high', got 'down'"),
+        (compressor(None, efforts={"slow": {}}), "efforts: expected"),
+        (compressor(None, efforts={"fast": {}}), "efforts: expected Effort for each, got {}"),
+        (compressor(None, search="bisct"), "search: expected one of frontier"),
+        (compressor(None, cost=float("nan")), "cost: expected milliseconds per megapixel, got nan"),
+        (compressor(None, options=["threshold"]), "options: expected a mapping"),
+        (evaluator(options={"threshold": 40}), "option threshold: expected a JSON schema such as"),
+        (evaluator(options={"threshold": {"type": "int"}}), "option threshold: expected a JSON schema such as"),
+        (evaluator(options={"use": {"type": "string"}}), "options: expected names other than 'use'"),
+        (evaluator(name=None), "name: expected letters"),
+        (evaluator(metrics=DIFFERENCE), "metrics: expected a tuple of Metric"),
+        (evaluator(metrics=("difference",)), "metrics: expected a tuple of Metric"),
+        (evaluator(metrics=(DIFFERENCE, DIFFERENCE)), "metrics: expected each name once, got 'difference'"),
+        (metric(minimum=1, maximum=0), "metric m: expected numbers with minimum < maximum, got 1 to 0"),
+        (metric(minimum="0"), "metric m: expected numbers"),
+        (metric(transform="sqrt"), "metric m: expected a transform of identity, log, log1m, step, got 'sqrt'"),
+        (evaluator(batch=0), "batch: expected a whole number of at least 1, got 0"),
+        (evaluator(cost="cheap"), "cost: expected milliseconds per megapixel, got 'cheap'"),
+        (evaluator(parts=3), "parts: expected Parts or None, got 3"),
+        (evaluator(argument="model"), "argument: expected the name of one of its options, got 'model'"),
+        (evaluator(factory="nowhere"), "factory: expected 'module:attribute' or a callable, got 'nowhere'"),
+    ],
+)
+def test_a_spec_that_cannot_be_worked_with_is_left_out_and_told_of(spec, words):
+    known = registry(spec)
+    assert not {"theirs", None} & {*known.compressors, *known.evaluators}
+    assert any("third-party cannot be used: its " in str(one) and words in str(one) for one in known.broken), (
+        known.broken
+    )
+    with pytest.raises(PluginError, match="belongs to a plugin that cannot be used: "):
+        known.evaluator("theirs")
+
+
+def test_parts_and_infinite_metrics_are_no_mistake():
+    whole = Parts("view", {"both": ("left", "right")}, "both")
+    endless = Metric("m", "", higher_is_better=False, maximum=float("inf"))
+    spec = evaluator(metrics=(endless,), parts=whole, options={"view": {"enum": ["left", "right", "both"]}})
+    assert list(strangers.mistakes(spec)) == []
+
+
+@pytest.mark.parametrize("value", [-0.5, 1.5, float("inf")])
+def test_a_value_outside_its_metrics_range_is_an_error(value):
+    class Wild(Thumbnails):
+        def compare(self, reference, candidates):
+            return [{"difference": value} for _ in candidates]
+
+    with pytest.raises(PluginError, match=r"gave .* for 'difference': its spec says from 0 to 1$"):
+        shrink(reference(photo()), compressor(lambda p, s: saved(p.image, "JPEG", s)), reader("wild", Wild))
+
+
+def test_a_reader_that_exits_is_named():
+    class Exits(Thumbnails):
+        def observe(self, images):
+            sys.exit(0)
+
+    workshop = Workshop(registry(reader(factory=Exits)))
+    with pytest.raises(PluginError, match=r"evaluator 'thumbnails' of third-party failed: SystemExit: 0"):
+        workshop.perform(Observe(EvaluatorUse("thumbnails", "thumbnails"), photo()))
+
+
+def test_an_error_within_a_library_names_the_plugins_own_line():
+    class Clumsy(Thumbnails):
+        def observe(self, images):
+            return [image.convert("NO SUCH MODE") for image in images]
+
+    workshop = Workshop(registry(reader(factory=Clumsy)))
+    line = Clumsy.observe.__code__.co_firstlineno + 1
+    with pytest.raises(PluginError, match=rf"\(test_strangers\.py, line {line}\)"):
+        workshop.perform(Observe(EvaluatorUse("thumbnails", "thumbnails"), photo()))
+
+
+def test_a_description_that_fails_names_the_reader():
+    class Mute(Thumbnails):
+        def describe(self, observation):
+            raise KeyError("nothing to say")
+
+    with pytest.raises(PluginError, match="evaluator 'thumbnails' of third-party failed: KeyError"):
+        Workshop(registry(reader(factory=Mute))).describe(EvaluatorUse("thumbnails", "thumbnails"), photo())
+
+
+def test_who_fails_to_hear_of_a_result_is_a_warning_and_the_others_hear():
+    heard = []
+
+    class Deaf:
+        @hookimpl
+        def semcompress_result(self, result):
+            raise OSError("no room")
+
+    class Hears:
+        @hookimpl
+        def semcompress_result(self, result):
+            heard.append(result)
+
+    plugins = Plugins(found=[])
+    plugins.register(Hears(), "hears")
+    plugins.register(Deaf(), "deaf")
+    result = type("Result", (), {"path": "a.jpg"})()
+    (text,) = plugins.tell(result)  # type: ignore[arg-type]
+    assert "plugin 'deaf' of deaf failed with the result of a.jpg: OSError: no room (test_strangers.py, line" in text
+    assert heard == [result]
+
+
+BROKEN = {
+    "exits": "import sys; sys.exit(0)",
+    "misspelt": "from semcompress_plugin import hookimpl\n@hookimpl\ndef semcompress_evaluater(): return []",
+    "no spec": "from semcompress_plugin import hookimpl\n@hookimpl\ndef semcompress_evaluators(): return ['bad']",
+    "no list": "from semcompress_plugin import hookimpl\n@hookimpl\ndef semcompress_evaluators(): return 7",
+}
+
+
+@pytest.mark.parametrize("code", BROKEN.values(), ids=BROKEN)
+def test_whatever_is_installed_originals_can_be_had(tmp_path: Path, code: str):
+    root = repository(tmp_path / "r")
+    (root / "a.jpg").write_bytes(b"the original")
+    lock, store = workplace(root)
+    assert settle([shrunk(root / "a.jpg", lock, b"small")], lock, store) == [None]
+    site = tmp_path / "site"
+    info = site / "stranger-2.5.dist-info"
+    info.mkdir(parents=True)
+    (site / "stranger_plugin.py").write_text(code)
+    (info / "METADATA").write_text("Metadata-Version: 2.1\nName: stranger\nVersion: 2.5\n")
+    (info / "entry_points.txt").write_text("[semcompress]\nstranger = stranger_plugin\n")
+
+    def run(*arguments: str) -> subprocess.CompletedProcess[str]:
+        command = [sys.executable, "-m", "semcompress_plugin", *arguments]
+        environment = os.environ | {"PYTHONPATH": str(site)}
+        return subprocess.run(command, cwd=root, env=environment, capture_output=True, text=True)
+
+    told = run("plugins")
+    assert "stranger" in told.stderr
+    assert len(told.stderr.splitlines()) == 1
+    assert run("originals", "list").returncode == 0
+    restored = run("restore", "--all")
+    assert restored.returncode == 0, restored.stderr
+    assert (root / "a.jpg").read_bytes() == b"the original"
+
+
+def test_numbers_of_numpy_are_numbers():
+    class Numpy(Thumbnails):
+        def compare(self, reference, candidates):
+            return [{"difference": np.float32(one["difference"])} for one in super().compare(reference, candidates)]
+
+    spec = compressor(lambda p, s: saved(p.image, "JPEG", s))
+    assert shrink(reference(photo()), spec, reader("numpy", Numpy)).candidate is not None
