@@ -15,7 +15,7 @@ from typing import get_args
 
 from semcompress_plugin.errors import ImageError, PluginError, SemcompressError
 from semcompress_plugin.search import STRATEGIES
-from semcompress_plugin.types import CompressorSpec, EvaluatorSpec, Knob, Metric, Parts, Proposal, Reference, Transform
+from semcompress_plugin.types import CompressorSpec, EvaluatorSpec, Knob, Metadata, Metric, Parts, Proposal, Transform
 
 FAULTS = (Exception, SystemExit)
 """Whatever a stranger's code raises, but for ^C: a plugin that exits must not take us along."""
@@ -118,8 +118,11 @@ def _is_number(value: object, *, finite: bool = True) -> bool:
     return number and (math.isfinite(value) if finite else not math.isnan(value))  # type: ignore[arg-type]
 
 
-def check_file(data: object, proposal: Proposal, reference: Reference) -> None:
-    """Raise for what ``compress`` returned unless it is a file of the format, with the metadata that was wanted."""
+def check_file(data: object, proposal: Proposal, wanted: Metadata, orientation: int = 1) -> None:
+    """Raise for what ``compress`` returned unless it is a file of the format with the metadata that was ``wanted``.
+
+    Where an ``orientation`` other than 1 is to be kept and was not, the engine refuses it, as it does a lost profile.
+    """
     from semcompress_plugin import exif
     from semcompress_plugin.images import file_of, orientation_of
     from semcompress_plugin.metadata import metadata_of
@@ -132,10 +135,9 @@ def check_file(data: object, proposal: Proposal, reference: Reference) -> None:
         raise TypeError(f"compress must return a {proposal.format} file; what it wrote {error}") from None
     if image.format != proposal.format:
         raise TypeError(f"compress must return a {proposal.format} file, got {image.format}")
-    if reference.orientation not in (1, orientation_of(image)):
-        return  # for the engine to refuse, as it does a profile that was lost
-    wanted = reference.metadata
-    here = metadata_of(image, "keep", data, "apply" if reference.orientation == 1 else "keep")
+    if orientation not in (1, orientation_of(image)):
+        return
+    here = metadata_of(image, "keep", data, "apply" if orientation == 1 else "keep")
     # GIF has no place for it, JPEG alone for comments
     same = here.xmp == wanted.xmp and exif.alike(here.exif, wanted.exif)
     if proposal.format == "JPEG":

@@ -77,7 +77,8 @@ class Workshop:
                 data = compressor.compress(stored, proposal.settings, proposal.format)
             else:
                 data = compressor.compress(self._lent(stored, spec.name), proposal.settings, proposal.format)
-                strangers.check_file(data, proposal, stored)
+                turned = task.reference.orientation if proposal.format == task.reference.format else 1
+                strangers.check_file(data, proposal, stored.metadata, turned)
             return Candidate(proposal, data, decode_candidate(data))
         except (OSError, ValueError) as error:  # what Pillow raises for sizes and modes that a format cannot hold
             doing = "cannot go on" if proposal.preview else "cannot write it"

@@ -141,7 +141,7 @@ def test_our_own_files_pass(name, policy):
     proposal = Proposal(name, spec.formats[0], {knob.name: knob.high for knob in spec.knobs})
     made = Workshop(known).perform(Encode(CompressorUse(name, ()), picture, proposal))
     assert isinstance(made, Candidate)
-    strangers.check_file(made.data, proposal, picture)
+    strangers.check_file(made.data, proposal, picture.metadata)
 
 
 METRIC = {"name": "m", "summary": "", "higher_is_better": False}
