@@ -79,7 +79,7 @@ def test_what_holds_is_verified_and_what_a_stricter_policy_refuses_is_named(fold
     code, results, _ = report(capsys, "verify")
     assert code == 1
     assert results["0.jpg"]["status"] == "failed"
-    assert "does not hold what its policy asks: classifier.js_divergence" in results["0.jpg"]["reason"]
+    assert "does not hold what its policy asks within 0.0001: classifier.js_divergence" in results["0.jpg"]["reason"]
     assert report(capsys, "verify", "--tolerance", "1")[0] == 0
     assert report(capsys, "verify", "0.jpg", "--tolerance", "1")[1].keys() == {"0.jpg"}
     assert (folder / "0.jpg").read_bytes() == before

@@ -103,7 +103,8 @@ def _compared(
                 yield replace(result, status=status, reason=reason)
             elif done.answer is not None and not done.answer.holds:
                 name = "" if one.path == one.asset.path else f"{one.path.name} "
-                reason = f"{name}does not hold what its policy asks: {done.answer.reason}"
+                allowed = f" within {arguments.tolerance:g}" if arguments.tolerance else ""
+                reason = f"{name}does not hold what its policy asks{allowed}: {done.answer.reason}"
                 yield replace(result, status="failed", looks=1, reason=reason)
             else:
                 yield replace(result, looks=1)
