@@ -25,7 +25,7 @@ from semcompress_plugin.containers import (
 )
 from semcompress_plugin.errors import ImageError, UnsupportedImageError
 from semcompress_plugin.metadata import exif_block, metadata_of, save_parameters, xmp_orientation
-from semcompress_plugin.types import Limits, MetadataPolicy, OrientationPolicy, ProfilePolicy, Reference
+from semcompress_plugin.types import FORMATS, Limits, MetadataPolicy, OrientationPolicy, ProfilePolicy, Reference
 
 __all__ = [
     "FORMATS",
@@ -35,6 +35,7 @@ __all__ = [
     "as_stored",
     "decode",
     "decode_candidate",
+    "file_of",
     "has_transparency",
     "metadata_of",
     "orientation_of",
@@ -42,9 +43,6 @@ __all__ = [
     "save_parameters",
     "upright",
 ]
-
-FORMATS = ("JPEG", "PNG", "WEBP", "AVIF", "GIF")
-"""What we open; every further decoder would be one more that strangers' files can attack."""
 
 SUFFIXES = {
     ".jpg": "JPEG",

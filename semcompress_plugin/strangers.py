@@ -15,13 +15,20 @@ from typing import get_args
 
 from semcompress_plugin.errors import ImageError, PluginError, SemcompressError
 from semcompress_plugin.search import STRATEGIES
-from semcompress_plugin.types import CompressorSpec, EvaluatorSpec, Knob, Metadata, Metric, Parts, Proposal, Transform
+from semcompress_plugin.types import (
+    FORMATS,
+    CompressorSpec,
+    EvaluatorSpec,
+    Knob,
+    Metadata,
+    Metric,
+    Parts,
+    Proposal,
+    Transform,
+)
 
 FAULTS = (Exception, SystemExit)
 """Whatever a stranger's code raises, but for ^C: a plugin that exits must not take us along."""
-
-FORMATS = ("JPEG", "PNG", "WEBP", "AVIF", "GIF")
-"""What is decoded again, by Pillow's names."""
 
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
 _TYPES = {"array", "boolean", "integer", "null", "number", "object", "string"}

@@ -22,6 +22,9 @@ Settings = Mapping[str, float]
 Scores = Mapping[str, Mapping[str, float]]
 """Evaluator name -> metric name -> value. Evaluators that were not asked are absent."""
 
+FORMATS = ("JPEG", "PNG", "WEBP", "AVIF", "GIF")
+"""What we open, by Pillow's names; every further decoder would be one more that strangers' files can attack."""
+
 Transform = Literal["identity", "log", "log1m", "step"]
 
 MetadataPolicy = Literal["keep", "strip-private", "strip-all"]
