@@ -16,7 +16,9 @@ def publish(name: str, figures: Any, markdown: str, page: Path = PAGE) -> None:
     Raises ``ValueError`` when the page has no such markers: a table that nobody sees is no result.
     """
     RESULTS.mkdir(exist_ok=True)
-    (RESULTS / f"{name}.json").write_text(json.dumps(figures, indent=1, sort_keys=True) + "\n", encoding="utf-8")
+    (RESULTS / f"{name}.json").write_text(
+        json.dumps(figures, sort_keys=True, separators=(",", ":")) + "\n", encoding="utf-8"
+    )
     start, end = f"<!-- {name} -->\n", f"<!-- /{name} -->"
     before, opened, rest = page.read_text(encoding="utf-8").partition(start)
     _, closed, after = rest.partition(end)
