@@ -35,6 +35,14 @@ def replaced(root: Path, *pictures: str) -> None:
     commit(root)
 
 
+def kept_beside(tree: Path, original: bytes, small: bytes = b"small") -> None:
+    """A shrunk picture ``x.jpg`` whose original is kept in the folder ``kept`` beside the tree."""
+    (tree / ".semcompress.yaml").write_text("version: 1\noriginals: ../kept\n")
+    (tree / "x.jpg").write_bytes(original)
+    lock, store = workplace(tree, "../kept")
+    assert settle([shrunk(tree / "x.jpg", lock, small)], lock, store) == [None]
+
+
 def listed(capsys) -> dict:
     assert main(["originals", "list", "--format", "json"]) == 0
     return json.loads(capsys.readouterr().out)
@@ -296,10 +304,7 @@ def test_prune_leaves_what_a_shrunk_copy_in_any_stash_needs(here, capsys, tracke
 def test_prune_in_one_tree_leaves_what_another_that_shares_the_folder_needs(tmp_path, monkeypatch, capsys):
     for tree in ("a", "b"):
         (tmp_path / tree).mkdir()
-        (tmp_path / tree / ".semcompress.yaml").write_text("version: 1\noriginals: ../kept\n")
-        (tmp_path / tree / "x.jpg").write_bytes(b"original of " + tree.encode())
-        lock, store = workplace(tmp_path / tree, "../kept")
-        assert settle([shrunk(tmp_path / tree / "x.jpg", lock, b"small " + tree.encode())], lock, store) == [None]
+        kept_beside(tmp_path / tree, b"original of " + tree.encode(), b"small " + tree.encode())
     monkeypatch.chdir(tmp_path / "a")
     assert prune(capsys, "--yes").endswith("removed; 2 stay\n")
     monkeypatch.chdir(tmp_path / "b")
@@ -311,10 +316,7 @@ def test_prune_leaves_all_in_a_folder_outside_whoever_made_it_last_at_this_path(
     """The tree was moved away, and another was made under its old path: the journal knows the path alone."""
     tree = tmp_path / "a"
     tree.mkdir()
-    (tree / ".semcompress.yaml").write_text("version: 1\noriginals: ../kept\n")
-    (tree / "x.jpg").write_bytes(b"the original")
-    lock, store = workplace(tree, "../kept")
-    assert settle([shrunk(tree / "x.jpg", lock, b"small")], lock, store) == [None]
+    kept_beside(tree, b"the original")
     tree.rename(tmp_path / "moved")
     tree.mkdir()
     (tree / ".semcompress.yaml").write_text("version: 1\noriginals: ../kept\n")
@@ -330,10 +332,7 @@ def test_prune_leaves_what_another_repository_has_put_into_the_same_folder(tmp_p
     for name in ("a", "b"):
         root = repository(tmp_path / name)
         git(root, "config", "--add", "semcompress.originals", str(tmp_path / "kept"))
-        (root / ".semcompress.yaml").write_text("version: 1\noriginals: ../kept\n")
-        (root / "x.jpg").write_bytes(b"the same photo")
-        lock, store = workplace(root, "../kept")
-        assert settle([shrunk(root / "x.jpg", lock, b"small")], lock, store) == [None]
+        kept_beside(root, b"the same photo")
     for name in ("x.jpg", "semcompress.lock"):
         (tmp_path / "a" / name).unlink()
     monkeypatch.chdir(tmp_path / "a")
