@@ -62,22 +62,18 @@ class Workshop:
     def _encoded(
         self, task: Encode, proposal: Proposal, spec: CompressorSpec, compressor: Compressor
     ) -> Candidate | EncodingFailed:
+        turned = task.reference.orientation if proposal.format == task.reference.format else 1
+        stored = task.reference if spec.writes is not None else self._as_stored(task.reference, proposal.format)
+        if not self._is_ours(spec):
+            stored = self._lent(stored, spec.name)
         try:
             if proposal.preview:
-                stored = self._as_stored(task.reference, proposal.format)
                 pixels = cast(Previewer, compressor).preview(stored, proposal.settings)
-                if task.reference.orientation != 1 and proposal.format == task.reference.format:
-                    pixels = upright(pixels, task.reference.orientation)
-                return Candidate(proposal, b"", pixels)
+                return Candidate(proposal, b"", pixels if turned == 1 else upright(pixels, turned))
+            data = compressor.compress(stored, proposal.settings, proposal.format)
             if spec.writes is not None:
-                data = compressor.compress(task.reference, proposal.settings, proposal.format)
                 return Candidate(proposal, data, cast(Decoder, compressor).decode(data))
-            stored = self._as_stored(task.reference, proposal.format)
-            if self._is_ours(spec):
-                data = compressor.compress(stored, proposal.settings, proposal.format)
-            else:
-                data = compressor.compress(self._lent(stored, spec.name), proposal.settings, proposal.format)
-                turned = task.reference.orientation if proposal.format == task.reference.format else 1
+            if not self._is_ours(spec):
                 strangers.check_file(data, proposal, stored.metadata, turned)
             return Candidate(proposal, data, decode_candidate(data))
         except (OSError, ValueError) as error:  # what Pillow raises for sizes and modes that a format cannot hold

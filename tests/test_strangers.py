@@ -78,6 +78,20 @@ def test_a_compressor_that_draws_on_the_picture_is_judged_by_what_the_picture_wa
     assert picture.image.tobytes() == before
 
 
+def test_a_preview_is_made_of_a_copy_too():
+    class Draws:
+        def preview(self, picture, settings):
+            ImageDraw.Draw(picture.image).rectangle((0, 0, *picture.image.size), fill=(255, 0, 0))
+            return picture.image
+
+    spec = CompressorSpec("theirs", "1", "", ("JPEG",), (QUALITY,), Draws, previews=True)
+    picture = reference(photo())
+    before = picture.image.tobytes()
+    proposal = Proposal("theirs", "JPEG", {"quality": 50}, preview=True)
+    Workshop(registry(spec)).perform(Encode(CompressorUse("theirs", ()), picture, proposal))
+    assert picture.image.tobytes() == before
+
+
 @pytest.mark.parametrize(
     ("answer", "words"),
     [
