@@ -107,7 +107,7 @@ class Plugins:
                 from semcompress_plugin.strangers import reason
 
                 name, provider = implementation.plugin_name, self._providers[id(implementation.plugin)]
-                yield f"plugin {name!r} of {provider} failed with the result of {result.path}: {reason(error)}"
+                yield f"plugin {name!r} of {provider} failed to take a result: {reason(error)}"
 
     def _refuse(self, name: str, provider: Provider, error: BaseException) -> None:
         from semcompress_plugin.strangers import reason

@@ -15,6 +15,7 @@ from PIL import Image, ImageDraw
 from disk import repository, shrunk, workplace
 from pictures import DIFFERENCE, Thumbnails, encoded, photo, reader, reference, registry, rule
 from semcompress_plugin import CompressorSpec, EvaluatorSpec, Knob, Metric, Parts, hookimpl, save_parameters, strangers
+from semcompress_plugin.commands._shared import tell
 from semcompress_plugin.compressors import semcompress_compressors
 from semcompress_plugin.engine import Candidate, Encode, Observe, decide, drive
 from semcompress_plugin.errors import PluginError
@@ -24,7 +25,7 @@ from semcompress_plugin.metadata import Metadata
 from semcompress_plugin.plugins import Plugins
 from semcompress_plugin.registry import Registry
 from semcompress_plugin.settle import settle
-from semcompress_plugin.types import CompressorUse, EvaluatorUse, Proposal, Reference
+from semcompress_plugin.types import CompressorUse, EvaluatorUse, Proposal, Reference, Result
 from semcompress_plugin.workshop import Workshop
 
 QUALITY = Knob("quality", "", 1, 95, integer=True)
@@ -269,7 +270,7 @@ def test_a_description_that_fails_names_the_reader():
         Workshop(registry(reader(factory=Mute))).describe(EvaluatorUse("thumbnails", "thumbnails"), photo())
 
 
-def test_who_fails_to_hear_of_a_result_is_a_warning_and_the_others_hear():
+def test_who_fails_to_hear_of_results_is_one_warning_and_the_others_hear(capsys):
     heard = []
 
     class Deaf:
@@ -285,10 +286,11 @@ def test_who_fails_to_hear_of_a_result_is_a_warning_and_the_others_hear():
     plugins = Plugins(found=[])
     plugins.register(Hears(), "hears")
     plugins.register(Deaf(), "deaf")
-    result = type("Result", (), {"path": "a.jpg"})()
-    (text,) = plugins.tell(result)  # type: ignore[arg-type]
-    assert "plugin 'deaf' of deaf failed with the result of a.jpg: OSError: no room (test_strangers.py, line" in text
-    assert heard == [result]
+    results = [Result(name, "unchanged", 1, 1) for name in ("a.jpg", "b.jpg")]
+    tell(results, Registry(plugins))
+    assert heard == results
+    (line,) = capsys.readouterr().err.splitlines()  # one line for all pictures
+    assert "warning: plugin 'deaf' of deaf failed to take a result: OSError: no room (test_strangers.py, line" in line
 
 
 BROKEN = {
