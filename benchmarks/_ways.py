@@ -66,10 +66,10 @@ def product(photos: Mapping[str, bytes], policy: str, folder: Path) -> tuple[dic
             (folder / f"{name}.jpg").write_bytes(data)
         (folder / ".semcompress.yaml").write_text(f"{policy}originals: none\n", encoding="utf-8")
         command = [sys.executable, "-m", "semcompress_plugin", "compress", "--format", "json", "--jobs", "1"]
-        began = time.perf_counter()
         # a repository of its own: that of this checkout may remember what an earlier search had found
         subprocess.run(["git", "init", "-q"], cwd=folder, check=True)
         root = str(Path(__file__).parents[1])  # this checkout, whatever is installed
+        began = time.perf_counter()
         ran = subprocess.run(
             command, cwd=folder, capture_output=True, text=True, check=False, env=os.environ | {"PYTHONPATH": root}
         )

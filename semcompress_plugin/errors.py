@@ -45,3 +45,7 @@ class ImageError(SemcompressError):
 
 class UnsupportedImageError(ImageError):
     """A sound picture that we would damage (animated, CMYK, 16-bit): reported as skipped."""
+
+
+STRANGERS_FAULTS = (Exception, SystemExit)
+"""Whatever a third party's code raises, but for ^C: a plugin that exits must not take us along."""

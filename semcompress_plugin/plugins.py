@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 import pluggy
 
 from semcompress_plugin import hookspecs
-from semcompress_plugin.errors import PluginError
+from semcompress_plugin.errors import STRANGERS_FAULTS, PluginError
 
 if TYPE_CHECKING:
     from importlib.metadata import EntryPoint
@@ -89,7 +89,7 @@ class Plugins:
                 if not isinstance(offered, Iterable):
                     raise TypeError(f"{hook} must yield specs, got {offered!r:.80}")
                 offered = list(offered)
-            except (Exception, SystemExit) as error:  # a stranger's code must not take the others down
+            except STRANGERS_FAULTS as error:  # a stranger's code must not take the others down
                 if provider.distribution == DISTRIBUTION:
                     raise
                 self._refuse(implementation.plugin_name, provider, error)
@@ -103,7 +103,7 @@ class Plugins:
             known = {"result": result}
             try:
                 implementation.function(**{name: known[name] for name in implementation.argnames})
-            except (Exception, SystemExit) as error:
+            except STRANGERS_FAULTS as error:
                 from semcompress_plugin.strangers import reason
 
                 name, provider = implementation.plugin_name, self._providers[id(implementation.plugin)]
@@ -118,7 +118,7 @@ class Plugins:
         provider = _provider(entry_point)
         try:
             plugin = entry_point.load()
-        except (Exception, SystemExit) as error:  # import time of a stranger's module: anything can happen there
+        except STRANGERS_FAULTS as error:  # import time of a stranger's module: anything can happen there
             self._refuse(entry_point.name, provider, error)
             return
         self._register(plugin, entry_point.name, provider)

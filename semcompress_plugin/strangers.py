@@ -27,9 +27,6 @@ from semcompress_plugin.types import (
     Transform,
 )
 
-FAULTS = (Exception, SystemExit)
-"""Whatever a stranger's code raises, but for ^C: a plugin that exits must not take us along."""
-
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
 _TYPES = {"array", "boolean", "integer", "null", "number", "object", "string"}
 _EFFORTS = ("draft", "fast", "best")

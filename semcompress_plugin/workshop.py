@@ -14,7 +14,7 @@ from PIL import Image
 
 from semcompress_plugin import strangers
 from semcompress_plugin.engine import Candidate, Compare, Encode, EncodingFailed, Observe, Task
-from semcompress_plugin.errors import ImageError, SemcompressError
+from semcompress_plugin.errors import STRANGERS_FAULTS, ImageError, SemcompressError
 from semcompress_plugin.images import as_stored, decode_candidate, renditions, upright
 from semcompress_plugin.plugins import DISTRIBUTION
 from semcompress_plugin.registry import Registry
@@ -176,7 +176,7 @@ class Workshop:
             yield
         except (SemcompressError, MemoryError):
             raise
-        except strangers.FAULTS as error:
+        except STRANGERS_FAULTS as error:
             if self._is_ours(spec):
                 raise
             raise strangers.fault(kind, spec.name, self.registry.provider(spec), error) from error
