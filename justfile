@@ -10,6 +10,7 @@ large := "scale=.54,.75,1:quality=5,10,18,26,35,45,55,65,75,85,93"
 every := "scale=.6,1:quality=40,41,42,43,44,45,46,47,48,49,50,51,52,53,54,55,56,57,58,59,60,61,62,63,64,65,66,67,68,69,70,71,72,73,74,75,76,77,78,79,80,81,82,83,84,85,86,87,88,89,90"
 one := "scale=1:quality=" + `seq -s, 30 95`
 coarse := "scale=.05,.08,.12,.18,.26,.38,.54,.75,1:quality=8,20,35,50,65,80"
+grain := "avif:grain=true:subsampling='\"4:4:4\"'"
 machine := "--compressor jpeg:" + grid + " --compressor webp:" + grid + " --compressor avif:" + coarse + " --evaluator center=classifier:view=center --evaluator full=classifier:view=full"
 
 # an environment with everything that development needs
@@ -92,9 +93,9 @@ record:
 
 # what the search's prior is made from: about an hour on one core, a third of that again with the kept files; then `just prior`
 record-prior:
-    {{python}}python tools/record_grids.py {{data}}/imagenet/fit {{recorded}}/fit.jsonl --files {{recorded}}/files {{machine}} --compressor avif:grain=true:{{coarse}}
+    {{python}}python tools/record_grids.py {{data}}/imagenet/fit {{recorded}}/fit.jsonl --files {{recorded}}/files {{machine}} --compressor {{grain}}:{{coarse}}
     {{python}}python tools/record_grids.py {{data}}/imagenet/fit {{recorded}}/fit-msssim.jsonl --compressor jpeg:{{large}} --compressor webp:{{large}} --compressor avif:scale=.54,.75,1:quality=8,20,35,50,65,80 --evaluator msssim
-    {{python}}python tools/record_grids.py {{data}}/imagenet/fit {{recorded}}/fine.jsonl --limit 11 --compressor jpeg:{{every}} --compressor webp:{{every}} --compressor avif:{{every}} --compressor avif:grain=true:{{every}} --evaluator center=classifier:view=center --evaluator full=classifier:view=full --evaluator msssim
+    {{python}}python tools/record_grids.py {{data}}/imagenet/fit {{recorded}}/fine.jsonl --limit 11 --compressor jpeg:{{every}} --compressor webp:{{every}} --compressor avif:{{every}} --compressor {{grain}}:{{every}} --evaluator center=classifier:view=center --evaluator full=classifier:view=full --evaluator msssim
 
 # the search's prior, from what `record-prior` recorded (seconds)
 prior:

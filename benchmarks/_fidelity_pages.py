@@ -89,7 +89,7 @@ def plot(figures: Mapping[str, Any], path: Path) -> None:
         mark = "o-" if len(points) < 10 else "-"
         axes.plot([size for size, _ in points], [share for _, share in points], mark, markersize=4, label=name)
     for way in figures["ways"]:
-        if way["way"].startswith(("post", "bisection")):
+        if way["way"].startswith(("post", "bisection", "any")):
             axes.plot(way["geometric"], way["agreement mean"], "x", label=way["way"])
     axes.axhline(0.95, color="0.7", linewidth=0.8)
     axes.set(xscale="log", xlabel="bytes a picture (geometric mean)", ylabel="agreement of readers never asked")

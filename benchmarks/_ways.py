@@ -25,8 +25,8 @@ Array = NDArray[np.float64]
 RULE = "  - {{name: all, files: ['*'], {body}}}\n"
 POLICY = "version: 1\npreset: machine\n{evaluators}rules:\n" + RULE
 CENTER = "evaluators: {reader: {use: classifier, view: center}}\n"
-COMPRESS = "[jpeg, webp, {avif: {grain: true}}]"
-SMALLEST = "outputs: {formats: [smallest], place: beside}"
+AVIF, SMALLEST = (f"outputs: {{formats: [{formats}], place: beside}}" for formats in ("avif", "smallest"))
+ANY = (0.2, 0.25)  # bounds at which the preset may choose among formats
 TOP1 = "keep: {reader: {top1_agreement: {min: 1}}}"
 
 
@@ -39,15 +39,15 @@ class Made:
 
 
 def policies(bounds: Sequence[float]) -> dict[str, str]:
-    """By name: our preset at several bounds, per-image bisection, and the post's two loops."""
+    """By name: our preset at several bounds, of any format, by bisection, and the post's two loops."""
 
-    def ours(bound: float, search: str = "") -> str:
-        body = f"compress: {COMPRESS}, keep: {{classifier: {{sway: {{max: {bound}}}}}}}, {SMALLEST}{search}"
-        return POLICY.format(evaluators="", body=body)
+    def ours(bound: float, more: str = AVIF) -> str:
+        return POLICY.format(evaluators="", body=f"keep: {{classifier: {{sway: {{max: {bound}}}}}}}, {more}")
 
     return {
         **{f"sway {bound:g}": ours(bound) for bound in bounds},
-        "bisection, sway 0.25": ours(0.25, ", search: bisect"),
+        **{f"any format, sway {bound:g}": ours(bound, SMALLEST) for bound in ANY},
+        "bisection, sway 0.25": ours(0.25, f"{AVIF}, search: bisect"),
         "post: seed-resize": POLICY.format(evaluators=CENTER, body=f"compress: [seed-resize], {TOP1}"),
         "post: seed-jpeg": POLICY.format(evaluators=CENTER, body=f"compress: [seed-jpeg], {TOP1}"),
     }

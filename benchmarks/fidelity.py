@@ -44,7 +44,8 @@ GRID_WAYS = {
     "sway, exhaustive": "**sway, worst of centre and whole frame**",
     "price on risk, exhaustive": "price on risk, centre; bounds",
 }
-PROGRAM = "semcompress, preset machine"
+PROGRAM = "semcompress, preset machine, to AVIF"
+GRAINY = {"grain": True, "subsampling": "4:4:4"}  # as preset machine has AVIF
 WITH_GRAIN = "sway, exhaustive, with film grain"
 
 
@@ -252,7 +253,7 @@ def main() -> None:
         chosen = compare_criteria(fit, photos(arguments.validate, (*ALL, VALIDATION)))
         print(criteria_table(chosen))
     report = photos(arguments.report, (CENTER, FULL, *JUDGES))
-    grainy = photos(arguments.report, (CENTER, FULL, *JUDGES), Cache(arguments.cache, GRAIN, {"grain": True}))
+    grainy = photos(arguments.report, (CENTER, FULL, *JUDGES), Cache(arguments.cache, GRAIN, GRAINY))
     grainy = report.beside(grainy)
     judges = Judges(report, arguments.readers, arguments.classes)
 

@@ -18,6 +18,9 @@ def _quality(high):
     return Knob("quality", "quality number", 1, high, integer=True)
 
 
+AVIF = {"grain": {"type": "boolean", "default": False}, "subsampling": {"enum": ["4:4:4", "4:2:0"]}}
+
+
 def _metrics(text):
     lower = ("js_divergence", "sway", "colour_shift")
     return tuple(Metric(name, name, higher_is_better=name not in lower) for name in text.split())
@@ -30,7 +33,7 @@ class Stand:
         known = (
             compressor("jpeg", SCALE, _quality(95), options={"subsampling": {"enum": ["4:4:4", "4:2:0"]}}),
             compressor("webp", SCALE, _quality(100), options={"method": {"type": "integer", "maximum": 6}}),
-            compressor("avif", SCALE, _quality(100), options={"grain": {"type": "boolean", "default": False}}),
+            compressor("avif", SCALE, _quality(100), options=AVIF),
             compressor("png", SCALE, Knob("colors", "palette size", 2, 257, integer=True, log=True)),
             *more,
         )

@@ -14,7 +14,7 @@ from PIL import AvifImagePlugin, Image, ImageChops, ImageCms
 
 from pictures import photo, reference, registry
 from semcompress_plugin.compressors import scaling
-from semcompress_plugin.compressors._grain import available
+from semcompress_plugin.compressors._grain import CHROMA, available, chroma_deviation, texture
 from semcompress_plugin.images import decode_candidate
 from semcompress_plugin.types import Knob
 
@@ -189,6 +189,13 @@ def test_effort_is_an_option(name, option, cheap, dear):
     assert len(slow) < len(quick)
 
 
+def coloured_noise(amount: float, size=(320, 240)) -> Image.Image:
+    """Even grey with noise of a standard deviation in its colours."""
+    noise = np.random.default_rng(3).normal(0, amount, (*size[::-1], 2))
+    planes = np.concatenate([np.full((*size[::-1], 1), 128.0), 128 + noise], axis=2)
+    return Image.fromarray(planes.round().clip(0, 255).astype(np.uint8), "YCbCr").convert("RGB")
+
+
 class TestGrain:
     """AVIF with film grain: noise that decoders add."""
 
@@ -208,15 +215,29 @@ class TestGrain:
         assert noise.std() == pytest.approx(luma, rel=0.15)
         assert abs(noise.mean()) < 0.3
         assert 0 < more < 60
-        assert np.ptp((grained - plain)[..., 0] - noise) > 2  # colours, too
 
     def test_is_the_same_every_time(self):
         picture, grain = reference(photo()), KNOWN.make_compressor("avif", {"grain": True})
         assert len({grain.compress(picture, settings_of("avif"), "AVIF") for _ in range(3)}) == 1
 
-    def test_of_a_grey_picture_has_no_colour(self):
-        (_, grained), _ = self.pair(photo((160, 120)).convert("L"))
-        assert np.array_equal(grained[..., 0], grained[..., 1])
+    @pytest.mark.parametrize("mode", ["L", "RGB"])  # a grey photograph is often stored in colour
+    def test_of_a_grey_picture_has_no_colour(self, mode):
+        (_, grained), _ = self.pair(photo((160, 120)).convert("L").convert(mode))
+        assert np.ptp(grained, axis=2).max() <= 1
+
+    def test_has_colour_where_the_colours_have_detail(self):
+        (plain, grained), _ = self.pair(coloured_noise(8))
+        noise = grained - plain
+        assert (noise[..., 2] - noise.mean(axis=2)).std() > 1.5
+
+    @pytest.mark.parametrize(("amount", "share"), [(0, 0), (0.4, 0), (0.8, 0.5), (4, 1)])
+    def test_of_the_colours_grows_with_their_detail(self, amount, share):
+        assert chroma_deviation(1.5, coloured_noise(amount)) == pytest.approx(1.5 * share, abs=0.25)
+        assert chroma_deviation(3.0, coloured_noise(8)) == CHROMA
+
+    def test_asks_a_large_picture_in_part_and_a_tiny_one_not_at_all(self):
+        assert texture(coloured_noise(3, (2400, 1800))) == pytest.approx(texture(coloured_noise(3)), rel=0.05)
+        assert texture(coloured_noise(3, (7, 300))) == 0
 
     def test_leaves_transparency_alone(self):
         image = photo((160, 120)).convert("RGBA")

@@ -126,14 +126,14 @@ MISTAKES = {
         "version: 1\npreset: wbe",
         [
             "2:9: preset: unknown preset 'wbe'; did you mean 'web'? "
-            "known: machine, machine@1, machine@2, machine@3, text, text@1, text@2, web, web@1, web@2"
+            "known: machine, machine@1, machine@2, machine@3, machine@4, text, text@1, text@2, web, web@1, web@2"
         ],
     ),
     "unknown version of a preset": (
         RULE + "preset: web@7",
         [
             "5:13: rules[0].preset: unknown preset 'web@7'; did you mean 'web@2'? "
-            "known: machine, machine@1, machine@2, machine@3, text, text@1, text@2, web, web@1, web@2"
+            "known: machine, machine@1, machine@2, machine@3, machine@4, text, text@1, text@2, web, web@1, web@2"
         ],
     ),
     "unknown compressors, in the registry's words": (

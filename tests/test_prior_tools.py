@@ -76,6 +76,15 @@ def test_a_compressor_with_an_option_that_was_recorded_has_surfaces_of_its_own(f
     assert bytes_of() == bytes_of(method=4), "of other values nothing is known"
 
 
+def test_the_value_of_an_option_may_have_colons() -> None:
+    record = tool("record_grids")
+    text = 'avif:subsampling="4:4:4":grain=true:scale=.5,1:quality=50'
+    grid = record.parse_compressor(text, record.Registry())
+    assert [use.options for use, _ in grid] == [{"subsampling": "4:4:4", "grain": True}] * 2
+    named, _ = record.described(grid)[0]
+    assert _table.parts(named) == ["avif", "grain=true", 'subsampling="4:4:4"']
+
+
 def test_another_recording_of_a_grid_looks_at_the_kept_files_and_encodes_nothing(
     folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

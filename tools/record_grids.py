@@ -29,7 +29,7 @@ import numpy as np
 from semcompress_plugin.engine import Candidate, Compare, Encode, Observe
 from semcompress_plugin.images import decode, decode_candidate
 from semcompress_plugin.registry import Registry
-from semcompress_plugin.search._table import variant
+from semcompress_plugin.search._table import parts, variant
 from semcompress_plugin.types import CompressorUse, EvaluatorUse, Proposal, Reference
 from semcompress_plugin.workshop import Workshop
 
@@ -80,7 +80,7 @@ def encoded(workshop: Workshop, reference: Reference, grid: list[Setting], kept:
 
 def parse_compressor(text: str, registry: Registry) -> list[Setting]:
     """``jpeg:scale=.5,1:quality=20,80`` as a grid, the last knob fastest; options stand before the knobs."""
-    name, *rest = text.split(":")
+    name, *rest = parts(text)
     spec = registry.compressor(name)
     given = dict(part.split("=", 1) for part in rest)
     options = {key: json.loads(value) for key, value in given.items() if key in spec.options}

@@ -55,7 +55,7 @@ def semcompress_compressors() -> Iterable[CompressorSpec]:
         ),
         CompressorSpec(
             "avif",
-            "2",
+            "3",
             "AVIF (libavif)",
             formats=("AVIF",),
             knobs=(SCALE, QUALITY),

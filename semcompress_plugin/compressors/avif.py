@@ -8,7 +8,7 @@ from pathlib import Path
 
 from PIL import Image
 
-from semcompress_plugin.compressors._grain import available, deviation, table
+from semcompress_plugin.compressors._grain import available, chroma_deviation, deviation, table
 from semcompress_plugin.compressors.scaling import scaled, truecolour
 from semcompress_plugin.images import save_parameters
 from semcompress_plugin.types import Reference, Settings
@@ -35,7 +35,7 @@ class AvifCompressor:
             return self._written(image, format, quality, save)
         with tempfile.TemporaryDirectory() as folder:
             path = Path(folder, "grain.tbl")
-            path.write_text(table(strength, grey=image.mode in ("L", "LA")), encoding="ascii", newline="\n")
+            path.write_text(table(strength, chroma_deviation(strength, image)), encoding="ascii", newline="\n")
             # of the colours alone: transparency with grain cannot be decoded
             return self._written(
                 image, format, quality, save | {"codec": "aom", "advanced": {"color:film-grain-table": str(path)}}

@@ -125,7 +125,7 @@ class Table:
         """By compressor its variants and their options, those with most options first."""
         variants: dict[str, list[tuple[str, dict[str, Any]]]] = {}
         for known in dict.fromkeys(known for known, _ in self.surfaces):
-            compressor, *options = known.split(":")
+            compressor, *options = parts(known)
             given = {name: json.loads(value) for name, _, value in (option.partition("=") for option in options)}
             variants.setdefault(compressor, []).append((known, given))
         return {name: sorted(known, key=lambda pair: -len(pair[1])) for name, known in variants.items()}
@@ -147,6 +147,11 @@ def quantity(metric: Metric, part: str = "") -> str:
 def variant(compressor: str, options: Mapping[str, Any]) -> str:
     """A compressor with options that change what its files show, as the table names it: ``avif:grain=true``."""
     return ":".join([compressor, *(f"{name}={json.dumps(value)}" for name, value in sorted(options.items()))])
+
+
+def parts(text: str) -> list[str]:
+    """``avif:grain=true:subsampling="4:4:4"`` as ``avif`` and its options: a colon begins one where a name follows."""
+    return re.split(r":(?=\w+=)", text)
 
 
 def reader_scale(size: tuple[int, int]) -> float:
