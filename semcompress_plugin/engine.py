@@ -483,8 +483,11 @@ class _Reader:
             return "the compressor lost the orientation, which is to be kept as a tag"
         if self.transparent and not has_transparency(image):
             return "the compressor lost the transparency"
-        if image.size != (width, height) and proposal and self._keeps_size(proposal):
+        if proposal and not self._has_size(image.size, proposal):
+            scale = proposal.settings.get("scale", 1.0)
             changed = f"{image.width} x {image.height} pixels instead of {width} x {height}"
+            if scale != 1.0:
+                return f"the compressor was told scale {scale:.4g} and wrote {changed} times that"
             return f"the compressor changed the picture's size, which only a knob 'scale' may: {changed}"
         # rounding to whole pixels may bend the shape a little; a lost orientation bends it a lot
         if abs(image.width * height - image.height * width) > max(width, height) + 0.02 * width * image.height:
@@ -493,9 +496,18 @@ class _Reader:
             )
         return None
 
-    def _keeps_size(self, proposal: Proposal) -> bool:
-        """Whether what was proposed must have as many pixels as the reference; loops over previews are free."""
-        return proposal.settings.get("scale", 1.0) == 1.0 and not self.specs.compressor(proposal.compressor).previews
+    def _has_size(self, size: tuple[int, int], proposal: Proposal) -> bool:
+        """Whether a file has the pixels that the knob ``scale`` says; loops over previews are free.
+
+        Exactly at scale 1. Below, others may round otherwise than we do: by a pixel, or by 2 %.
+        """
+        if self.specs.compressor(proposal.compressor).previews:
+            return True
+        scale = proposal.settings.get("scale", 1.0)
+        if scale == 1.0:
+            return size == self.reference.image.size
+        wanted = (max(1.0, scale * length) for length in self.reference.image.size)
+        return all(abs(got - want) <= max(1.0, 0.02 * want) for got, want in zip(size, wanted, strict=True))
 
     def missed(self, scores: Scores) -> list[str]:
         """The constraints that do not hold, in words, among the evaluators that were asked."""

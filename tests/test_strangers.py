@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import os
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -38,7 +39,8 @@ def saved(image: Image.Image, format: str, settings, metadata: Metadata = Metada
 def compressor(compress, **more: object) -> CompressorSpec:
     """A stranger's compressor ``theirs`` that does this."""
     kind = type("Theirs", (), {"compress": lambda self, reference, settings, format: compress(reference, settings)})
-    return CompressorSpec("theirs", "1", "", formats=("JPEG",), knobs=(QUALITY,), factory=kind, **more)  # type: ignore[arg-type]
+    given = {"formats": ("JPEG",), "knobs": (QUALITY,), "factory": kind} | more
+    return CompressorSpec("theirs", "1", "", **given)  # type: ignore[arg-type]
 
 
 def shrink(picture: Reference, spec: CompressorSpec, *readers: EvaluatorSpec):
@@ -136,6 +138,25 @@ def test_size_in_pixels_changes_by_the_knob_scale_alone():
     assert "changed the picture's size, which only a knob 'scale' may: 80 x 60 pixels instead of 160 x 120" in (
         decision.reason
     )
+
+
+@pytest.mark.parametrize(
+    ("more", "passes"),
+    [(lambda length: length // 2, False), (lambda length: length + 1, True), (lambda length: length, True)],
+)
+def test_below_scale_1_it_is_what_the_scale_says(more, passes):
+    """By a pixel, for others may round otherwise than we do."""
+
+    def scales(picture, settings):
+        small = picture.image.resize([more(int(settings["scale"] * length)) for length in picture.image.size])
+        return saved(small, "JPEG", settings)
+
+    decision = shrink(reference(photo((160, 120))), compressor(scales, knobs=(Knob("scale", "", 0.6, 0.9), QUALITY)))
+    assert (decision.candidate is not None) == passes
+    if not passes:
+        assert re.search(
+            r"was told scale 0\.\d+ and wrote \d+ x \d+ pixels instead of 160 x 120 times that", decision.reason
+        )
 
 
 @pytest.mark.parametrize("spec", [*semcompress_compressors(), *semcompress_evaluators()], ids=lambda spec: spec.name)
