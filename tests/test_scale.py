@@ -21,6 +21,7 @@ from semcompress_plugin.cli import main
 from semcompress_plugin.errors import ImageError, LockError, PluginError, UsageError
 from semcompress_plugin.files import digest
 from semcompress_plugin.images import decode_candidate
+from semcompress_plugin.plugins import Plugins
 from semcompress_plugin.report.json import SCHEMA
 from semcompress_plugin.scale import job
 from semcompress_plugin.scale.account import Account, Record, parse, place, render
@@ -208,6 +209,13 @@ def test_a_picture_that_fails_is_copied_reported_and_tried_again(tree, tmp_path,
         assert report["totals"]["failed"] == 1
         assert report["totals"]["compressed"] == 6
     assert (tmp_path / "out/a/broken.jpg").read_bytes() == (tree / "a/broken.jpg").read_bytes()
+
+
+def test_a_plugin_that_fails_to_hear_of_results_is_one_warning_of_the_build(tree, tmp_path, capsys, monkeypatch):
+    monkeypatch.setattr(Plugins, "tell", lambda self, result: iter(["plugin 'deaf' failed to take a result"]))
+    assert main(["build", str(tree), str(tmp_path / "out"), "--executor", "threads", "--shard-size", "2"]) == 0
+    assert capsys.readouterr().err.count("semcompress: warning: plugin 'deaf' failed to take a result") == 1
+    assert len([*(tmp_path / "out/.semcompress/shards").rglob("*.jsonl")]) > 1
 
 
 def test_a_write_that_fails_costs_that_picture_and_is_not_recorded_as_done(tree, tmp_path, capsys, monkeypatch):

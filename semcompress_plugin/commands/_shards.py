@@ -168,9 +168,11 @@ def _report(total: Account, seconds: float, out: Store, policy: Policy, argument
             "pages to offer what lies beside their pictures; a build of local folders without --executor does",
             file=sys.stderr,
         )
+    for text in total.warnings:
+        print(f"semcompress: warning: {text}", file=sys.stderr)
     if arguments.format == "json":
-        sums = asdict(total)
-        counts = {name: sums[name] for name in sums if name not in ("failures", "bugs", "copied", "pages", "over")}
+        apart = ("failures", "bugs", "warnings", "copied", "pages", "over")
+        counts = {name: value for name, value in asdict(total).items() if name not in apart}
         results = [asdict(result) for result in sorted(total.failures, key=lambda result: result.path)]
         print(dumps({"results": results, "totals": {**counts, "seconds": round(seconds, 3)}}))
         return

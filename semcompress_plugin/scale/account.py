@@ -72,7 +72,7 @@ class Account:
 
     ``before``, ``after`` are bytes of pictures. ``failures`` are the first of the results that failed or are above
     their budget though they were compressed (``over`` counts these), ``bugs`` the tracebacks of our own mistakes,
-    ``pages`` counts HTML.
+    ``warnings`` what plugins made of the results, each once; ``pages`` counts HTML.
     """
 
     files: int = 0
@@ -89,6 +89,7 @@ class Account:
     over: int = 0
     failures: list[Result] = field(default_factory=list)
     bugs: list[str] = field(default_factory=list)
+    warnings: list[str] = field(default_factory=list)
 
     NAMED = 1000
     """Failures beyond this many are counted, and named in their shard's account only."""
@@ -105,12 +106,18 @@ class Account:
         if (over or result.status == "failed") and len(self.failures) < self.NAMED:
             self.failures.append(result)
 
+    def warn(self, text: str) -> None:
+        if text not in self.warnings and len(self.warnings) < self.NAMED:
+            self.warnings.append(text)
+
     def merge(self, other: Account) -> None:
         for counter in fields(self):
-            if counter.name not in ("failures", "bugs"):
+            if counter.name not in ("failures", "bugs", "warnings"):
                 setattr(self, counter.name, getattr(self, counter.name) + getattr(other, counter.name))
         self.failures += other.failures[: self.NAMED - len(self.failures)]
         self.bugs += other.bugs[: self.NAMED - len(self.bugs)]
+        for text in other.warnings:
+            self.warn(text)
 
 
 def place(shard: str) -> str:

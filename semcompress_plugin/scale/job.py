@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import contextlib
 import time
-import warnings
 from collections import deque
 from collections.abc import Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -272,7 +271,7 @@ class _Work:
             result = self._judged(record, result)
             self.account.add(result)
             for text in self.desk.registry.plugins.tell(result):
-                warnings.warn(text, stacklevel=1)  # on the worker: files and reports are not a plugin's business
+                self.account.warn(text)  # files and reports are not a plugin's business
 
     def _judged(self, record: Record, result: Result) -> Result:
         """The result, with what a budget has to say: no record holds that, for a budget settles nothing anew."""
