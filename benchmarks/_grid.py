@@ -22,11 +22,12 @@ from PIL import Image
 from semcompress_plugin.engine import Candidate, Encode
 from semcompress_plugin.errors import SemcompressError
 from semcompress_plugin.images import decode, decode_candidate, renditions
-from semcompress_plugin.types import CompressorUse, Proposal
+from semcompress_plugin.types import CompressorUse, ProfilePolicy, Proposal
 from semcompress_plugin.workshop import Workshop
 
 SUFFIXES = {".jpg", ".jpeg", ".png", ".webp"}
 FORMATS = {"jpeg": "JPEG", "webp": "WEBP", "avif": "AVIF"}
+ICC: ProfilePolicy = "drop-srgb"  # as in preset machine, for everybody
 SCALES = (0.25, 0.36, 0.5, 0.71, 1.0)
 GRID = (
     *(Proposal("jpeg", "JPEG", {"scale": s, "quality": q}) for s in SCALES for q in (20, 40, 55, 70, 80, 90)),
@@ -90,7 +91,7 @@ class Cache:
             return np.diff(kept["ends"], prepend=0)
 
     def _place(self, photo: Path, name: str) -> Path:
-        settings: list[Any] = [[p.compressor, sorted(p.settings.items())] for p in self.grid]
+        settings: list[Any] = [[p.compressor, sorted(p.settings.items())] for p in self.grid] + [ICC]
         if self.options:  # what they mean changes with the compressor's version
             settings += [
                 sorted(self.options.items()),
@@ -107,7 +108,7 @@ def opened(data: bytes) -> Image.Image:
 
 def _encoded(source: bytes, grid: Sequence[Proposal], options: Mapping[str, Any]) -> list[bytes]:
     try:
-        reference = decode(source, metadata="strip-private")
+        reference = decode(source, metadata="strip-private", icc=ICC)
     except SemcompressError:  # what the product leaves alone
         return [source] * (1 + len(grid))
     workshop = _workshop()

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-from _grid import opened
+from _grid import ICC, opened
 from numpy.typing import NDArray
 
 from semcompress_plugin.compressors.jpeg import JpegCompressor
@@ -97,7 +97,7 @@ def jpeg_recompress(data: bytes, targets: Sequence[float] = TARGETS) -> list[Mad
     probe is what is written (github.com/danielgtaylor/jpeg-archive, from its description). SSIM of the luma.
     """
     try:
-        reference = decode(data, metadata="strip-private")
+        reference = decode(data, metadata="strip-private", icc=ICC)
     except SemcompressError:
         return [Made(data, 0) for _ in targets]
     before = np.asarray(opened(data).convert("L"), np.float64)

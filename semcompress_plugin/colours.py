@@ -8,13 +8,14 @@ from __future__ import annotations
 
 import io
 from dataclasses import replace
+from functools import lru_cache
 from typing import TYPE_CHECKING
 
 from PIL import Image, ImageChops
 
 from semcompress_plugin import exif
 from semcompress_plugin.errors import UnsupportedImageError
-from semcompress_plugin.types import Reference
+from semcompress_plugin.types import ProfilePolicy, Reference
 
 if TYPE_CHECKING:
     from PIL import ImageCms
@@ -33,26 +34,55 @@ def convertible(image: Image.Image) -> bool:
     return image.mode == "CMYK" and bool(image.info.get("icc_profile"))
 
 
-def in_srgb(reference: Reference) -> Reference:
-    """``reference`` with pixels in sRGB and without a profile; as it is where it has none.
+def with_colours(reference: Reference, icc: ProfilePolicy) -> Reference:
+    """``reference`` with the profile, and the pixels, that a rule wants.
 
-    Raises UnsupportedImageError where the profile cannot be used, or readers disagree about what it means.
+    ``srgb``: pixels in sRGB and no profile. Raises UnsupportedImageError where the profile cannot be used, or readers
+    disagree about what it means. ``drop-srgb``: the pixels as they are, and no profile where it says sRGB.
     """
-    profile = reference.metadata.icc_profile
-    if profile is None:
+    if icc == "keep" or reference.metadata.icc_profile is None:
         return reference
+    if icc == "drop-srgb":
+        return _without_profile(reference, reference.image.copy()) if _is_idle(reference) else reference
+    return _in_srgb(reference, reference.metadata.icc_profile)
+
+
+def _in_srgb(reference: Reference, profile: bytes) -> Reference:
     image = _converted(reference.image, _Conversion(profile))
     chunks = reference.metadata.png_chunks
     if image is not reference.image and any(kind == b"cICP" for kind, _ in chunks):
         raise UnsupportedImageError("has a profile and other colours by number (cICP) as well: left alone")
+    return _without_profile(reference, image.copy() if image is reference.image else image)
+
+
+def _is_idle(reference: Reference) -> bool:
+    """Whether without its profile the picture is shown in the same colours by everything that is told nothing else."""
+    mode, profile = reference.image.mode, reference.metadata.icc_profile
+    assert profile is not None
+    if mode == "CMYK" or any(kind == b"cICP" for kind, _ in reference.metadata.png_chunks):
+        return False
+    return _says_srgb(profile, "L" if mode in ("1", "L", "LA") else "RGB")
+
+
+@lru_cache(maxsize=8)  # most pictures of a tree have one of a few
+def _says_srgb(profile: bytes, mode: str) -> bool:
+    try:
+        convert = _Conversion(profile)
+        return convert.space in ("RGB", "GRAY") and not convert.changes(mode)
+    except UnsupportedImageError:  # then it stays, and whoever reads it makes of it what they can
+        return False
+
+
+def _without_profile(reference: Reference, image: Image.Image) -> Reference:
+    """``reference`` with ``image``, which becomes its own, and nothing that says other colours than sRGB."""
+    chunks = reference.metadata.png_chunks
+    image.info.pop("icc_profile", None)
     metadata = replace(
         reference.metadata,
         icc_profile=None,
         exif=exif.as_srgb(reference.metadata.exif),
         png_chunks=tuple((kind, payload) for kind, payload in chunks if kind not in _OVERRULED),
     )
-    image = image.copy() if image is reference.image else image
-    image.info.pop("icc_profile", None)
     return replace(reference, image=image, metadata=metadata)
 
 

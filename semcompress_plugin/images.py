@@ -14,7 +14,7 @@ from pathlib import PurePath
 from PIL import AvifImagePlugin, GifImagePlugin, Image, JpegImagePlugin, PngImagePlugin, WebPImagePlugin
 
 from semcompress_plugin import exif
-from semcompress_plugin.colours import convertible, in_srgb
+from semcompress_plugin.colours import convertible, with_colours
 from semcompress_plugin.containers import (
     avif_colours,
     gif_frames,
@@ -82,10 +82,10 @@ def decode(
     """The picture in ``data``, upright, with the metadata that the policy wants kept.
 
     ``name`` is the file's name, whose suffix must agree with the content. With ``orientation`` ``keep`` the tag is
-    among that metadata; with ``icc`` ``srgb`` the pixels are in sRGB and no profile is. Raises
-    :class:`UnsupportedImageError` for
-    sound pictures that we leave alone and :class:`ImageError` for everything that is not a whole picture or exceeds
-    ``limits`` (whose ``max_seconds`` and ``isolate`` are for the caller to see to).
+    among that metadata; with ``icc`` ``srgb`` the pixels are in sRGB and no profile is, with ``drop-srgb`` none that
+    says so. Raises :class:`UnsupportedImageError` for sound pictures that we leave alone and :class:`ImageError` for
+    everything that is not a whole picture or exceeds ``limits`` (whose ``max_seconds`` and ``isolate`` are for the
+    caller to see to).
     """
     limits = limits or Limits()
     _refuse_stored_metadata(data, limits)
@@ -107,7 +107,7 @@ def decode(
         metadata=metadata_of(pixels, metadata, data, orientation),
         orientation=orientation_of(pixels) if orientation == "keep" else 1,
     )
-    return reference if icc == "keep" else in_srgb(reference)
+    return with_colours(reference, icc)
 
 
 def as_stored(reference: Reference, format: str) -> Reference:

@@ -29,7 +29,7 @@ Transform = Literal["identity", "log", "log1m", "step"]
 
 MetadataPolicy = Literal["keep", "strip-private", "strip-all"]
 OrientationPolicy = Literal["apply", "keep"]
-ProfilePolicy = Literal["keep", "srgb"]
+ProfilePolicy = Literal["keep", "drop-srgb", "srgb"]
 Observation = Any
 """What an evaluator keeps of one picture; opaque to everyone but that evaluator."""
 

@@ -63,6 +63,24 @@ def test_a_profile_that_says_srgb_goes_without_touching_a_pixel():
         assert same == (profile == metadata_table.SRGB)
 
 
+SRGB, BROKEN = metadata_table.SRGB, b"no profile at all" * 9
+
+
+@pytest.mark.parametrize(
+    ("profile", "stays"), [(SRGB, False), (ADOBE, True), (icc.rgb(icc.SRGB, 1.0), True), (BROKEN, True)]
+)
+@pytest.mark.parametrize("mode", ["RGB", "RGBA", "L"])
+def test_a_profile_may_go_only_where_it_says_srgb_and_no_pixel_changes(mode, profile, stays):
+    picture = noise(mode)
+    found = decode(encoded(picture, "PNG", icc_profile=profile), icc="drop-srgb")
+    assert found.metadata.icc_profile == found.image.info.get("icc_profile") == (profile if stays else None)
+    assert found.image.tobytes() == picture.tobytes()
+
+    numbers = metadata_table.chunk(b"cICP", b"\x0c\x0d\0\x01")
+    stored = encoded(noise(), "PNG", icc_profile=SRGB)
+    assert decode(stored[:33] + numbers + stored[33:], icc="drop-srgb").metadata.icc_profile == SRGB
+
+
 @pytest.mark.parametrize("mode", ["RGB", "RGBA", "P", "P with transparency", "RGB with a transparent colour"])
 def test_every_way_to_store_colours_is_converted_alike_and_transparency_stays(mode):
     more: dict[str, object] = {}

@@ -71,7 +71,7 @@ def test_a_rename_a_copy_and_a_fresh_clone(folder, worked_on):
 
 
 def test_two_originals_with_one_output(folder, worked_on, monkeypatch):
-    rules(folder, {"bound": 0.9})
+    rules(folder, {"bound": 0.9, "compress": "{jpeg: {scale: 1}}"})
     other = encoded(photo((240, 180), 1), "JPEG", quality=96)
     (folder / "b.jpg").write_bytes(other)
     result = encoded(photo((240, 180), 1), "JPEG", quality=80)

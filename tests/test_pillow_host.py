@@ -395,7 +395,8 @@ def test_a_broken_plugin_is_an_oserror_that_names_it(monkeypatch: pytest.MonkeyP
 def test_the_colour_profile_is_kept(target: str | None) -> None:
     image = photo(SIZE)
     image.info["icc_profile"] = SRGB
-    assert opened(save(image, target=target)).info["icc_profile"] == SRGB
+    kept = opened(save(image, target=target)).info.get("icc_profile")
+    assert kept == (SRGB if target else None)  # of a .semc, which preset machine makes: it says nothing
     assert opened(save(image, target=target, icc_profile=b"other")).info["icc_profile"] == b"other"
     for nothing in (None, b"", ""):
         assert not opened(save(image, target=target, icc_profile=nothing)).info.get("icc_profile")

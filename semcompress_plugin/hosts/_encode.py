@@ -13,7 +13,7 @@ from typing import Any
 
 from PIL import Image, ImageFile, ImageOps
 
-from semcompress_plugin.colours import in_srgb
+from semcompress_plugin.colours import with_colours
 from semcompress_plugin.engine import Candidate, Decision, Encode, decide, drive
 from semcompress_plugin.errors import PolicyError, SemcompressError
 from semcompress_plugin.hosts import _semc
@@ -164,7 +164,7 @@ def _reference(image: Image.Image, rule: Rule, options: Mapping[str, Any]) -> tu
     full = metadata_of(copy, "keep")
     wanted: dict[str, Any] = {key: getattr(full, key) if passed[key] else None for key in passed}
     reference = Reference(copy, metadata=replace(own, **wanted))
-    return reference if rule.icc == "keep" else in_srgb(reference), orientation
+    return with_colours(reference, rule.icc), orientation
 
 
 def _decided(reference: Reference, rule: Rule, tools: Workshop) -> Decision:

@@ -175,10 +175,10 @@ def body(registry: Known) -> dict[str, Any]:
         },
         "icc": {
             "type": "string",
-            "enum": ["keep", "srgb"],
+            "enum": ["keep", "drop-srgb", "srgb"],
             "default": "keep",
-            "description": "What becomes of a colour profile: it stays, or pixels are converted to sRGB, which needs "
-            "none ([metadata](metadata.md#colours)).",
+            "description": "What becomes of a colour profile: it stays, stays unless it says sRGB, or pixels are "
+            "converted to sRGB, which needs none ([metadata](metadata.md#colours)).",
         },
         "search": {
             "anyOf": [_name("search", registry.searches), _one_of("search", _searches(registry))],
