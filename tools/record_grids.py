@@ -149,7 +149,7 @@ def main(argv: list[str] | None = None) -> None:
             if path.name in done:
                 continue
             began = time.perf_counter()
-            reference = decode(path.read_bytes(), metadata="strip-private")
+            reference = decode(path.read_bytes(), metadata="strip-private", icc="drop-srgb")
             width, height = reference.image.size
             facts = {"photo": path.name, "width": width, "height": height, "source_bytes": reference.bytes}
             kept = None if arguments.files is None else _archive(arguments.files, grid, path)
