@@ -61,6 +61,42 @@ def report_table(figures: Mapping[str, Any]) -> str:
     return "\n".join(lines)
 
 
+def seed_table(figures: Mapping[str, Any]) -> str:
+    """The post's loops beside the preset: at its bound, and at those where other readers agree as often."""
+    ways = {way["way"]: way for way in figures["ways"]}
+    (size,), (share,) = figures["curves"]["same top class (the post), exhaustive"]
+    head = ("geo-mean bytes", "mean bytes", "agreement of Lite2 / MobileNet", "mean", "looks", "seconds a picture")
+
+    def row(label: str, name: str) -> str:
+        way = ways[name]
+        low, high = way["agreement interval"]
+        judges = " / ".join(f"{100 * part:.1f}" for part in way["agreement"].values())
+        cells = [label, f"{way['geometric']:,.0f}", f"{way['mean']:,.0f}", f"{judges} %"]
+        cells.append(f"{100 * way['agreement mean']:.1f} % ({100 * low:.1f} to {100 * high:.1f})")
+        cells += [f"{way['looks']:.1f}", f"{way['seconds']:.2f}"]
+        return f"| {' | '.join(cells)} |"
+
+    loops = [(f"`{name}`, same top class", f"post: {name}") for name in ("seed-resize", "seed-jpeg")]
+    near = ((loops[0], "sway 0.65"), (loops[1], "sway 0.5"))
+    lines = [f"| | {' | '.join(head)} |", "|---" * (1 + len(head)) + "|"]
+    lines += [row(*loop) for loop in loops]
+    lines.append(f"| the smallest of 77 files with the same top class | {size:,.0f} | | | {100 * share:.1f} % | | |")
+    lines += [row(f"preset `machine`, `sway: {{max: {name[5:]}}}`", name) for name in ("sway 0.3", "sway 0.25")]
+    lines += [
+        "",
+        "The two loops against the preset, its bound moved to where readers that were not asked agree about as often:",
+    ]
+    lines += ["", f"| | {' | '.join(head)} |", "|---" * (1 + len(head)) + "|"]
+    for loop, name in near:
+        lines += [row(*loop), row(f"preset `machine`, `sway: {{max: {name[5:]}}}`", name)]
+    (fewer, looks) = (
+        " and ".join(f"{ways[loop[1]][kind] / ways[name][kind]:.1f}" for loop, name in near)
+        for kind in ("geometric", "looks")
+    )
+    lines += ["", f"So {fewer} times fewer bytes, in {looks} times fewer looks. All seconds are from a busy machine."]
+    return "\n".join(lines)
+
+
 def frontier(ways: Sequence[Mapping[str, Any]]) -> list[Mapping[str, Any]]:
     """Those that no way of as few bytes surpasses in agreement, from the smallest."""
     found: list[Mapping[str, Any]] = []

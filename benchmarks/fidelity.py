@@ -25,7 +25,7 @@ from typing import Any
 import numpy as np
 from _criteria import ALL, CENTER, FULL, SECOND, Priced, criteria, priced, transfer
 from _curves import Curve, bounds_over, bytes_at, interval, least_costly, smallest
-from _fidelity_pages import criteria_table, plot, report_table
+from _fidelity_pages import criteria_table, plot, report_table, seed_table
 from _grid import GRAIN, GRID, Cache, opened, photographs
 from _pages import publish
 from _readers import Look, looks
@@ -44,6 +44,7 @@ GRID_WAYS = {
     "sway, exhaustive": "**sway, worst of centre and whole frame**",
     "price on risk, exhaustive": "price on risk, centre; bounds",
 }
+SEED = Path(__file__).parents[1] / "docs" / "seed.md"
 PROGRAM = "semcompress, preset machine, to AVIF"
 GRAINY = {"grain": True, "subsampling": "4:4:4"}  # as preset machine has AVIF
 WITH_GRAIN = "sway, exhaustive, with film grain"
@@ -295,6 +296,7 @@ def main() -> None:
     if arguments.limit is None and not arguments.only and chosen:
         plot(figures, Path(__file__).parents[1] / "docs" / "fidelity.svg")
         publish("fidelity", without_nan(figures), f"{criteria_table(chosen)}\n\n{table}")
+        publish("fidelity", without_nan(figures), seed_table(figures), SEED)
 
 
 def without_nan(value: Any) -> Any:
