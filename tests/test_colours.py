@@ -14,6 +14,7 @@ import icc
 import metadata_table
 from pictures import encoded, photo, reader, registry, rule
 from semcompress_plugin.cli import main
+from semcompress_plugin.colours import with_colours
 from semcompress_plugin.engine import decide, drive
 from semcompress_plugin.errors import UnsupportedImageError
 from semcompress_plugin.images import decode
@@ -72,7 +73,9 @@ SRGB, BROKEN = metadata_table.SRGB, b"no profile at all" * 9
 @pytest.mark.parametrize("mode", ["RGB", "RGBA", "L"])
 def test_a_profile_may_go_only_where_it_says_srgb_and_no_pixel_changes(mode, profile, stays):
     picture = noise(mode)
-    found = decode(encoded(picture, "PNG", icc_profile=profile), icc="drop-srgb")
+    stored = decode(encoded(picture, "PNG", icc_profile=profile))
+    found = with_colours(stored, "drop-srgb")
+    assert stored.image.info["icc_profile"] == profile  # what was lent stays as it was
     assert found.metadata.icc_profile == found.image.info.get("icc_profile") == (profile if stays else None)
     assert found.image.tobytes() == picture.tobytes()
 
