@@ -49,7 +49,10 @@ GRAIN = tuple(
 
 def photographs(folder: Path) -> list[Path]:
     """Every photograph below ``folder``, sorted by path: a flat folder, or one folder per class."""
-    return sorted(path for path in folder.rglob("*") if path.suffix.lower() in SUFFIXES)
+    found = sorted(path for path in folder.rglob("*") if path.suffix.lower() in SUFFIXES)
+    if not found:
+        raise SystemExit(f"{folder}: expected a folder of photographs, found none")
+    return found
 
 
 @dataclass(frozen=True, slots=True)
