@@ -344,20 +344,20 @@ def jpeg(picture: Picture, quality: int, **options: Any) -> bytes:
 
 def files(backgrounds: Path) -> dict[str, bytes]:
     """Every picture of the site: name and bytes."""
-    peaks = wallpaper(backgrounds, "picosdeeuropa_by_Aitzol_Berasategi", 2000)
-    hills = wallpaper(backgrounds, "aitzgorri_by_Aitzol_Berasategi", 1600)
-    fig = wallpaper(backgrounds, "Picture_0B_by_freespace", 1600)
-    brushes = wallpaper(backgrounds, "Picture_1A_by_freespace", 1200)
-    dogs = wallpaper(backgrounds, "friends_by_Aitzol_Berasategi", 1200)
+    peaks = wallpaper(backgrounds, "picosdeeuropa_by_Aitzol_Berasategi", 1600)
+    hills = wallpaper(backgrounds, "aitzgorri_by_Aitzol_Berasategi", 1200)
+    fig = wallpaper(backgrounds, "Picture_0B_by_freespace", 1200)
+    brushes = wallpaper(backgrounds, "Picture_1A_by_freespace", 900)
+    dogs = wallpaper(backgrounds, "friends_by_Aitzol_Berasategi", 900)
     first, *rest = compass()
     bundled: Any = skimage.data  # its functions have no types
     hubble = Image.fromarray(bundled.hubble_deep_field()[200:600, 240:840])
     return {
-        "meadow.jpg": jpeg(wallpaper(backgrounds, "seeding_by_Clements_Engelhardt", 2400), 92),
+        "meadow.jpg": jpeg(wallpaper(backgrounds, "seeding_by_Clements_Engelhardt", 1800), 92),
         "peaks.jpg": jpeg(peaks, 92, progressive=True),
         "peaks-1000.jpg": jpeg(peaks.resize((1000, 750), Image.Resampling.LANCZOS), 92, progressive=True),
         "peaks-500.jpg": jpeg(peaks.resize((500, 375), Image.Resampling.LANCZOS), 92, progressive=True),
-        "stream.jpg": jpeg(wallpaper(backgrounds, "life_by_Aitzol_Berasategi", 1600), 92),
+        "stream.jpg": jpeg(wallpaper(backgrounds, "life_by_Aitzol_Berasategi", 1200), 92),
         "dogs.jpg": jpeg(dogs.transpose(Image.Transpose.ROTATE_90), 93, exif=phone_exif()),
         "brushes.jpg": jpeg(srgb_to_display_p3(brushes), 94, subsampling=0, icc_profile=display_p3_profile()),
         "fig.webp": encode(fig, "WEBP", quality=90, method=4),
