@@ -36,7 +36,7 @@ from semcompress_plugin.evaluators.classifier import ClassifierEvaluator
 
 VALIDATION, TEST = "lite2.center", "mobilenet.center"
 JUDGES = (VALIDATION, TEST)
-BOUNDS = (0.18, 0.19, 0.2, 0.21, 0.22, 0.23, 0.24, 0.25, 0.27, 0.3, 0.5, 0.65)
+BOUNDS = (0.18, 0.2, 0.21, 0.22, 0.25, 0.3, 0.5, 0.65)
 PRICES = tuple(np.geomspace(0.2, 400, 80).tolist())
 GRID_WAYS = {
     "same top class (the post), exhaustive": "same top class (the post)",
