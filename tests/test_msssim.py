@@ -78,12 +78,14 @@ def test_each_plane_is_the_published_ms_ssim(name: str, size: tuple[int, int] | 
             # What pytorch-msssim refuses, it gets mirrored, as the module says.
             lacking = [PADDED - n if n < SMALLEST else 0 for n in pair[0].shape]
             widths = [(lack // 2, lack - lack // 2) for lack in lacking]
-            x, y = (torch.from_numpy(np.pad(p, widths, mode="symmetric").astype(np.float32))[None, None] for p in pair)
+            padded = (np.pad(plane, widths, mode="symmetric") for plane in pair)
+            # In single precision the published one is off by up to 2e-5 itself, more or less by the processor.
+            x, y = (torch.from_numpy(plane.astype(np.float64))[None, None] for plane in padded)
             planes.append(float(published(x, y, data_range=255)))
         luma, *chroma = planes
-        assert got["luma"] == pytest.approx(luma, abs=2e-5)
-        assert got["chroma"] == pytest.approx(min(chroma), abs=2e-5)
-        assert got["score"] == pytest.approx((6 * luma + sum(chroma)) / 8, abs=2e-5)
+        assert got["luma"] == pytest.approx(luma, abs=5e-6)
+        assert got["chroma"] == pytest.approx(min(chroma), abs=5e-6)
+        assert got["score"] == pytest.approx((6 * luma + sum(chroma)) / 8, abs=5e-6)
 
 
 @pytest.mark.parametrize(
