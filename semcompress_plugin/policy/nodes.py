@@ -15,6 +15,7 @@ import yaml
 
 MAX_BYTES = 1 << 20
 MAX_DEPTH = 32
+_TOO_DEEP = f"nested deeper than {MAX_DEPTH} levels"
 MAX_NODES = 50_000
 """Counted with aliases written out: ten lines of nested aliases can stand for billions of nodes."""
 
@@ -95,7 +96,9 @@ def read(data: bytes) -> tuple[Node | None, list[Finding]]:
         return None, [*reader.findings, stop.args[0]]
     except yaml.MarkedYAMLError as error:
         mark = error.problem_mark or error.context_mark
-        said = f"not YAML: {error.problem or error.context}"
+        problem = error.problem or error.context or ""
+        # libyaml has a limit of its own since 0.2.6, a thousand levels, and may be there before our own is asked
+        said = _TOO_DEEP if "nesting depth" in problem else f"not YAML: {problem}"
         return None, [*reader.findings, Finding(mark.line + 1, mark.column + 1, said) if mark else Finding(1, 1, said)]
     except yaml.reader.ReaderError:
         bad = next((at for at, letter in enumerate(text) if not _allowed(letter)), 0)
@@ -124,7 +127,7 @@ class _Reader:
 
     def _node(self, event: Any, events: Iterator[Any], level: int) -> Node:
         if level > MAX_DEPTH:
-            raise _UnreadableError(_at(event, f"nested deeper than {MAX_DEPTH} levels"))
+            raise _UnreadableError(_at(event, _TOO_DEEP))
         if isinstance(event, yaml.AliasEvent):
             if event.anchor not in self._anchors:
                 raise _UnreadableError(_at(event, f"unknown alias *{event.anchor}"))
@@ -171,7 +174,7 @@ class _Reader:
         if node.nodes > MAX_NODES:
             raise _UnreadableError(_at(event, f"more than {MAX_NODES:,} values, aliases written out"))
         if node.depth > MAX_DEPTH:
-            raise _UnreadableError(_at(event, f"nested deeper than {MAX_DEPTH} levels"))
+            raise _UnreadableError(_at(event, _TOO_DEEP))
 
 
 def _at(event: Any, text: str) -> Finding:
