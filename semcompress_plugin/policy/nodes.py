@@ -97,7 +97,7 @@ def read(data: bytes) -> tuple[Node | None, list[Finding]]:
     except yaml.MarkedYAMLError as error:
         mark = error.problem_mark or error.context_mark
         problem = error.problem or error.context or ""
-        # newer releases of libyaml have a limit of their own, a thousand levels, which may be reached before ours is asked
+        # newer releases of libyaml have a limit of their own, a thousand levels: it may be reached before ours is asked
         said = _TOO_DEEP if "nesting depth" in problem else f"not YAML: {problem}"
         return None, [*reader.findings, Finding(mark.line + 1, mark.column + 1, said) if mark else Finding(1, 1, said)]
     except yaml.reader.ReaderError:
