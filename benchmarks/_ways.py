@@ -27,6 +27,7 @@ POLICY = "version: 1\npreset: machine\n{evaluators}rules:\n" + RULE
 CENTER = "evaluators: {reader: {use: classifier, view: center}}\n"
 AVIF, SMALLEST = (f"outputs: {{formats: [{formats}], place: beside}}" for formats in ("avif", "smallest"))
 ANY = (0.2, 0.25)  # bounds at which the preset may choose among formats
+BEST_EFFORT = (0.2, 0.21, 0.22, 0.25)  # bounds at which files are written with --effort best
 TOP1 = "keep: {reader: {top1_agreement: {min: 1}}}"
 
 
@@ -38,22 +39,31 @@ class Made:
     looks: int
 
 
-def policies(bounds: Sequence[float]) -> dict[str, str]:
-    """By name: our preset at several bounds, of any format, by bisection, and the post's two loops."""
+@dataclass(frozen=True, slots=True)
+class Run:
+    """A run of the command line: under which policy, and with which ``--effort``."""
+
+    policy: str
+    effort: str = "fast"
+
+
+def runs(bounds: Sequence[float]) -> dict[str, Run]:
+    """By name: our preset at several bounds, of any format, at effort best, by bisection, and the post's two loops."""
 
     def ours(bound: float, more: str = AVIF) -> str:
         return POLICY.format(evaluators="", body=f"keep: {{classifier: {{sway: {{max: {bound}}}}}}}, {more}")
 
     return {
-        **{f"sway {bound:g}": ours(bound) for bound in bounds},
-        **{f"any format, sway {bound:g}": ours(bound, SMALLEST) for bound in ANY},
-        "bisection, sway 0.25": ours(0.25, f"{AVIF}, search: bisect"),
-        "post: seed-resize": POLICY.format(evaluators=CENTER, body=f"compress: [seed-resize], {TOP1}"),
-        "post: seed-jpeg": POLICY.format(evaluators=CENTER, body=f"compress: [seed-jpeg], {TOP1}"),
+        **{f"sway {bound:g}": Run(ours(bound)) for bound in bounds},
+        **{f"any format, sway {bound:g}": Run(ours(bound, SMALLEST)) for bound in ANY},
+        **{f"effort best, sway {bound:g}": Run(ours(bound), "best") for bound in BEST_EFFORT},
+        "bisection, sway 0.25": Run(ours(0.25, f"{AVIF}, search: bisect")),
+        "post: seed-resize": Run(POLICY.format(evaluators=CENTER, body=f"compress: [seed-resize], {TOP1}")),
+        "post: seed-jpeg": Run(POLICY.format(evaluators=CENTER, body=f"compress: [seed-jpeg], {TOP1}")),
     }
 
 
-def product(photos: Mapping[str, bytes], policy: str, folder: Path) -> tuple[dict[str, Made], float]:
+def product(photos: Mapping[str, bytes], run: Run, folder: Path) -> tuple[dict[str, Made], float]:
     """Run `semcompress compress` in ``folder`` over ``photos`` (by name, without suffix), and the seconds it took.
 
     A finished run is kept in ``folder`` and read again. A photograph that was left alone counts as it is.
@@ -64,8 +74,9 @@ def product(photos: Mapping[str, bytes], policy: str, folder: Path) -> tuple[dic
         folder.mkdir(parents=True)
         for name, data in photos.items():
             (folder / f"{name}.jpg").write_bytes(data)
-        (folder / ".semcompress.yaml").write_text(f"{policy}originals: none\n", encoding="utf-8")
+        (folder / ".semcompress.yaml").write_text(f"{run.policy}originals: none\n", encoding="utf-8")
         command = [sys.executable, "-m", "semcompress_plugin", "compress", "--format", "json", "--jobs", "1"]
+        command += ["--effort", run.effort]
         # a repository of its own: that of this checkout may remember what an earlier search had found
         subprocess.run(["git", "init", "-q"], cwd=folder, check=True)
         root = str(Path(__file__).parents[1])  # this checkout, whatever is installed

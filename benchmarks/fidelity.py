@@ -29,7 +29,7 @@ from _fidelity_pages import criteria_table, plot, report_table, seed_table
 from _grid import GRAIN, GRID, Cache, opened, photographs
 from _pages import publish
 from _readers import Look, looks
-from _ways import TARGETS, jpeg_recompress, policies, product
+from _ways import TARGETS, jpeg_recompress, product, runs
 from numpy.typing import NDArray
 
 from semcompress_plugin.evaluators.classifier import ClassifierEvaluator
@@ -46,6 +46,7 @@ GRID_WAYS = {
 }
 SEED = Path(__file__).parents[1] / "docs" / "seed.md"
 PROGRAM = "semcompress, preset machine, to AVIF"
+BEST_EFFORT = "semcompress, preset machine, to AVIF, --effort best"
 GRAINY = {"grain": True, "subsampling": "4:4:4"}  # as preset machine has AVIF
 WITH_GRAIN = "sway, exhaustive, with film grain"
 
@@ -191,11 +192,11 @@ def real_ways(
 ) -> Iterator[Way]:
     """The product, bisection and the post's loops as the command line runs them; and jpeg-recompress's strategy."""
     originals = {f"{number:05d}": path.read_bytes() for number, path in enumerate(photos.paths)}
-    for name, policy in policies(bounds).items():
+    for name, run in runs(bounds).items():
         if only and name not in only:
             continue
         folder = cache / "ways" / f"{len(originals)} {name.replace(':', '')}"
-        made, seconds = product(originals, policy, folder)
+        made, seconds = product(originals, run, folder)
         files = [made[key].data for key in originals]
         effort = {"looks": float(np.mean([m.looks for m in made.values()])), "seconds": seconds / len(made)}
         broken = violations(list(originals.values()), files, float(name.split()[-1])) if "sway" in name else None
@@ -274,8 +275,9 @@ def main() -> None:
         bounds = (0.5,) if "top class" in name else None
         curves[name] = on_grid(report, criteria()[criterion](report.logits), JUDGES, bounds)
     ways = list(real_ways(report, judges, arguments.cache, arguments.only, arguments.bounds))
-    if ours := [way for way in ways if way.name.startswith("sway")]:
-        curves[PROGRAM] = together(ours)
+    for name, start in ((PROGRAM, "sway"), (BEST_EFFORT, "effort best")):
+        if ours := [way for way in ways if way.name.startswith(start)]:
+            curves[name] = together(ours)
     curves[WITH_GRAIN] = on_grid(grainy, criteria()[GRID_WAYS["sway, exhaustive"]](grainy.logits), JUDGES)
     if theirs := [way for way in ways if way.name.startswith("jpeg-recompress")]:
         curves["jpeg-recompress"] = together(theirs)
