@@ -300,7 +300,7 @@ class _Hunt:
         """Write with the final effort what held as a draft, the smallest first.
 
         A file whose pixels are the draft's holds as that did. Others are looked at; where one fails, the next step up
-        of its finest knob is tried as well. Where none holds, the draft is kept.
+        of its finest knob is tried as well. Where none holds, or none is smaller than the draft, that is kept.
         """
         draft, scores = self.best, self.scores
         if draft is None or not draft.proposal.draft:
@@ -321,7 +321,7 @@ class _Hunt:
                 queue.append((round(failed * STEP), gentler))
             if not queue:
                 break
-        if self.best is None and len(draft.data) <= self.limit:
+        if len(draft.data) <= (self.limit if self.best is None else len(self.best.data) - 1):
             self.best, self.scores = draft, scores
 
     def _finished(self, proposal: Proposal, known: tuple[Candidate, Scores] | None) -> Rounds[int | None]:

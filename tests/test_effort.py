@@ -89,12 +89,13 @@ def test_without_mozjpeg_pillow_writes_the_file(monkeypatch: pytest.MonkeyPatch)
     assert JpegCompressor().compress(picture, {"quality": 60}, "JPEG") == by_pillow
 
 
-def test_effort_best_writes_what_was_found_with_more_effort_and_looks_again() -> None:
+@pytest.mark.parametrize(("compressor", "option", "values"), [("webp", "method", {4, 6}), ("avif", "speed", {6, 5})])
+def test_effort_best_writes_what_was_found_with_more_effort_and_looks_again(compressor, option, values) -> None:
     known, picture = registry(), reference(photo())
-    how = rule(known, "webp", bound=BOUND, formats=("webp",))
+    how = rule(known, compressor, bound=BOUND, formats=(compressor,))
     fast, _ = watched(picture, how, known)
     best, seen = watched(picture, how, known, "best")
-    assert {task.use.options["method"] for task, _ in seen} == {4, 6}
+    assert {task.use.options[option] for task, _ in seen} == values
     assert len(best.candidate.data) <= len(fast.candidate.data)
     assert best.scores == {"thumbnails": scores(picture, best.candidate.data)}
     assert best.scores["thumbnails"]["difference"] <= BOUND
@@ -116,15 +117,19 @@ def test_where_no_final_file_holds_the_draft_is_kept() -> None:
     assert tried[1] >= tried[0]  # gentler, not harsher
 
 
-def test_a_final_file_that_is_larger_than_allowed_is_not_kept() -> None:
+@pytest.mark.parametrize("more", [1_000, 1_000_000], ids=["than its draft", "than allowed"])
+def test_a_final_file_that_is_larger_is_not_kept(more: int) -> None:
     def bloat(task: Encode, result: object) -> object:
         if task.use.options["method"] != 6 or not isinstance(result, Candidate):
             return result
-        return replace(result, data=result.data + bytes(len(picture.source)))
+        return replace(result, data=result.data + bytes(more))
 
     known, picture = registry(), reference(photo())
-    decision, _ = watched(picture, rule(known, "webp", bound=BOUND, formats=("webp",)), known, "best", bloat)
-    assert len(decision.candidate.data) < len(picture.source)
+    decision, seen = watched(picture, rule(known, "webp", bound=BOUND, formats=("webp",)), known, "best", bloat)
+    drafts = [result.data for task, result in seen if task.use.options["method"] == 4]
+    assert decision.candidate.data in drafts
+    assert decision.candidate.proposal.draft
+    assert decision.scores == {"thumbnails": scores(picture, decision.candidate.data)}
 
 
 def test_an_option_that_the_rule_gives_is_used_throughout() -> None:
