@@ -46,7 +46,7 @@ GRID_WAYS = {
 }
 SEED = Path(__file__).parents[1] / "docs" / "seed.md"
 PROGRAM = "semcompress, preset machine, to AVIF"
-BEST_EFFORT = "semcompress, preset machine, to AVIF, --effort best"
+WITH_EFFORT = "semcompress, preset machine, to AVIF, --effort best"
 GRAINY = {"grain": True, "subsampling": "4:4:4"}  # as preset machine has AVIF
 WITH_GRAIN = "sway, exhaustive, with film grain"
 
@@ -275,7 +275,7 @@ def main() -> None:
         bounds = (0.5,) if "top class" in name else None
         curves[name] = on_grid(report, criteria()[criterion](report.logits), JUDGES, bounds)
     ways = list(real_ways(report, judges, arguments.cache, arguments.only, arguments.bounds))
-    for name, start in ((PROGRAM, "sway"), (BEST_EFFORT, "effort best")):
+    for name, start in ((PROGRAM, "sway"), (WITH_EFFORT, "effort best")):
         if ours := [way for way in ways if way.name.startswith(start)]:
             curves[name] = together(ours)
     curves[WITH_GRAIN] = on_grid(grainy, criteria()[GRID_WAYS["sway, exhaustive"]](grainy.logits), JUDGES)

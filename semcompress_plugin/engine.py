@@ -321,7 +321,7 @@ class _Hunt:
                 queue.append((round(failed * STEP), gentler))
             if not queue:
                 break
-        if len(draft.data) <= (self.limit if self.best is None else len(self.best.data) - 1):
+        if len(draft.data) <= self.limit and (self.best is None or len(draft.data) < len(self.best.data)):
             self.best, self.scores = draft, scores
 
     def _finished(self, proposal: Proposal, known: tuple[Candidate, Scores] | None) -> Rounds[int | None]:
