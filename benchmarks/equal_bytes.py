@@ -37,8 +37,8 @@ from _prototype import Prototype, Setting, learned
 from numpy.typing import NDArray
 from PIL import Image
 
-from semcompress_plugin import engine
-from semcompress_plugin.engine import decide, drive
+from semcompress_plugin.engine import Compare, Observe, Task, ceiling, decide, drive
+from semcompress_plugin.engine._reader import Reader
 from semcompress_plugin.evaluators.classifier import ClassifierEvaluator
 from semcompress_plugin.images import decode, decode_candidate, save_parameters
 from semcompress_plugin.policy import parse_policy
@@ -74,9 +74,9 @@ def ours(formats: str, search: str, in_parts: bool = True) -> Callable[[Path], R
     def run(path: Path) -> Row:
         passes = 0
 
-        def perform(task: engine.Task) -> object:
+        def perform(task: Task) -> object:
             nonlocal passes
-            if isinstance(task, engine.Observe):
+            if isinstance(task, Observe):
                 passes += 1 if task.use.options.get("view") else VIEWS
             return tools.perform(task)
 
@@ -91,13 +91,13 @@ def whole(run: Callable[[Path], Row]) -> Callable[[Path], Row]:
     """No look ends at the first view that breaks the bound."""
 
     def patched(path: Path) -> Row:
-        with mock.patch.object(engine._Reader, "look", partialmethod(_look, skip_failed=False)):
+        with mock.patch.object(Reader, "look", partialmethod(_look, skip_failed=False)):
             return run(path)
 
     return patched
 
 
-_look = engine._Reader.look
+_look = Reader.look
 
 
 def prototype(prior: Prototype) -> Callable[[Path], Row]:
@@ -110,7 +110,7 @@ def prototype(prior: Prototype) -> Callable[[Path], Row]:
 
     def run(path: Path) -> Row:
         reference = decode(path.read_bytes(), None, rule.metadata)
-        known: Any = tools.perform(engine.Observe(reader, reference.image))
+        known: Any = tools.perform(Observe(reader, reference.image))
 
         def look(setting: Setting) -> tuple[float, int]:
             scale, quality = setting
@@ -118,11 +118,11 @@ def prototype(prior: Prototype) -> Callable[[Path], Row]:
             small = reference.image.resize((width, height), Image.Resampling.LANCZOS) if scale < 1 else reference.image
             out = io.BytesIO()
             small.save(out, "WEBP", quality=quality, method=METHOD, **save_parameters(reference.metadata, "WEBP"))
-            seen: Any = tools.perform(engine.Observe(reader, decode_candidate(out.getvalue())))
-            (values,) = tools.compare(engine.Compare(reader, known, seen))
+            seen: Any = tools.perform(Observe(reader, decode_candidate(out.getvalue())))
+            (values,) = tools.compare(Compare(reader, known, seen))
             return values[constraint.metric.name], len(out.getvalue())
 
-        found, looks = prior.search(look, constraint.max, int(engine.ceiling(reference, rule)), LOOKS)
+        found, looks = prior.search(look, constraint.max, int(ceiling(reference, rule)), LOOKS)
         return looks, VIEWS * (1 + looks), found or path.stat().st_size
 
     return run
