@@ -13,7 +13,7 @@ import pytest
 from PIL import Image
 
 from pictures import encoded, photo
-from semcompress_plugin import files, shrink
+from semcompress_plugin import shrink
 from semcompress_plugin.cli import main
 from semcompress_plugin.digests import Digests
 
@@ -130,7 +130,7 @@ def test_an_unreadable_file(folder, capsys, monkeypatch):
                 raise PermissionError(13, "Permission denied")
             return really(name, *arguments, **keywords)
 
-        monkeypatch.setattr(files.os, "open", denied)
+        monkeypatch.setattr(os, "open", denied)
     else:
         path.chmod(0)
     code, results = compress(capsys=capsys)

@@ -22,6 +22,7 @@ from disk import commit, names, repository, shrunk, workplace
 from semcompress_plugin import exchange, files, settle
 from semcompress_plugin.cli import main
 from semcompress_plugin.errors import ImageError
+from semcompress_plugin.files import _staging
 
 REAL = exchange.swap
 
@@ -346,7 +347,7 @@ def test_nothing_is_lost_to_a_program_that_saves_without_a_pause(picture, tmp_pa
     """Whoever saves last has the last word, or what we made of just that lies there."""
     staging, last = tmp_path / "staging", b"old"
     staging.mkdir()
-    for module, name in ((exchange, "swap"), (files, "_rename_over")):  # a moment that is long enough to be hit
+    for module, name in ((exchange, "swap"), (_staging, "_rename_over")):  # a moment that is long enough to be hit
         slow = getattr(module, name)
         monkeypatch.setattr(module, name, lambda *paths, slow=slow: (time.sleep(0.001), slow(*paths))[1])
 

@@ -14,6 +14,7 @@ import pytest
 from disk import commit, dies_at, git, names, repository
 from semcompress_plugin import files
 from semcompress_plugin.errors import ImageError
+from semcompress_plugin.files import _temporary
 
 
 def leftovers(folder):
@@ -231,7 +232,7 @@ def test_the_sweep_spares_a_living_process(picture, tmp_path):
 
 
 def test_without_file_locks_the_sweep_goes_by_age(tmp_path, monkeypatch):
-    monkeypatch.setattr(files, "fcntl", None)
+    monkeypatch.setattr(_temporary, "fcntl", None)
     young, old = tmp_path / ".semcompress-1.tmp", tmp_path / ".semcompress-2.tmp"
     young.touch()
     old.touch()
