@@ -86,9 +86,10 @@ def parser(only: str | None = None) -> argparse.ArgumentParser:
     form.add_argument("--format", choices=("text", "json"), default="text", help="how to report (default: text)")
     policy = argparse.ArgumentParser(add_help=False)
     policy.add_argument("--policy", type=Path, metavar="FILE", help="govern everything by FILE, not the nearest policy")
-    work = argparse.ArgumentParser(add_help=False)
+    quiet = argparse.ArgumentParser(add_help=False)
+    quiet.add_argument("--quiet", action="store_true", help="say nothing but errors")
+    work = argparse.ArgumentParser(add_help=False, parents=[quiet])
     work.add_argument("--jobs", type=_positive, metavar="N", help="worker threads (default: one per core)")
-    work.add_argument("--quiet", action="store_true", help="say nothing but errors")
     effort = argparse.ArgumentParser(add_help=False)
     effort.add_argument(
         "--effort",
@@ -159,7 +160,7 @@ def parser(only: str | None = None) -> argparse.ArgumentParser:
     evaluate.add_argument("candidate", type=Path, metavar="CANDIDATE")
     explain = command("explain", "say which rule governs a picture, what its readers see, what was settled", policy)
     explain.add_argument("path", type=Path, metavar="PATH")
-    restore = command("restore", "bring replaced originals back", policy, form, work)
+    restore = command("restore", "bring replaced originals back", policy, form, quiet)
     restore.add_argument("paths", nargs="*", type=Path, metavar="PATH")
     restore.add_argument("--all", action="store_true", help="everything that the lock of this folder knows")
     originals = command("originals", "list, hand on or prune the originals of replaced pictures")

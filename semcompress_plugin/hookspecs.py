@@ -65,7 +65,10 @@ def semcompress_evaluators() -> Iterable[EvaluatorSpec]:  # type: ignore[empty-b
 
 @hookspec
 def semcompress_result(result: Result) -> None:
-    """Be told of each finished picture, in the order in which they finish.
+    """Be told of each picture that ``compress`` or ``build`` was to see to, at the end of the run.
+
+    What it says has been done then: files are written. ``check`` and ``verify`` write nothing, and tell nobody. A build
+    over shards tells where the picture was worked on.
 
     Example::
 

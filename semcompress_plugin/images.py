@@ -11,7 +11,7 @@ from collections.abc import Callable
 from dataclasses import replace
 from pathlib import PurePath
 
-from PIL import AvifImagePlugin, GifImagePlugin, Image, JpegImagePlugin, PngImagePlugin, WebPImagePlugin
+from PIL import AvifImagePlugin, ExifTags, GifImagePlugin, Image, JpegImagePlugin, PngImagePlugin, WebPImagePlugin
 
 from semcompress_plugin import exif
 from semcompress_plugin.colours import convertible, with_colours
@@ -41,6 +41,7 @@ __all__ = [
     "orientation_of",
     "renditions",
     "save_parameters",
+    "size_of",
     "upright",
 ]
 
@@ -144,6 +145,19 @@ def decode_candidate(data: bytes) -> Image.Image:
 def file_of(data: bytes) -> Image.Image:
     """A file's pixels as it stores them, with its format and what else Pillow read. Raises :class:`ImageError`."""
     return _load(_open(data))
+
+
+def size_of(data: bytes) -> tuple[int, int]:
+    """Width and height of the picture in ``data`` as it is shown, for which no pixel is decoded as a rule.
+
+    Raises :class:`ImageError`.
+    """
+    image = _open(data)
+    try:
+        turned = image.getexif().get(ExifTags.Base.Orientation, 1) in (5, 6, 7, 8)  # may have to read a PNG to its end
+    except Exception as error:  # decoders raise nearly anything on damaged files
+        raise ImageError(f"is damaged or cut off: {error}") from error
+    return (image.height, image.width) if turned else image.size
 
 
 def has_transparency(image: Image.Image) -> bool:

@@ -21,7 +21,8 @@ FORMATS = {
 }
 """Extensions of the pictures that a draft speaks about."""
 
-_OTHERS = {".gif", ".svg", ".tif", ".tiff", ".bmp", ".heic", ".heif", ".jxl", ".ico", ".apng", ".jp2"}
+OTHERS = {".gif", ".svg", ".tif", ".tiff", ".bmp", ".heic", ".heif", ".jxl", ".ico", ".apng", ".jp2"}
+"""Extensions of pictures that it only counts."""
 
 _GENERATED = (
     *("node_modules/", "bower_components/", "vendor/", "site-packages/", ".venv/", "venv/", ".tox/", ".git/"),
@@ -95,7 +96,7 @@ def draft(files: Iterable[tuple[PurePosixPath, int]], originals: str | None = No
     """
     every = sorted((path, size) for path, size in files)
     pictures = [(path.as_posix(), size) for path, size in every if path.suffix.lower() in FORMATS]
-    others = Counter(path.suffix.lower() for path, _ in every if path.suffix.lower() in _OTHERS)
+    others = Counter(path.suffix.lower() for path, _ in every if path.suffix.lower() in OTHERS)
     place = "# originals: git" if originals is None else f"originals: {originals}"
     text = _HEAD.format(found=_found(pictures, others), originals=place)
     rules = list(_rules(pictures))

@@ -81,10 +81,14 @@ class Decoders:
         try:
             wanted = {"name": name, "metadata": metadata, "orientation": orientation, "icc": icc}
             answer, pixels = child.ask({**wanted, "limits": asdict(limits)}, data)
-        except BaseException:
+        except BaseException:  # who answered nonsense, or nothing, is not asked again
             child.kill()
             raise
         self._idle.put(child)
+        if "refused" in answer:
+            raise (UnsupportedImageError if answer.get("unsupported") else ImageError)(str(answer["refused"]))
+        if "bug" in answer:
+            raise RuntimeError(f"in the decoding process:\n{answer['bug']}")
         return _reference(answer, pixels, data)
 
 
@@ -104,20 +108,13 @@ class _Child:
             raise UsageError(f"isolate: cannot start {sys.executable}: {error.strerror or error}") from error
 
     def ask(self, question: dict[str, Any], block: bytes) -> tuple[dict[str, Any], bytes]:
-        """Raises ImageError when the child says so, dies, or takes too long."""
+        """What the child answers, a refusal too. Raises ImageError when it dies, or takes too long."""
         seconds = question["limits"]["max_seconds"]
         assert self._process.stdin is not None
         with contextlib.suppress(BrokenPipeError):  # it died: reading will say of what
             send(self._process.stdin, question, block)
-        header, pixels = self._receive(
-            time.monotonic() + seconds + _SLACK, seconds, _BYTES_PER_PIXEL * question["limits"]["max_pixels"]
-        )
-        if "refused" in header:
-            kind = UnsupportedImageError if header.get("unsupported") else ImageError
-            raise kind(str(header["refused"]))
-        if "bug" in header:
-            raise RuntimeError(f"in the decoding process:\n{header['bug']}")
-        return header, pixels
+        most = _BYTES_PER_PIXEL * question["limits"]["max_pixels"]
+        return self._receive(time.monotonic() + seconds + _SLACK, seconds, most)
 
     def kill(self) -> None:
         self._process.kill()

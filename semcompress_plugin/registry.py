@@ -12,7 +12,7 @@ from typing import Any, TypeVar, cast
 from semcompress_plugin.errors import PluginError
 from semcompress_plugin.plugins import DISTRIBUTION, Broken, Plugins, Provider
 from semcompress_plugin.search import STRATEGIES, Problem, SearchSpec
-from semcompress_plugin.types import Compressor, CompressorSpec, Decoder, Evaluator, EvaluatorSpec, Search
+from semcompress_plugin.types import Compressor, CompressorSpec, Evaluator, EvaluatorSpec, Search
 
 Spec = TypeVar("Spec", CompressorSpec, EvaluatorSpec)
 
@@ -45,12 +45,10 @@ class Registry:
             name = family
         return self._find("evaluator", name, self.evaluators)
 
-    def decoder(self, path: PurePath) -> Decoder | None:
-        """What decodes files of ``path``'s extension where a compressor writes them without pixels; else None."""
+    def decoder(self, path: PurePath) -> str | None:
+        """The compressor that decodes files of ``path``'s extension where it writes them without pixels; else None."""
         format = path.suffix.removeprefix(".").upper()
-        names = (spec.name for spec in self.compressors.values() if spec.writes and format in spec.formats)
-        name = next(names, None)
-        return None if name is None else cast(Decoder, self.make_compressor(name))
+        return next((spec.name for spec in self.compressors.values() if spec.writes and format in spec.formats), None)
 
     def make_compressor(self, name: str, options: Mapping[str, Any] = MappingProxyType({})) -> Compressor:
         return cast(Compressor, self._make("compressor", self.compressor(name), options))

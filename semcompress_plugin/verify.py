@@ -14,8 +14,8 @@ from semcompress_plugin.errors import ImageError, OriginalsError
 from semcompress_plugin.isolation import Decoders
 from semcompress_plugin.lock import output_beside
 from semcompress_plugin.plan import Asset
-from semcompress_plugin.registry import Registry
 from semcompress_plugin.types import Reference, Result, Rule
+from semcompress_plugin.workshop import Workshop
 
 
 class NotHereError(Exception):
@@ -42,11 +42,11 @@ class Comparison:
             raise NotHereError(str(error)) from error
         return decoders.decode_for(self.asset.rule, data, self.entry.name)
 
-    def study(self, reference: Reference, rule: Rule, registry: Registry, decoders: Decoders) -> Rounds[Measurement]:
+    def study(self, reference: Reference, rule: Rule, workshop: Workshop, decoders: Decoders) -> Rounds[Measurement]:
         """How the picture fares today under ``rule``, which is the asset's with some tolerance."""
-        data, decoder = files.read(self.path).data, registry.decoder(self.path)
-        if decoder is not None:
-            return measure(reference, decoder.decode(data), rule, registry)
+        data, registry = files.read(self.path).data, workshop.registry
+        if (decoder := registry.decoder(self.path)) is not None:
+            return measure(reference, workshop.decode(decoder, data), rule, registry)
         # the lock that says it is ours may be a stranger's, too
         return measure(reference, decoders.decode(data, None, "strip-all", rule.limits).image, rule, registry)
 

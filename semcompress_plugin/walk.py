@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -13,7 +13,8 @@ from semcompress_plugin.errors import OriginalsError
 SUFFIXES = frozenset({".jpg", ".jpeg", ".jfif", ".jpe", ".png", ".apng", ".webp", ".avif", ".gif"})
 MISSING = "does not exist"
 """The error of a file that was named and is not there."""
-_PASSED_BY = frozenset({".git", ".hg", ".svn", ".jj", ".bzr", "CVS", ".semcompress"})
+PASSED_BY = frozenset({".git", ".hg", ".svn", ".jj", ".bzr", "CVS", ".semcompress"})
+"""Folders that are nobody's pictures: what version control keeps, and we do."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,15 +34,21 @@ class Found:
         return Path(self.place)
 
 
-def find_images(paths: Iterable[Path], root: Path | None = None, *, skip_ignored: bool = True) -> list[Found]:
+def find_images(
+    paths: Iterable[Path],
+    root: Path | None = None,
+    *,
+    skip_ignored: bool = True,
+    suffixes: Collection[str] = SUFFIXES,
+) -> list[Found]:
     """Every file named in ``paths`` and every picture below the folders named, each once, folders in sorted order.
 
-    Pictures are told by their extension. Symbolic links are passed by where folders are walked, and an error where
-    they are named or where a named path leaves ``root`` (the repository's) through one. ``skip_ignored`` passes by
-    what git ignores and repositories within the repository, unless named.
+    Pictures are told by their extension (``suffixes``). Symbolic links are passed by where folders are walked, and an
+    error where they are named or where a named path leaves ``root`` (the repository's) through one. ``skip_ignored``
+    passes by what git ignores and repositories within the repository, unless named.
     """
     starts = list(paths)
-    found = [item for path in starts for item in _named(path, root, skip_ignored)]
+    found = [item for path in starts for item in _named(path, root, skip_ignored, suffixes)]
     if len(starts) == 1:
         return found
     unique: dict[str, Found] = {}
@@ -58,7 +65,7 @@ def repository_root(path: Path) -> Path | None:
     return None if repository is None else repository.root
 
 
-def _named(path: Path, root: Path | None, skip_ignored: bool) -> Iterator[Found]:
+def _named(path: Path, root: Path | None, skip_ignored: bool, suffixes: Collection[str]) -> Iterator[Found]:
     try:
         if path.is_symlink():
             yield Found(str(path), "is a symbolic link: name what it points to", named=True)
@@ -66,7 +73,7 @@ def _named(path: Path, root: Path | None, skip_ignored: bool) -> Iterator[Found]
             yield Found(str(path), f"leaves {root} through a symbolic link", named=True)
         elif path.is_dir():
             ignored = _ignored(path) if skip_ignored and git.find(path) is not None else frozenset()
-            yield from _walk(str(path), ignored, skip_ignored)
+            yield from _walk(str(path), ignored, skip_ignored, suffixes)
         elif path.is_file():
             yield Found(str(path), named=True)
         else:
@@ -75,7 +82,9 @@ def _named(path: Path, root: Path | None, skip_ignored: bool) -> Iterator[Found]
         yield Found(str(path), f"cannot be read: {getattr(error, 'strerror', None) or error}", named=True)
 
 
-def _walk(folder: str, ignored: frozenset[str], skip_nested: bool, top: bool = True) -> Iterator[Found]:
+def _walk(
+    folder: str, ignored: frozenset[str], skip_nested: bool, suffixes: Collection[str], top: bool = True
+) -> Iterator[Found]:
     try:
         with os.scandir(folder) as scan:
             entries = sorted(scan, key=lambda entry: entry.name)
@@ -86,10 +95,10 @@ def _walk(folder: str, ignored: frozenset[str], skip_nested: bool, top: bool = T
         return
     for entry in entries:
         if entry.is_dir(follow_symlinks=False):
-            if entry.name not in _PASSED_BY and entry.path not in ignored:
-                yield from _walk(entry.path, ignored, skip_nested, top=False)
+            if entry.name not in PASSED_BY and entry.path not in ignored:
+                yield from _walk(entry.path, ignored, skip_nested, suffixes, top=False)
         elif (
-            os.path.splitext(entry.name)[1].lower() in SUFFIXES  # noqa: PTH122  # a Path for each name costs more than the rest
+            os.path.splitext(entry.name)[1].lower() in suffixes  # noqa: PTH122  # a Path for each name costs more than the rest
             and entry.is_file(follow_symlinks=False)
             and entry.path not in ignored
         ):

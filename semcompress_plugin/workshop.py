@@ -82,6 +82,14 @@ class Workshop:
         except ImageError as error:
             return EncodingFailed(proposal, f"{task.use.name} wrote a file that cannot be read: {error}")
 
+    def decode(self, name: str, data: bytes) -> Features:
+        """What the compressor ``name``, one that writes files without pixels, finds in such a file.
+
+        Raises ImageError where it is none.
+        """
+        with self._blamed("compressor", self.registry.compressor(name)):
+            return cast(Decoder, self._compressor(CompressorUse(name, ()))).decode(data)
+
     def observe(self, tasks: Sequence[Observe]) -> list[list[Observation]]:
         """One batch for one evaluator; the tasks must share their ``use``'s plugin and options."""
         prepared = [_prepared(task) for task in tasks]

@@ -8,12 +8,12 @@ from dataclasses import replace
 import pytest
 from PIL import Image
 
-from pictures import Thumbnails, photo, reference, registry, rule
+from pictures import Thumbnails, photo, reader, reference, registry, rule
 from semcompress_plugin.compressors import jpeg
 from semcompress_plugin.compressors.jpeg import JpegCompressor
 from semcompress_plugin.engine import Candidate, Encode, decide, drive
 from semcompress_plugin.images import decode_candidate
-from semcompress_plugin.types import Metadata, Proposal, Reference
+from semcompress_plugin.types import CompressorSpec, Effort, Knob, Metadata, Proposal, Reference, SearchUse
 from semcompress_plugin.workshop import Workshop
 
 BOUND = 0.02
@@ -130,6 +130,36 @@ def test_a_final_file_that_is_larger_is_not_kept(more: int) -> None:
     assert decision.candidate.data in drafts
     assert decision.candidate.proposal.draft
     assert decision.scores == {"thumbnails": scores(picture, decision.candidate.data)}
+
+
+def test_previews_are_no_drafts_and_what_they_led_to_is_written_with_the_final_effort() -> None:
+    class Loop:
+        def __init__(self, slow: bool) -> None:
+            self.slow = slow
+
+        def preview(self, picture, settings):
+            return picture.image.resize((picture.image.width >> int(settings["steps"]), picture.image.height))
+
+        def compress(self, picture, settings, format):
+            out = io.BytesIO()
+            shrunk = self.preview(picture, settings).resize(picture.image.size)
+            shrunk.save(out, "JPEG", quality=50, optimize=self.slow)
+            return out.getvalue()
+
+    efforts = {"draft": Effort({"slow": False}), "fast": Effort({"slow": True})}
+    options = {"properties": {"slow": {"type": "boolean"}}}
+    knob = Knob("steps", "", 0, 5, integer=True, smaller="high")
+    spec = CompressorSpec(
+        "loop", "1", "", ("JPEG",), (knob,), Loop, options, previews=True, efforts=efforts, search="linear"
+    )
+    known, picture = registry(spec, reader()), reference(photo())
+    decision, seen = watched(picture, rule(known, "loop", bound=0.03, search=SearchUse("linear", looks=20)), known)
+    previews = [task.proposal.settings["steps"] for task, _ in seen if task.proposal.preview]
+    assert len(previews) == len(set(previews)), "each is looked at once"
+    assert decision.candidate is not None
+    assert not decision.candidate.proposal.draft
+    assert decision.candidate.data == seen[-1][1].data
+    assert seen[-1][0].use.options["slow"] is True
 
 
 def test_an_option_that_the_rule_gives_is_used_throughout() -> None:

@@ -216,6 +216,8 @@ def test_children_are_kept_between_pictures_one_for_each_thread_and_gone_afterwa
     with Decoders() as decoders:
         for _ in range(5):
             decoders.decode(jpeg(), None, "keep", LIMITS)
+            with pytest.raises(UnsupportedImageError):  # an answer like any other
+                decoders.decode(metadata_table.animation("GIF"), None, "keep", LIMITS)
         assert len(started) == 1
         threads = [threading.Thread(target=decoders.decode, args=(jpeg(), None, "keep", LIMITS)) for _ in range(3)]
         for thread in threads:

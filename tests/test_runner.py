@@ -86,14 +86,16 @@ def test_batches_for_an_evaluator_that_takes_one_at_a_time_fill_while_it_looks()
 class Overlapping(Thumbnails):
     inside = 0
     most = 0
+    counting = threading.Lock()
 
     def observe(self, images):
         cls = type(self)
-        with threading.Lock():
+        with cls.counting:
             cls.inside += 1
             cls.most = max(cls.most, cls.inside)
         threading.Event().wait(0.002)
-        cls.inside -= 1
+        with cls.counting:
+            cls.inside -= 1
         return super().observe(images)
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import random
+import time
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
@@ -275,6 +276,42 @@ def test_sources_that_are_one_file_in_the_tree_are_refused_but_for_the_first(tre
     assert (refused["path"], refused["status"]) == ("a/0.jpg", "failed")
     assert "differs in case only" in refused["reason"]
     assert not (tmp_path / "out/a/0.jpg").exists()
+
+
+def test_an_interrupted_build_begins_nothing_more_and_the_next_goes_on(tmp_path, capsys, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "in").mkdir()
+    for seed in range(60):
+        (tmp_path / "in" / f"{seed:02}.jpg").write_bytes(encoded(photo((48, 36), seed), "JPEG", quality=97))
+    (tmp_path / "in/.semcompress.yaml").write_text(POLICY)
+
+    def interrupted(*arguments, **keywords):
+        while not list(tmp_path.glob("out/*.jpg")):
+            time.sleep(0.001)
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr("semcompress_plugin.scale.run.wait", interrupted)
+        assert main(["build", "in", "out", "--executor", "threads", "--jobs", "1", "--quiet"]) == 130
+    done = len(list(tmp_path.glob("out/*.jpg")))
+    assert 0 < done < 50
+    capsys.readouterr()
+    report = build(capsys, "in", "out")
+    assert report["totals"]["cached"] == done
+    assert report["totals"]["compressed"] == 60
+
+
+def test_names_of_objects_have_no_power_over_a_terminal(tmp_path, capsys):
+    (tmp_path / "in").mkdir()
+    for seed, name in enumerate(("\x1b[2J.jpg", "\x1b[2J.JPG")):
+        (tmp_path / "in" / name).write_bytes(encoded(photo((96, 72), seed), "JPEG", quality=97))
+    text = POLICY.replace("[jpeg]", "[webp]") + "    outputs: {formats: [webp], place: replace}\n"
+    (tmp_path / "in/.semcompress.yaml").write_text(text)
+    for more in ([], ["--quiet"]):
+        assert main(["build", str(tmp_path / "in"), str(tmp_path / "out"), "--executor", "threads", *more]) == 1
+        said = capsys.readouterr()
+        assert "would be written where" in said.out + said.err
+        assert "\x1b" not in said.out + said.err
 
 
 def test_a_budget_is_judged_in_every_run_and_the_baseline_spares(tree, tmp_path, capsys):

@@ -16,6 +16,7 @@ from PIL import Image, ImageDraw
 from disk import repository, shrunk, workplace
 from pictures import DIFFERENCE, Thumbnails, encoded, photo, reader, reference, registry, rule
 from semcompress_plugin import CompressorSpec, EvaluatorSpec, Knob, Metric, Parts, hookimpl, save_parameters, strangers
+from semcompress_plugin.cli import main
 from semcompress_plugin.commands._shared import tell
 from semcompress_plugin.compressors import semcompress_compressors
 from semcompress_plugin.engine import Candidate, Encode, Observe, decide, drive
@@ -312,6 +313,25 @@ def test_who_fails_to_hear_of_results_is_one_warning_and_the_others_hear(capsys)
     assert heard == results
     (line,) = capsys.readouterr().err.splitlines()  # one line for all pictures
     assert "warning: plugin 'deaf' of deaf failed to take a result: OSError: no room (test_strangers.py, line" in line
+
+
+@pytest.mark.parametrize(("command", "heard"), [("check", 0), ("compress", 1), ("verify", 0)])
+def test_plugins_hear_of_what_was_done_and_of_nothing_else(repository: Path, monkeypatch, command: str, heard: int):
+    (repository / "a.jpg").write_bytes(encoded(photo(), "JPEG", quality=98))
+    told = []
+    monkeypatch.setattr(Plugins, "tell", lambda self, result: told.append(result.path) or [])
+    assert main([command, "a.jpg"]) in (0, 1)
+    assert told == ["a.jpg"] * heard
+
+
+def test_a_decoder_that_fails_is_named():
+    class Theirs:
+        def decode(self, data):
+            raise KeyError("no such table")
+
+    spec = CompressorSpec("theirs", "1", "", ("THEIRS",), (QUALITY,), Theirs, writes="net")
+    with pytest.raises(PluginError, match="compressor 'theirs' of third-party failed: KeyError"):
+        Workshop(registry(spec)).decode("theirs", b"")
 
 
 BROKEN = {

@@ -18,6 +18,7 @@ from semcompress_plugin.lock import NAME as LOCK_NAME
 from semcompress_plugin.policy import POLICY_NAME, Policy, parse_policy
 from semcompress_plugin.report.text import percent, printable, size
 from semcompress_plugin.types import Result
+from semcompress_plugin.walk import PASSED_BY
 
 if TYPE_CHECKING:
     from semcompress_plugin.scale.account import Account
@@ -26,7 +27,6 @@ if TYPE_CHECKING:
     from semcompress_plugin.scale.shards import Item
     from semcompress_plugin.scale.store import Store
 
-_PASSED_BY = frozenset({".git", ".hg", ".svn", ".jj", ".bzr", "CVS", ".semcompress"})
 _DEFAULT_POLICY = "version: 1\npreset: web\n"
 
 
@@ -141,7 +141,7 @@ def _content(source: Store, out: Store, total: Account, nested: bool) -> Iterato
         parts = item.key.split("/")
         if derived is not None and f"{item.key}/".startswith(f"{derived}/"):
             continue
-        if not _PASSED_BY.isdisjoint(parts):
+        if not PASSED_BY.isdisjoint(parts):
             continue
         if parts[-1] in (POLICY_NAME, LOCK_NAME, BASELINE_NAME):
             if len(parts) > 1 and (nested or parts[-1] == LOCK_NAME):  # what that knows for ours would be shrunk again
@@ -169,7 +169,7 @@ def _report(total: Account, seconds: float, out: Store, policy: Policy, argument
             file=sys.stderr,
         )
     for text in total.warnings:
-        print(f"semcompress: warning: {text}", file=sys.stderr)
+        print(f"semcompress: warning: {printable(text)}", file=sys.stderr)
     if arguments.format == "json":
         apart = ("failures", "bugs", "warnings", "copied", "pages", "over")
         counts = {name: value for name, value in asdict(total).items() if name not in apart}
@@ -177,7 +177,8 @@ def _report(total: Account, seconds: float, out: Store, policy: Policy, argument
         print(dumps({"results": results, "totals": {**counts, "seconds": round(seconds, 3)}}))
         return
     for result in total.failures:
-        said = f"{'failed' if result.status == 'failed' else 'semcompress'}: {printable(result.path)}: {result.reason}"
+        word = "failed" if result.status == "failed" else "semcompress"
+        said = f"{word}: {printable(result.path)}: {printable(result.reason or '')}"
         print(said, file=sys.stderr if arguments.quiet else sys.stdout)
     if arguments.quiet:
         return

@@ -117,15 +117,13 @@ def tell(results: Iterable[Result], registry: Registry) -> None:
 def finish(
     results: Iterable[Result],
     started: float,
-    registry: Registry,
     domains: Domains,
     arguments: argparse.Namespace,
     bugs: Sequence[str],
     verb: str,
     only_here: int | None = None,
 ) -> int:
-    """Tell the plugins, report, and return the exit code: 1 if a file changed, would change, or failed."""
-    tell(results, registry)
+    """Report, and return the exit code: 1 if a file changed, would change, or failed."""
     rules = (rule for domain in domains.used() for rule in domain.policy.rules)
     print_report(results, time.monotonic() - started, arguments, rules, verb, only_here)
     if bugs:

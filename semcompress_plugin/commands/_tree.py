@@ -21,17 +21,17 @@ from semcompress_plugin.pages import PagesReport, Picture, Site, picture
 from semcompress_plugin.plan import Asset, Pending, pending
 from semcompress_plugin.policy import POLICY_NAME
 from semcompress_plugin.registry import Registry
-from semcompress_plugin.types import OutputFile, Result
+from semcompress_plugin.types import EffortName, OutputFile, Result
+from semcompress_plugin.walk import PASSED_BY
 
-_PASSED_BY = {".git", ".hg", ".svn", ".semcompress"}
 _NOT_CONTENT = {POLICY_NAME, LOCK_NAME, BASELINE_NAME}
 
 
 class Tree:
     """Writes the tree ``out``, derived from ``source``; the same folder twice means in place."""
 
-    def __init__(self, registry: Registry, source: Path, out: Path) -> None:
-        self.registry, self.source, self.out = registry, source, out
+    def __init__(self, registry: Registry, source: Path, out: Path, effort: EffortName = "fast") -> None:
+        self.registry, self.source, self.out, self.effort = registry, source, out, effort
         self.in_place = source == out
         self._cache = Cache()
         self._within: set[Path] = set()
@@ -40,6 +40,8 @@ class Tree:
         """Place in the tree (by hash, for there may be any number) -> whose it is."""
         self._beside: dict[Path, list[Path]] = {}
         """Picture -> what lies beside it in the tree that is written."""
+        self.failures: list[Result] = []
+        """Files that are no pictures, and could not be copied."""
 
     def others(self, pictures: Collection[str], passed_by: set[Path]) -> list[Path]:
         """Whatever is no picture and no affair of ours: nothing in folders to be ``passed_by``, such as originals,
@@ -48,7 +50,7 @@ class Tree:
         found: list[Path] = []
         for folder, folders, names in os.walk(self.source):
             here = Path(folder)
-            folders[:] = sorted(name for name in folders if name not in _PASSED_BY and here / name not in passed_by)
+            folders[:] = sorted(name for name in folders if name not in PASSED_BY and here / name not in passed_by)
             # what a killed build left in the derived tree would be published with it
             files.sweep([self._target(here)])
             paths = (here / name for name in sorted(names) if name not in _NOT_CONTENT and not files.is_temporary(name))
@@ -82,21 +84,18 @@ class Tree:
         while governed:
             asset = governed.popleft()
             if isinstance(asset, Result):
-                if asset.status != "failed":
-                    self._copy(self.source / asset.path)
                 self._claimed[_place(self._target(self.source / asset.path))] = asset.path
-                yield asset
+                yield asset if asset.status == "failed" else self._copied(self.source / asset.path, asset)
                 continue
             state = pending(asset)
             made = isinstance(state, Pending) and self._was_made(state)
             if isinstance(state, Result):
-                self._copy(asset.path)
                 self._remember_settled(asset)
-                yield state
+                yield self._copied(asset.path, state)
             elif made and not self.in_place:
-                self._copy(asset.path)
                 self._claimed[_place(self._target(asset.path))] = asset.shown
-                yield left(state, "unchanged", "was made by an earlier build, and is copied as it is")
+                result = left(state, "unchanged", "was made by an earlier build, and is copied as it is")
+                yield self._copied(asset.path, result)
             elif made:
                 self._remember_made(state)
                 yield left(state, "unchanged", "was made by an earlier build")
@@ -152,10 +151,10 @@ class Tree:
         pictures = {} if site is None else {one.path: one for one in self._pictures()}
         pages: list[Path] = []
         for path in paths:
-            pages.append(path) if pictures and path.suffix.lower() in PAGES else self._copy(path)
+            pages.append(path) if pictures and path.suffix.lower() in PAGES else self._copy_other(path)
         if site is None or not pictures:
             return None
-        return publish(pages, self.source, self.out, site, pictures, self._copy)
+        return publish(pages, self.source, self.out, site, pictures, self._copy_other)
 
     def _pictures(self) -> Iterator[Picture]:
         """What pages may offer: only files as large in pixels as the picture, for pages are laid out by that."""
@@ -186,7 +185,7 @@ class Tree:
                 other = asset.path.with_suffix(Path(entry.path).suffix)
                 if entry.relation == "beside" and other != asset.path and _has_digest(other, entry.output.sha256):
                     self._note(target, self._target(other))
-                    self._copy(other)
+                    self._copy_other(other)
 
     def _remember_made(self, item: Pending) -> None:
         """What an earlier build wrote beside a picture of its own lies there still, or can be had again."""
@@ -206,18 +205,18 @@ class Tree:
         own = self._target(item.asset.path)
         replaced = bool(payloads) and item.asset.rule.outputs.place == "replace"
         targets = {own.with_name(name): data for name, data in payloads.items()}
-        if not replaced and own not in targets:
-            self._copy(item.asset.path)
         owners = {
             target: result.path if target == own else self._claimed.setdefault(_place(target), result.path)
             for target in targets
         }
         taken = {target: owner for target, owner in owners.items() if owner != result.path}
         if taken and replaced:
-            self._copy(item.asset.path)
             other = next(iter(taken.values()))
-            return left(item, "failed", f"would be written where {other} is: rename one, or exclude one")
+            reason = f"would be written where {other} is: rename one, or exclude one"
+            return self._copied(item.asset.path, left(item, "failed", reason))
         try:
+            if not replaced and own not in targets:
+                self._copy(item.asset.path)
             for target, data in targets.items():
                 if target not in taken:
                     self._put(item, target, data, own)
@@ -244,11 +243,31 @@ class Tree:
         elif self.in_place:
             self._cache.put(source_key(digest, own.name), {"build": self._key(item)})
 
+    def _copied(self, path: Path, result: Result) -> Result:
+        """The result of a picture that is copied as it is; it has failed where that cannot be done."""
+        try:
+            self._copy(path)
+        except ImageError as error:
+            return replace(result, status="failed", reason=str(error))
+        return result
+
+    def _copy_other(self, path: Path) -> None:
+        try:
+            self._copy(path)
+        except ImageError as error:
+            self.failures.append(Result(path.relative_to(self.source).as_posix(), "failed", 0, 0, reason=str(error)))
+
     def _copy(self, path: Path) -> None:
+        """Raises ImageError when it cannot be read or written."""
         target = self._target(path)
-        if target != path and not (target.is_file() and filecmp.cmp(path, target, shallow=False)):
-            with path.open("rb") as file:
-                files.pour(target, file, like=path.resolve(), durable=False)
+        if target == path:
+            return
+        try:
+            if not (target.is_file() and filecmp.cmp(path, target, shallow=False)):
+                with path.open("rb") as file:
+                    files.pour(target, file, like=path.resolve(), durable=False)
+        except OSError as error:
+            raise ImageError(f"cannot be copied: {error.strerror or error}") from error
 
     def _target(self, path: Path) -> Path:
         target = self.out / path.relative_to(self.source)
@@ -268,9 +287,8 @@ class Tree:
     def _key(self, item: Pending) -> str:
         rule = item.asset.rule
         original = item.outdated.original.sha256 if item.outdated else None
-        return cache_key(
-            "build", item.sha256, original, item.asset.path.name, rule.digest, versions(rule, self.registry)
-        )
+        made_with = versions(rule, self.registry)
+        return cache_key("build", item.sha256, original, item.asset.path.name, rule.digest, made_with, self.effort)
 
 
 def _place(path: Path) -> int:
@@ -302,13 +320,11 @@ def _whose(name: str, other: str) -> str:
 
 def _pixels(path: Path) -> tuple[int, int]:
     """Width and height as browsers show it; (0, 0) for what is no picture to us."""
-    from PIL import ExifTags, Image
+    from semcompress_plugin.images import size_of  # brings Pillow along
 
     try:
-        with Image.open(path) as image:
-            width, height = image.size
-            return (height, width) if image.getexif().get(ExifTags.Base.Orientation, 1) > 4 else (width, height)
-    except (OSError, SyntaxError, ValueError):
+        return size_of(files.read(path).data)
+    except ImageError:
         return 0, 0
 
 

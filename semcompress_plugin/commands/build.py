@@ -20,6 +20,7 @@ from semcompress_plugin.commands._budgets import is_over, judged
 from semcompress_plugin.commands._shared import absolute, here, load_registry, look, tell
 from semcompress_plugin.commands._tree import Tree
 from semcompress_plugin.errors import UsageError
+from semcompress_plugin.originals import FolderOriginals
 from semcompress_plugin.pages import PagesReport, Site
 from semcompress_plugin.plan import Backlog, Domains, Pending, assets
 from semcompress_plugin.report.ledger import Ledger
@@ -100,13 +101,13 @@ def build_tree(
     domains = Domains(registry, policy, top=top, default=source, in_place=False)
     if domains.only is not None and root is not None:
         domains.only = replace(domains.only, policy=replace(domains.only.policy, root=_normal(root)))
-    tree = Tree(registry, source, target)
+    tree = Tree(registry, source, target, effort)
     found = find_images([source], skip_ignored=False)
     passed_by = {_normal(here() / folder) for folder in exclude} | ({target} if out is not None else set())
     if passed_by:
         found = [item for item in found if not any(item.path.is_relative_to(folder) for folder in passed_by)]
     governed = deque(assets(found, domains, source))
-    stores = {_normal(d.policy.root / (d.policy.originals or "")) for d in domains.used()}
+    stores = {d.originals.folder for d in domains.used() if isinstance(d.originals, FolderOriginals)}
     others = tree.others({item.place for item in found}, (stores | passed_by) - {source})
     tree.refuse_one_file_for_two(chain((item.path for item in found), others))
     del found  # of what is known of each picture, as little as possible is held until all are done
@@ -123,6 +124,8 @@ def build_tree(
             writes = {} if settlement is None else settlement.writes
             results.append(tree.finish(item, result, {path.name: data for path, data in writes.items()}))
     rewritten = tree.write_others(others, site if pages else None)
+    for failed in tree.failures:
+        results.append(failed)
     results.revise(judged(results, domains, source))
     tell(results, registry)
     bounds: dict[str, Sequence[Constraint]] = {

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 
 from semcompress_plugin import files
 from semcompress_plugin.commands._budgets import is_over, judged
-from semcompress_plugin.commands._shared import finish, here, left, load_registry, look, versions
+from semcompress_plugin.commands._shared import finish, here, left, load_registry, look, tell, versions
 from semcompress_plugin.errors import UsageError
 from semcompress_plugin.interrupt import held_back
 from semcompress_plugin.originals import FolderOriginals, GitOriginals
@@ -63,7 +63,7 @@ def run(arguments: argparse.Namespace, write: bool = True) -> int:
             continue
         current = versions(asset.rule, registry) if arguments.refresh else None
         state = pending(asset, current)
-        if isinstance(state, Pending) and _was_built(state.sha256):
+        if isinstance(state, Pending) and state.outdated is None and _was_built(state.sha256):
             state = left(state, "unchanged", "was made by a build of ours, from an original elsewhere")
         if isinstance(state, Pending) and old and state.sha256 in asset.domain.baseline:
             state = left(state, "unchanged", "stands in the baseline")
@@ -80,7 +80,12 @@ def run(arguments: argparse.Namespace, write: bool = True) -> int:
     shrinking = _Shrinking(write)
     pictures = len(work)
     if work:
-        results.extend(shrinking.settle(look(work, registry, arguments, bugs)))
+        try:
+            results.extend(shrinking.settle(look(work, registry, arguments, bugs)))
+        except KeyboardInterrupt:
+            if write:
+                tell(results, registry)
+            raise
     if write and not hook:
         _mend_locks(domains.used(), arguments.quiet)
     if write:
@@ -90,7 +95,9 @@ def run(arguments: argparse.Namespace, write: bool = True) -> int:
     results.revise(judged(results, domains, base))
     verb = "compressed" if write else "would be compressed"
     only_here = _only_here(domains.used()) if write and arguments.format == "json" else None
-    code = finish(results, started, registry, domains, arguments, bugs, verb, only_here)
+    if write:
+        tell(results, registry)
+    code = finish(results, started, domains, arguments, bugs, verb, only_here)
     _tell(results, shrinking, arguments)
     if hook:
         return hook.conclude(code, results, shrinking.locks)

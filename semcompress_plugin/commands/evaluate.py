@@ -11,7 +11,6 @@ from semcompress_plugin.commands._shared import governing_rule, load_registry
 from semcompress_plugin.engine import drive, measure
 from semcompress_plugin.errors import ImageError, UsageError
 from semcompress_plugin.isolation import Decoders
-from semcompress_plugin.registry import Registry
 from semcompress_plugin.report.json import dumps
 from semcompress_plugin.report.text import percent, size
 from semcompress_plugin.types import Constraint, Features, Reference, Rule, Scores
@@ -26,8 +25,8 @@ def run(arguments: argparse.Namespace) -> int:
     registry = load_registry()
     rule = governing_rule([arguments.reference, arguments.candidate], arguments.policy, registry)
     reference = _decoded(arguments.reference, rule)
-    image, after = _candidate(arguments.candidate, rule, registry)
     workshop = Workshop(registry)
+    image, after = _candidate(arguments.candidate, rule, workshop)
     try:
         measured = drive(measure(reference, image, rule, registry), workshop.perform)
     except ImageError as error:
@@ -43,15 +42,16 @@ def run(arguments: argparse.Namespace) -> int:
     return 0 if measured.holds else 1
 
 
-def _candidate(path: Path, rule: Rule, registry: Registry) -> tuple[Image.Image | Features, int]:
+def _candidate(path: Path, rule: Rule, workshop: Workshop) -> tuple[Image.Image | Features, int]:
     """What is in the file, and its size: pixels, or features where a compressor writes such files without."""
+    registry = workshop.registry
     decoder = registry.decoder(path)
     if decoder is None:
         candidate = _decoded(path, rule)
         return candidate.image, candidate.bytes or 0
     try:
         data = files.read(path).data
-        features = decoder.decode(data)
+        features = workshop.decode(decoder, data)
     except ImageError as error:
         raise UsageError(f"{path}: {error}") from error
     readers = {use.name: registry.evaluator(use.plugin).reads for use in rule.evaluators}

@@ -7,9 +7,9 @@ from pathlib import PurePosixPath
 
 from semcompress_plugin import files
 from semcompress_plugin.errors import ImageError, UsageError
-from semcompress_plugin.init import draft
+from semcompress_plugin.init import FORMATS, OTHERS, draft
 from semcompress_plugin.policy import POLICY_NAME
-from semcompress_plugin.walk import find_images, repository_root
+from semcompress_plugin.walk import SUFFIXES, find_images, repository_root
 
 
 def run(arguments: argparse.Namespace) -> int:
@@ -17,7 +17,7 @@ def run(arguments: argparse.Namespace) -> int:
     if not folder.is_dir():
         raise UsageError(f"{folder}: is not a folder")
     target = folder / POLICY_NAME
-    found = [item.path for item in find_images([folder]) if item.error is None]
+    found = [item.path for item in find_images([folder], suffixes=SUFFIXES | OTHERS) if item.error is None]
     sizes = ((PurePosixPath(path.relative_to(folder).as_posix()), path.stat().st_size) for path in found)
     text = draft(sizes, None if repository_root(folder) else ".semcompress/originals")
     if target.exists() and not arguments.force:
@@ -26,5 +26,6 @@ def run(arguments: argparse.Namespace) -> int:
         files.create(target, text.encode(), overwrite=arguments.force)
     except ImageError as error:
         raise UsageError(f"{target}: {error}") from error
-    print(f"{target}: written for {len(found)} picture{'s' * (len(found) != 1)}; read it, then run `semcompress check`")
+    count = sum(path.suffix.lower() in FORMATS for path in found)
+    print(f"{target}: written for {count} picture{'s' * (count != 1)}; read it, then run `semcompress check`")
     return 0

@@ -43,7 +43,7 @@ def run(arguments: argparse.Namespace) -> int:
     compared = list(_compared(work, registry, arguments, bugs)) if work else []
     missing = sum((result.reason or "").startswith(_NO_ORIGINAL) for result in compared)
     results = list(judged(_merged([*results, *compared]), domains, base))
-    code = finish(results, started, registry, domains, arguments, bugs, "changed")
+    code = finish(results, started, domains, arguments, bugs, "changed")
     if not arguments.quiet:
         measured = sum(result.looks for result in compared)
         lacking = f"; {missing} could not be, their originals are not here" if missing else ""
@@ -79,20 +79,21 @@ def _compared(
 
     rules = {id(one.asset.rule): tolerant(one.asset.rule, arguments.tolerance) for one in work}
     bar = tqdm(total=len(work), unit="picture", disable=True if arguments.quiet else None)
+    workshop = Workshop(registry)
     with bar, Decoders() as decoders:
         jobs = (
             Job(
                 one,
                 partial(one.load, decoders),
-                partial(one.study, rule=rules[id(one.asset.rule)], registry=registry, decoders=decoders),
+                partial(one.study, rule=rules[id(one.asset.rule)], workshop=workshop, decoders=decoders),
                 one.asset.rule.limits.max_seconds,
             )
             for one in work
         )
-        for done in Runner(Workshop(registry), arguments.jobs).run(jobs):
+        for done in Runner(workshop, arguments.jobs).run(jobs):
             bar.update()
             one: Comparison = done.key
-            size = one.asset.path.stat().st_size
+            size = _size(one.asset.path)
             result = Result(one.asset.shown, "unchanged", size, size, one.asset.rule.name)
             if isinstance(done.error, NotHereError):
                 yield replace(result, status="skipped", reason=f"{_NO_ORIGINAL}{done.error}")
@@ -108,6 +109,14 @@ def _compared(
                 yield replace(result, status="failed", looks=1, reason=reason)
             else:
                 yield replace(result, looks=1)
+
+
+def _size(path: Path) -> int:
+    """Bytes of a file; 0 where it has vanished meanwhile."""
+    try:
+        return path.stat().st_size
+    except OSError:
+        return 0
 
 
 def _merged(results: Sequence[Result]) -> list[Result]:

@@ -9,7 +9,7 @@ from typing import Any
 from PIL import Image
 
 from semcompress_plugin.compressors.iterative import IterativeCompressor
-from semcompress_plugin.images import save_parameters
+from semcompress_plugin.images import file_of, save_parameters
 from semcompress_plugin.types import Reference, Settings
 
 WORST, BEST = 0, 100
@@ -26,9 +26,7 @@ class SeedJpegCompressor(IterativeCompressor):
         super().__init__(seed=seed)
 
     def iteration(self, image: Image.Image, rng: Random) -> Image.Image:  # type: ignore[override]  # either form
-        generation = Image.open(io.BytesIO(_encoded(image, rng.randint(WORST, BEST))))
-        generation.load()
-        return generation
+        return file_of(_encoded(image, rng.randint(WORST, BEST)))
 
     def compress(self, reference: Reference, settings: Settings, format: str) -> bytes:
         """The last step again, this time with metadata: the same pixels, since the same encoder gets the same."""

@@ -120,7 +120,7 @@ class Hunt:
         tasks = []
         for proposal in proposals:
             way = self.benches[proposal.compressor]
-            if draft and way.draft is not None:
+            if draft and way.draft is not None and not proposal.preview:
                 tasks.append(Encode(way.draft, self.reference, replace(proposal, draft=True)))
             else:
                 tasks.append(Encode(way.final, self.reference, proposal))

@@ -55,7 +55,7 @@ def shrink_site(
         site, policy=policy, root=None if policy is None else site, site_url=site_url, jobs=jobs, exclude=exclude
     )
     for result in report.failed:
-        warning("%s: %s", printable(result.path), result.reason)
+        warning("%s: %s", printable(result.path), printable(result.reason or ""))
     if report.bugs:
         warning("%s", bug_kept("\n".join(report.bugs)))
     sums = totals(report.results, report.seconds)

@@ -88,10 +88,12 @@ def _pages(pages: PagesReport) -> list[str]:
     """What was done to pages in a line, one more for each that was left alone as a whole, one for references."""
     told = f"{pages.pictures} <picture> and {pages.backgrounds} image-set() added"
     lines = [f"pages: {pages.rewritten} of {pages.read} rewritten, {told}"]
-    lines += [f"left alone: {printable(left.page)}: {left.reason}" for left in pages.left if left.reference is None]
+    lines += [
+        f"left alone: {printable(left.page)}: {printable(left.reason)}" for left in pages.left if left.reference is None
+    ]
     reasons = Counter(left.reason for left in pages.left if left.reference is not None)
     if reasons:
-        counts = ", ".join(f"{count} {reason}" for reason, count in reasons.most_common())
+        counts = ", ".join(f"{count} {printable(reason)}" for reason, count in reasons.most_common())
         lines.append(f"references left alone: {counts} (--format json names them)")
     return lines
 

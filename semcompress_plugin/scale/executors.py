@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import logging
+import threading
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Executor, ThreadPoolExecutor
 from dataclasses import dataclass
@@ -22,13 +23,15 @@ class Pool:
     """An executor of shards.
 
     ``threads`` are what each shard uses. ``window`` says how many shards should be on their way at once: enough that
-    no worker waits, few enough that a listing of any length fits. ``here``: it is this very process.
+    no worker waits, few enough that a listing of any length fits. ``here``: it is this very process, where shards under
+    way begin nothing more once ``stop`` is set.
     """
 
     executor: Executor
     threads: int
     window: Callable[[], int]
     here: bool = True
+    stop: threading.Event | None = None
 
 
 @contextlib.contextmanager
@@ -41,10 +44,12 @@ def open_pool(name: str, jobs: int | None = None) -> Iterator[Pool]:
     """
     kind, _, address = name.partition(":")
     if name == "threads":
+        stop = threading.Event()
         with ThreadPoolExecutor(1, thread_name_prefix="shard") as executor:
             try:
-                yield Pool(executor, jobs or available_cores(), lambda: 2)
+                yield Pool(executor, jobs or available_cores(), lambda: 2, stop=stop)
             finally:
+                stop.set()
                 executor.shutdown(wait=False, cancel_futures=True)
     elif kind == "dask" and (address or name == "dask"):
         with _client(address, jobs) as client:

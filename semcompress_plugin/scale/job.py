@@ -7,6 +7,7 @@ old one or the whole new one, and what its last records do not tell is done agai
 from __future__ import annotations
 
 import contextlib
+import threading
 import time
 from collections import deque
 from collections.abc import Iterable, Iterator
@@ -37,15 +38,15 @@ _TRANSFERS = 8
 _PAGES = frozenset({".html", ".htm", ".xhtml"})
 
 
-def work(order: Order, shard: Shard) -> Account:
-    """Do one shard; its sums.
+def work(order: Order, shard: Shard, stop: threading.Event | None = None) -> Account:
+    """Do one shard; its sums. Once ``stop`` is set it begins nothing more, and records what is finished.
 
     Raises SemcompressError for what concerns the whole build: see :func:`~semcompress_plugin.scale.desk.desk`, a
     plugin or model that is not here, a shard's records that are damaged.
     """
     there = desk(order)
     with ThreadPoolExecutor(_TRANSFERS, "fetch") as fetching, ThreadPoolExecutor(_TRANSFERS, "write") as writing:
-        return _Work(there, order, shard, fetching, writing).done()
+        return _Work(there, order, shard, fetching, writing, stop or threading.Event()).done()
 
 
 @dataclass(slots=True)
@@ -123,9 +124,15 @@ class _Outcome:
 
 class _Work:
     def __init__(
-        self, there: Desk, order: Order, shard: Shard, fetching: ThreadPoolExecutor, writing: ThreadPoolExecutor
+        self,
+        there: Desk,
+        order: Order,
+        shard: Shard,
+        fetching: ThreadPoolExecutor,
+        writing: ThreadPoolExecutor,
+        stop: threading.Event,
     ) -> None:
-        self.desk, self.order, self.shard = there, order, shard
+        self.desk, self.order, self.shard, self.stop = there, order, shard, stop
         self.fetching, self.writing = fetching, writing
         self.place, self.cache = place(shard.name), Cache()
         self.account = Account()
@@ -200,6 +207,8 @@ class _Work:
         self, copies: Iterable[tuple[Item, Rule | None]], pictures: Iterable[tuple[Item, Rule]]
     ) -> Iterator[_Outcome]:
         for item, rule in copies:
+            if self.stop.is_set():
+                return
             record = Record(item, "copied")
             if _is_picture(item):
                 reason = "no rule matches" if rule is None else None
@@ -222,6 +231,8 @@ class _Work:
         """The pictures in order, a few of them fetched before they are asked for."""
         ahead: deque[_Picture] = deque()
         for item, rule in pictures:
+            if self.stop.is_set():
+                return
             data = self.fetching.submit(self.desk.source.read, item.key)
             ahead.append(_Picture(item, rule, self.desk, decoders, self.order.effort, data))
             if len(ahead) > _TRANSFERS:

@@ -39,7 +39,9 @@ def run(order: Order, shards: Iterable[Shard], pool: Pool) -> Iterator[Done]:
 
 def _submit(pool: Pool, order: Order, shard: Shard) -> Future[Account]:
     try:
-        return pool.executor.submit(work, order, shard)
+        if pool.stop is None:
+            return pool.executor.submit(work, order, shard)
+        return pool.executor.submit(work, order, shard, pool.stop)
     except RuntimeError as error:
         raise UsageError(f"the scheduler was lost ({error}): run again to go on from here") from error
 
