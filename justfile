@@ -44,6 +44,10 @@ hosts *args:
 torture runs="100":
     SEMCOMPRESS_TORTURE_RUNS={{runs}} {{python}}pytest -q -n 2 tests/test_torture.py
 
+# each protection of tests/protections.toml taken away, one by one: its tests must fail (a quarter of an hour)
+protections *words:
+    {{python}}python tests/protections.py {{words}}
+
 # damaged pictures of every format, and what must hold for each (10,000 take two to eight minutes)
 fuzz count="10000" *args:
     {{python}}python tests/fuzz.py {{count}} {{args}}
@@ -57,7 +61,7 @@ demo:
     {{python}}semcompress build examples/site build/site
 
 # every figure of docs/benchmarks.md, in its order: on a quiet machine, some hours the first time (what is
-# recorded is kept in `recorded`). Needs the extras [dev,bench], and apt-get install lomiri-wallpapers-16.04 qemu-user
+# recorded is kept in `recorded`; benchmarks/record.py --part shares the longest of it between processes). Needs the extras [dev,bench], and apt-get install lomiri-wallpapers-16.04 qemu-user
 bench: record
     {{python}}python benchmarks/fidelity.py --fit {{data}}/imagenet/fit --validate {{data}}/imagenet/validate --report {{data}}/imagenet/report --readers {{recorded}}/readers --cache {{recorded}}/cache --classes {{data}}/imagenet_wnids.txt
     {{python}}python benchmarks/grain.py {{data}}/imagenet/fit --readers {{recorded}}/readers
@@ -101,10 +105,12 @@ record-prior:
 prior:
     {{python}}python tools/make_prior.py {{recorded}}/fit.jsonl {{recorded}}/fit-msssim.jsonl --fine {{recorded}}/fine.jsonl
 
-# remake what is checked in: the models
+# remake what is checked in: the models, and what is learned of their classes and features (needs Debian's wordnet-base)
 models:
     {{python}}python tools/make_classifier.py
     {{python}}python tools/make_msssim.py
+    {{python}}python tools/make_hierarchy.py {{data}}/imagenet_wnids.txt
+    {{python}}python tools/make_feature_tables.py {{data}}/imagenet/fit
 
 # everything that CI runs, in a clean clone
 ci:

@@ -22,6 +22,7 @@ from torchvision import models
 from torchvision.transforms._presets import ImageClassification
 
 from semcompress_plugin import EvaluatorSpec, hookimpl
+from semcompress_plugin.cores import available_cores
 from semcompress_plugin.engine import Decision, Rounds, decide
 from semcompress_plugin.evaluators import _classifier_metrics
 from semcompress_plugin.evaluators.torch_classifier import TorchClassifier, TorchvisionClassifier
@@ -29,7 +30,7 @@ from semcompress_plugin.images import decode
 from semcompress_plugin.plugins import Plugins
 from semcompress_plugin.policy import parse_policy
 from semcompress_plugin.registry import Registry
-from semcompress_plugin.runner import Job, Runner, available_cores
+from semcompress_plugin.runner import Job, Runner
 from semcompress_plugin.types import Reference, Rule
 from semcompress_plugin.workshop import Workshop
 

@@ -73,11 +73,11 @@ def workers(arguments: argparse.Namespace, work: Path) -> dict[str, Any]:
     for turn in range(arguments.rounds):
         for count in (1, 2):
             with Cluster(count, work / f"cluster {turn} {count}") as cluster:
-                cluster.build(source, work / "warm", "0")  # models are loaded, at the cost of a build
+                cluster.build(source, work / "warm")  # models are loaded, at the cost of a build
                 shutil.rmtree(work / "warm")
                 before = cluster.cpu()
                 started = time.monotonic()
-                totals = cluster.build(source, work / "out", "1")
+                totals = cluster.build(source, work / "out")
                 seconds[count].append(time.monotonic() - started)
                 if count == 1:
                     used.append(cluster.cpu() - before)
@@ -118,7 +118,7 @@ class Cluster:
         with Client(self.address) as client:
             client.wait_for_workers(count)
 
-    def build(self, source: Path, out: Path, jobs: str) -> dict[str, Any]:
+    def build(self, source: Path, out: Path) -> dict[str, Any]:
         command = [sys.executable, "-m", "semcompress_plugin", "build", str(source), str(out), "--format", "json"]
         command += ["--executor", f"dask:{self.address}", "--shard-size", "2"]
         done = subprocess.run(command, check=False, capture_output=True, text=True)

@@ -127,7 +127,7 @@ def replay(
     good = [int(photo.bytes[i]) for i in places.values() if photo.bytes[i] <= ceiling and reader.look(i)[3]]
     optimum = min(good, default=photo.source)
     reader = Reader(photo, keep)
-    problem = Problem(tuple(space), tuple(keep), ceiling, photo.source, photo.size, looks, 0, reader.parts)
+    problem = Problem(tuple(space), tuple(keep), ceiling, photo.source, photo.size, looks, reader.parts)
     candidates = [grid[index] for index in places.values()]
     began = time.perf_counter()
     search = make(problem, candidates)

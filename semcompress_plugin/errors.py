@@ -2,6 +2,11 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from semcompress_plugin.types import Status
+
 
 class SemcompressError(Exception):
     """Base of all errors that a user can cause and mend; its text is one line, or one line per finding."""
@@ -49,3 +54,19 @@ class UnsupportedImageError(ImageError):
 
 STRANGERS_FAULTS = (Exception, SystemExit)
 """Whatever a third party's code raises, but for ^C: a plugin that exits must not take us along."""
+
+
+def failure(error: Exception) -> tuple[Status, str, str | None]:
+    """Status and reason of what ended a picture, and the traceback if it is a bug of ours."""
+    if isinstance(error, UnsupportedImageError):
+        return "skipped", str(error), None
+    if isinstance(error, (ImageError, PluginError)):
+        return "failed", str(error), None
+    if isinstance(error, MemoryError):
+        return "failed", "needs more memory than there is", None
+    if isinstance(error, SemcompressError):
+        raise error  # concerns the whole run
+    import traceback
+
+    text = "".join(traceback.format_exception(error))
+    return "failed", f"bug of ours: {type(error).__name__}: {error}", text

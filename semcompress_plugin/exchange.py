@@ -59,8 +59,9 @@ def swap(one: Path, other: Path) -> bool:
 def take_the_place(parked: Path, path: Path, expected: str) -> bool:
     """Exchange ``parked``, a file of our own, with ``path``, whose content should have the SHA-256 ``expected``.
 
-    True when it had: that content is gone, for it is known. False where names cannot be exchanged: nothing has
-    happened, nor at an OSError. Otherwise the last that was saved lies at ``path`` again, and ImageError says so.
+    True when it had: that content is gone, for it is known. False where names cannot be exchanged; then, and when an
+    OSError is raised, nothing has happened. Otherwise the last that was saved lies at ``path`` again, and ImageError
+    says so.
     """
     ours = sha256(parked)
     if not swap(parked, path):

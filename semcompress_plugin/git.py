@@ -55,7 +55,7 @@ def find(folder: Path) -> Repository | None:
 
 
 def run(folder: Path, *arguments: str, input: bytes = b"", inherit: bool = False, ask: bool = False) -> bytes:
-    """git's output, run in ``folder``. Raises OriginalsError with git's last line when it fails.
+    """git's output, run in ``folder``. Raises OriginalsError with the first line that git says when it fails.
 
     ``inherit`` obeys what git tells its hooks about the commit under way; ``folder`` must be that repository's.
     ``ask`` lets git ask for a password where it is about to talk to a remote.

@@ -134,7 +134,7 @@ class FolderOriginals:
         for snapshot in snapshots:
             place = self._place(snapshot.sha256)
             try:
-                if not _holds(place, snapshot.sha256):
+                if not files.holds(place, snapshot.sha256):
                     files.create(place, snapshot.data, overwrite=True, mode=0o444)
             except ImageError as error:
                 raise OriginalsError(f"{place}: {error}") from error
@@ -353,13 +353,6 @@ def _git_id(data: bytes, length: int) -> str:
     hashed.update(b"blob %d\0" % len(data))
     hashed.update(data)
     return hashed.hexdigest()
-
-
-def _holds(place: Path, sha256: str) -> bool:
-    try:
-        return files.read(place).sha256 == sha256
-    except ImageError:
-        return False
 
 
 def _checked(data: bytes, entry: Entry) -> bytes:

@@ -59,7 +59,7 @@ def _put(path: Path, snapshot: Snapshot, entry: Entry, target: Path, data: bytes
         files.replace(path, data, snapshot, staging=lock.state, mode=entry.mode & _PERMISSIONS, trade=True)
         return
     files.check(snapshot)
-    if not is_content(target, entry.original.sha256):  # a run that was killed may have come that far
+    if not files.holds(target, entry.original.sha256):  # a run that was killed may have come that far
         files.create(target, data, mode=entry.mode & _PERMISSIONS)
     # the same bytes may also have been written beside an original: that file was never its replacement alone
     if not any(entry.relation == "beside" for entry in lock.by_output(snapshot.sha256)):
@@ -85,17 +85,9 @@ def _plan(path: Path, lock: Lock) -> Restoration:
     # two originals may have become one output: the one that lay here, else one of the same name, is meant
     entry = min(replaced, key=lambda entry: (entry.path != here, posixpath.basename(entry.path) != path.name))
     target = path.with_name(name_of_original(entry, path))
-    if target != path and entry.path != here and is_content(target, entry.original.sha256):
+    if target != path and entry.path != here and files.holds(target, entry.original.sha256):
         return Restoration(path, snapshot, reason=f"its original is there already: {target.name}")
     return Restoration(path, snapshot, entry, target)
-
-
-def is_content(path: Path, sha256: str) -> bool:
-    """Whether a file that can be read has this content."""
-    try:
-        return files.read(path).sha256 == sha256
-    except ImageError:
-        return False
 
 
 def name_of_original(entry: Entry, path: Path) -> str:

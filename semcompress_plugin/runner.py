@@ -7,7 +7,6 @@ one copy of each model. Memory is bounded by the pixels in flight, whatever the 
 from __future__ import annotations
 
 import math
-import os
 import queue
 import time
 from collections import defaultdict, deque
@@ -17,6 +16,7 @@ from dataclasses import dataclass, field
 from functools import partial
 from typing import Any, Generic, TypeVar
 
+from semcompress_plugin.cores import available_cores
 from semcompress_plugin.engine import Observe, Rounds
 from semcompress_plugin.errors import ImageError
 from semcompress_plugin.types import Reference
@@ -66,13 +66,6 @@ class _Active:
 
 _Slot = tuple[_Active, int]
 """Where a result belongs: the job, and the place in its current round."""
-
-
-def available_cores() -> int:
-    """Cores this process may use, which in a container is often fewer than the machine has."""
-    if hasattr(os, "sched_getaffinity"):
-        return len(os.sched_getaffinity(0))
-    return os.cpu_count() or 1
 
 
 class Runner:

@@ -32,7 +32,7 @@ class Settlement:
 
     ``writes`` are the files to be written: the picture's own path (it is replaced), or others. If it is replaced by
     a file of another name, ``removed`` says so. Nothing to write: it is kept as it is. ``original`` is what it was made
-    of where that is not what lay there: it is kept as well, whoever has it besides.
+    of where that is not the file that lay there: it is kept too, though it may be kept elsewhere already.
     """
 
     snapshot: Snapshot
@@ -58,7 +58,7 @@ def settle(group: Sequence[Settlement], lock: Lock, originals: Originals) -> lis
                 staged[number] = [
                     stack.enter_context(contextlib.closing(_stage(settlement, path, data, lock)))
                     for path, data in settlement.writes.items()
-                    if not _is_there(path, data)
+                    if not files.holds(path, files.digest(data))
                 ]
                 if settlement.removed:
                     files.check(settlement.snapshot)
@@ -102,13 +102,6 @@ def _same_but_for_case(path: Path) -> str | None:
         return next((name for name in names if name.casefold() == path.name.casefold()), None)
     except OSError:
         return None
-
-
-def _is_there(path: Path, data: bytes) -> bool:
-    try:
-        return files.read(path).data == data
-    except ImageError:
-        return False
 
 
 def _keep(group: Sequence[Settlement], originals: Originals) -> list[Entry]:

@@ -391,6 +391,7 @@ class Result:
     """What became of one picture. ``before`` and ``after`` are bytes; ``reason`` says why when nothing was saved.
 
     ``cached``: an earlier build found this out, and this one only wrote it where it was not there yet.
+    ``over_budget``: the file is larger than its rule's budget, as ``reason`` says.
     """
 
     path: str
@@ -402,6 +403,7 @@ class Result:
     looks: int = 0
     reason: str | None = None
     cached: bool = False
+    over_budget: bool = False
 
 
 @dataclass(frozen=True)

@@ -1,4 +1,4 @@
-"""What every test shares: no test sees the user's cache, plugins or git configuration."""
+"""What every test shares: no test sees the user's cache or git configuration."""
 
 from __future__ import annotations
 

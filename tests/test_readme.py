@@ -50,15 +50,24 @@ def test_the_reader_shown_is_one():
 
 def test_every_hook_id_is_in_the_readme():
     for hook in yaml.safe_load((ROOT / ".pre-commit-hooks.yaml").read_text()):
-        assert f"{hook['id']}" in README
+        assert f"`{hook['id']}`" in README or f"id: {hook['id']}\n" in README
 
 
-@pytest.mark.parametrize("page", [README, *(p.read_text() for p in sorted((ROOT / "docs").rglob("*.md")))])
-def test_every_link_leads_to_a_file(page):
-    base = ROOT if page == README else None
-    for target in re.findall(r"\]\((?!https?:)([^)#]+)", page):
-        places = [base] if base else [ROOT / "docs", ROOT / "docs" / "hosts"]
-        assert any((place / target).exists() for place in places), target
+PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").rglob("*.md"))]
+
+
+def anchors(page: Path) -> set[str]:
+    """What GitHub makes of a page's headings."""
+    headings = re.findall(r"^#+ (.+)$", page.read_text(), re.MULTILINE)
+    return {re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-") for heading in headings}
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
+def test_every_link_leads_to_a_file_and_a_heading(page):
+    for target, anchor in re.findall(r"\]\((?!https?:)([^)#]*)#?([^)]*)\)", page.read_text()):
+        file = page.parent / target if target else page
+        assert file.exists(), target
+        assert not anchor or anchor in anchors(file), f"{target}#{anchor}"
 
 
 def test_every_promise_names_a_test_that_there_is():

@@ -377,6 +377,19 @@ def test_what_was_settled_in_place_is_copied_as_it_is(repository, tmp_path, caps
     assert (tmp_path / "out/1.jpg").read_bytes() == Path("1.jpg").read_bytes()
 
 
+def test_what_was_kept_under_another_policy_is_looked_at_anew(repository, tmp_path, capsys):
+    Path("0.jpg").write_bytes(encoded(photo((96, 72)), "JPEG", quality=97))
+    Path(".semcompress.yaml").write_text(POLICY.replace("0.9", "1.0"))  # nothing holds
+    assert main(["compress", "--quiet"]) == 0
+    capsys.readouterr()
+    report = build(capsys, repository, tmp_path / "one")
+    assert (report["totals"]["looks"], report["totals"]["skipped"]) == (0, 1)
+    Path(".semcompress.yaml").write_text(POLICY)
+    report = build(capsys, repository, tmp_path / "two")
+    assert report["totals"]["looks"] > 0
+    assert report["totals"]["compressed"] == 1
+
+
 def test_rules_that_skip_and_other_policies_further_down(tree, tmp_path, capsys):
     (tree / "raw").mkdir()
     (tree / "raw/x.jpg").write_bytes(encoded(photo((96, 72), 5), "JPEG", quality=97))

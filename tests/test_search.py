@@ -33,7 +33,7 @@ def make(name: str, problem: Problem, **options: object) -> Search:
 
 
 def problem(*spaces: Space, bound: float = 0.01, looks: int = 16, ceiling: float = 60_000) -> Problem:
-    return Problem(spaces, (Constraint("reader", DIVERGENCE, max=bound),), ceiling, 64_000, (500, 375), looks, 0)
+    return Problem(spaces, (Constraint("reader", DIVERGENCE, max=bound),), ceiling, 64_000, (500, 375), looks)
 
 
 def smooth(proposal: Proposal) -> tuple[int, float]:

@@ -37,7 +37,7 @@ Landscape = Callable[[Proposal], tuple[int, float]]
 
 
 def problem(*spaces: Space, bound: float = 0.0144, looks: int = 16, **change: object) -> Problem:
-    plain = Problem(spaces, (Constraint("c", JS, max=bound),), 0.95 * SOURCE, SOURCE, SIZE, looks, 0)
+    plain = Problem(spaces, (Constraint("c", JS, max=bound),), 0.95 * SOURCE, SOURCE, SIZE, looks)
     return replace(plain, **change)  # type: ignore[arg-type]  # any of the fields
 
 

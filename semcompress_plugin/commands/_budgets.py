@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from dataclasses import replace
 from pathlib import Path
 
 from semcompress_plugin import files
+from semcompress_plugin.budget import marked, objection
 from semcompress_plugin.errors import ImageError
 from semcompress_plugin.plan import Domain, Domains
-from semcompress_plugin.report.text import size
 from semcompress_plugin.types import Result, Rule
 
 
@@ -35,20 +34,6 @@ def judged(results: Iterable[Result], domains: Domains, base: Path, *, spare: bo
         yield result if over is None or spared else marked(result, over)
 
 
-def marked(result: Result, over: str) -> Result:
-    """A result of a file of which ``over`` says that it is above its budget."""
-    if result.status == "compressed":
-        return replace(result, reason=f"{over}; {result.reason}" if result.reason else over)
-    return replace(result, status="failed", reason=over)
-
-
-def is_over(result: Result) -> bool:
-    return result.reason is not None and result.reason.startswith(_SAID)
-
-
-_SAID = "above its budget: "
-
-
 def _over(result: Result, path: Path, domain: Domain, rule: Rule) -> str | None:
     if result.outputs:
         largest = max(output.bytes for output in result.outputs)
@@ -57,14 +42,6 @@ def _over(result: Result, path: Path, domain: Domain, rule: Rule) -> str | None:
     else:
         largest = result.after
     return objection(largest, rule)
-
-
-def objection(largest: int, rule: Rule) -> str | None:
-    """What a rule's budget has to say against a file of so many bytes."""
-    if rule.budget is None or largest <= rule.budget:
-        return None
-    most = size(rule.budget)
-    return f"{_SAID}{size(largest)}, and rule {rule.name} allows {most}: give it fewer pixels, or the rule a larger one"
 
 
 def _beside(path: Path, domain: Domain, rule: Rule) -> list[int]:

@@ -7,11 +7,11 @@ import os
 import sys
 import time
 from collections.abc import Iterable, Iterator, Sequence
-from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from semcompress_plugin.errors import ImageError, PluginError, SemcompressError, UnsupportedImageError, UsageError
+from semcompress_plugin.errors import UsageError, failure
+from semcompress_plugin.made_with import versions
 from semcompress_plugin.plan import Backlog, Domains, Pending
 from semcompress_plugin.policy import default_policy
 from semcompress_plugin.registry import Registry
@@ -159,34 +159,3 @@ def print_report(
         for result in results:
             if result.status == "failed":
                 print(f"semcompress: {printable(result.path)}: {printable(result.reason or '')}", file=sys.stderr)
-
-
-def failure(error: Exception) -> tuple[Status, str, str | None]:
-    """Status and reason of what ended a picture, and the traceback if it is a bug of ours."""
-    if isinstance(error, UnsupportedImageError):
-        return "skipped", str(error), None
-    if isinstance(error, (ImageError, PluginError)):
-        return "failed", str(error), None
-    if isinstance(error, MemoryError):
-        return "failed", "needs more memory than there is", None
-    if isinstance(error, SemcompressError):
-        raise error  # concerns the whole run
-    import traceback
-
-    text = "".join(traceback.format_exception(error))
-    return "failed", f"bug of ours: {type(error).__name__}: {error}", text
-
-
-@cache
-def version(distribution: str) -> str:
-    """The installed version of a distribution."""
-    from importlib.metadata import version  # takes a while to import
-
-    return version(distribution)
-
-
-def versions(rule: Rule, registry: Registry) -> dict[str, str]:
-    """Versions of everything that decides what a rule makes of a picture: the lock's ``made_with``."""
-    made = {name: version(name) for name in ("semcompress-plugin", "pillow", "onnxruntime")}
-    made |= {use.name: registry.compressor(use.name).version for use in rule.compress}
-    return made | {use.plugin: registry.evaluator(use.plugin).version for use in rule.evaluators}

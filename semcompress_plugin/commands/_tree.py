@@ -14,9 +14,10 @@ from semcompress_plugin.baseline import NAME as BASELINE_NAME
 from semcompress_plugin.cache import Cache, cache_key, made_key, source_key
 from semcompress_plugin.commands._pages import SUFFIXES as PAGES
 from semcompress_plugin.commands._pages import publish
-from semcompress_plugin.commands._shared import left, versions
+from semcompress_plugin.commands._shared import left
 from semcompress_plugin.errors import ImageError, UsageError
 from semcompress_plugin.lock import NAME as LOCK_NAME
+from semcompress_plugin.made_with import versions
 from semcompress_plugin.pages import PagesReport, Picture, Site, picture
 from semcompress_plugin.plan import Asset, Pending, pending
 from semcompress_plugin.policy import POLICY_NAME
@@ -183,7 +184,7 @@ class Tree:
         for original in dict.fromkeys([sha256, *(entry.original.sha256 for entry in entries)]):
             for entry in lock.by_original(original):
                 other = asset.path.with_suffix(Path(entry.path).suffix)
-                if entry.relation == "beside" and other != asset.path and _has_digest(other, entry.output.sha256):
+                if entry.relation == "beside" and other != asset.path and files.holds(other, entry.output.sha256):
                     self._note(target, self._target(other))
                     self._copy_other(other)
 
@@ -326,13 +327,6 @@ def _pixels(path: Path) -> tuple[int, int]:
         return size_of(files.read(path).data)
     except ImageError:
         return 0, 0
-
-
-def _has_digest(path: Path, sha256: str) -> bool:
-    try:
-        return files.read(path).sha256 == sha256
-    except ImageError:
-        return False
 
 
 def _holds(path: Path, data: bytes) -> bool:

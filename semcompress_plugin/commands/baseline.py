@@ -7,7 +7,7 @@ from pathlib import Path
 
 from semcompress_plugin import baseline, files
 from semcompress_plugin.baseline import Old
-from semcompress_plugin.commands._budgets import is_over, judged
+from semcompress_plugin.commands._budgets import judged
 from semcompress_plugin.commands._shared import here, load_registry
 from semcompress_plugin.errors import BaselineError, ImageError
 from semcompress_plugin.plan import Domain, Domains, Pending, assets, pending, shown_path
@@ -37,7 +37,7 @@ def run(arguments: argparse.Namespace) -> int:
             old.setdefault(state.asset.domain, set()).add(_line(state))
     for result in judged(results, domains, base, spare=False):
         # what is settled, or skipped, and still above its budget
-        if is_over(result) and (domain := domains.of(base / result.path, named=True)):
+        if result.over_budget and (domain := domains.of(base / result.path, named=True)):
             snapshot = files.read(base / result.path)
             path = domain.lock.relative(snapshot.path)
             old.setdefault(domain, set()).add(Old(path, snapshot.sha256, len(snapshot.data)))

@@ -16,7 +16,7 @@ from itertools import chain
 from pathlib import Path
 
 from semcompress_plugin.commands import _shards
-from semcompress_plugin.commands._budgets import is_over, judged
+from semcompress_plugin.commands._budgets import judged
 from semcompress_plugin.commands._shared import absolute, here, load_registry, look, tell
 from semcompress_plugin.commands._tree import Tree
 from semcompress_plugin.errors import UsageError
@@ -45,7 +45,7 @@ class Report:
     @property
     def failed(self) -> tuple[Result, ...]:
         """Pictures that failed, and such as were written and are above their budget all the same."""
-        return tuple(result for result in self.results if result.status == "failed" or is_over(result))
+        return tuple(result for result in self.results if result.status == "failed" or result.over_budget)
 
     def text(self) -> str:
         """A table of what was written, reasons, and a summary, for people."""

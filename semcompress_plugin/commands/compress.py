@@ -13,10 +13,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from semcompress_plugin import files
-from semcompress_plugin.commands._budgets import is_over, judged
-from semcompress_plugin.commands._shared import finish, here, left, load_registry, look, tell, versions
+from semcompress_plugin.commands._budgets import judged
+from semcompress_plugin.commands._shared import finish, here, left, load_registry, look, tell
 from semcompress_plugin.errors import UsageError
 from semcompress_plugin.interrupt import held_back
+from semcompress_plugin.made_with import versions
 from semcompress_plugin.originals import FolderOriginals, GitOriginals
 from semcompress_plugin.plan import Backlog, Domain, Domains, Pending, assets, pending, shown_path
 from semcompress_plugin.report.ledger import Ledger
@@ -121,7 +122,7 @@ def _was_built(sha256: str) -> bool:
 def _tell(results: Iterable[Result], shrinking: _Shrinking, arguments: argparse.Namespace) -> None:
     """What the report's table has no room for."""
     for result in results:
-        if result.status == "compressed" and is_over(result):  # those that failed have been told of
+        if result.status == "compressed" and result.over_budget:  # those that failed have been told of
             print(f"semcompress: {printable(result.path)}: {printable(result.reason or '')}", file=sys.stderr)
     if arguments.quiet or arguments.format != "text":
         return

@@ -12,8 +12,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from semcompress_plugin.commands._budgets import judged
-from semcompress_plugin.commands._shared import failure, finish, here, load_registry
-from semcompress_plugin.errors import ImageError, UsageError
+from semcompress_plugin.commands._shared import finish, here, load_registry
+from semcompress_plugin.errors import ImageError, UsageError, failure
 from semcompress_plugin.plan import Asset, Domains, assets
 from semcompress_plugin.registry import Registry
 from semcompress_plugin.types import Result
@@ -21,8 +21,6 @@ from semcompress_plugin.walk import MISSING, find_images, repository_root
 
 if TYPE_CHECKING:
     from semcompress_plugin.verify import Comparison
-
-_NO_ORIGINAL = "its original is not here to compare with: "
 
 
 def run(arguments: argparse.Namespace) -> int:
@@ -40,16 +38,17 @@ def run(arguments: argparse.Namespace) -> int:
         for one in [asset] if isinstance(asset, Result) else _of(asset):
             results.append(one) if isinstance(one, Result) else work.append(one)
     bugs: list[str] = []
-    compared = list(_compared(work, registry, arguments, bugs)) if work else []
-    missing = sum((result.reason or "").startswith(_NO_ORIGINAL) for result in compared)
+    lacking: list[Comparison] = []
+    compared = list(_compared(work, registry, arguments, bugs, lacking)) if work else []
+    missing = len(lacking)
     results = list(judged(_merged([*results, *compared]), domains, base))
     code = finish(results, started, domains, arguments, bugs, "changed")
     if not arguments.quiet:
         measured = sum(result.looks for result in compared)
-        lacking = f"; {missing} could not be, their originals are not here" if missing else ""
+        but = f"; {missing} could not be, their originals are not here" if missing else ""
         if broken := len(work) - measured - missing:
-            lacking += f"; {broken} could not be measured"
-        text = f"verified {measured} of {len(work)} outputs against their originals{lacking}"
+            but += f"; {broken} could not be measured"
+        text = f"verified {measured} of {len(work)} outputs against their originals{but}"
         print(f"semcompress: {text}", file=sys.stderr)
     if any(item.named and item.error == MISSING for item in found):
         return 2
@@ -66,8 +65,13 @@ def _of(asset: Asset) -> Iterator[Comparison | Result]:
 
 
 def _compared(
-    work: Sequence[Comparison], registry: Registry, arguments: argparse.Namespace, bugs: list[str]
+    work: Sequence[Comparison],
+    registry: Registry,
+    arguments: argparse.Namespace,
+    bugs: list[str],
+    lacking: list[Comparison],
 ) -> Iterator[Result]:
+    """A result for each comparison; tracebacks of ours are added to ``bugs``, what has no original to ``lacking``."""
     from functools import partial
 
     from tqdm import tqdm
@@ -96,7 +100,9 @@ def _compared(
             size = _size(one.asset.path)
             result = Result(one.asset.shown, "unchanged", size, size, one.asset.rule.name)
             if isinstance(done.error, NotHereError):
-                yield replace(result, status="skipped", reason=f"{_NO_ORIGINAL}{done.error}")
+                lacking.append(one)
+                reason = f"its original is not here to compare with: {done.error}"
+                yield replace(result, status="skipped", reason=reason)
             elif done.error is not None:
                 status, reason, bug = failure(done.error)
                 if bug:

@@ -10,7 +10,10 @@ from semcompress_plugin.types import CompressorSpec, CompressorUse, Effort, Effo
 
 @dataclass(frozen=True, slots=True)
 class Bench:
-    """A compressor as a search tries it out, as kept files are written, and the bytes of these as a share of those."""
+    """A compressor with the options of its drafts (None: there are none) and of the files that are kept.
+
+    ``share``: the bytes of a kept file for each byte of its draft.
+    """
 
     draft: CompressorUse | None
     final: CompressorUse

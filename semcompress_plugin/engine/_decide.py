@@ -89,7 +89,7 @@ def _decide_output(
         for name, group in by_search(spaces, rule, specs).items():
             looks = rule.search.looks or specs.searches[name].looks
             size = reference.image.size
-            problem = Problem(group, rule.keep, hunt.limit, reference.bytes, size, looks, 0, reader.parts, reader.cost)
+            problem = Problem(group, rule.keep, hunt.limit, reference.bytes, size, looks, reader.parts, reader.cost)
             search = specs.make_search(name, problem, **rule.search.options)
             while proposals := search.ask(1):
                 trials = yield from hunt.try_out(proposals)

@@ -15,7 +15,7 @@ from semcompress_plugin.engine._tasks import Candidate, Encode, EncodingFailed, 
 from semcompress_plugin.types import EffortName, Features, Knob, Proposal, Reference, Rule, Scores, Space, Trial
 
 FINALS = 4
-"""So many files are written with the final effort, at most, before a draft is kept."""
+"""At most so many files are written with the final effort before the draft is kept."""
 
 STEP = 1.02
 """What one step of a quality knob adds to a file, about."""

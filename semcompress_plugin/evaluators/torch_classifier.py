@@ -10,12 +10,12 @@ from typing import Any
 import torch
 from PIL import Image
 
+from semcompress_plugin.cores import available_cores
 from semcompress_plugin.errors import PluginError
 from semcompress_plugin.evaluators import _torchvision
 from semcompress_plugin.evaluators._classifier_metrics import DEPTH
 from semcompress_plugin.evaluators._torchvision import models
 from semcompress_plugin.evaluators.classifier import Seen, compared, described, softmax
-from semcompress_plugin.runner import available_cores
 
 Transform = Callable[[Image.Image], torch.Tensor]
 

@@ -32,7 +32,7 @@ CLASSES = 100
 LIKELY = 5e-4
 """The Fisher information is that of so many classes at most, each more probable than this."""
 ROUNDING = 0.35
-"""Where the changes start: coefficients are rounded up from the part of a step that this leaves."""
+"""Where the changes start: what is at least this short of the next step is rounded to that."""
 
 FINEST = -8
 """The step of knob value 0, in quarter octaves: a step is ``2 ** ((knob + FINEST) / 4)``, so 0.25 at knob 0."""

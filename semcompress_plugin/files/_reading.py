@@ -25,17 +25,12 @@ _LINK = "is a symbolic link: name the file it points to"
 
 @dataclass(frozen=True, slots=True)
 class Snapshot:
-    """A file as it was when it was read.
-
-    ``sha256`` is in hexadecimal. ``mode`` holds the permission bits. ``links`` counts the names the file has: with
-    more than one, replacing it leaves the others as they were.
-    """
+    """A file as it was when it was read. ``sha256`` is in hexadecimal, ``mode`` holds the permission bits."""
 
     path: Path
     data: bytes = field(repr=False)
     sha256: str
     mode: int = 0o644
-    links: int = 1
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,7 +53,15 @@ def read(path: Path) -> Snapshot:
     """
     with _opened(path) as (file, status):
         data = file.read()
-    return Snapshot(path, data, digest(data), stat.S_IMODE(status.st_mode), status.st_nlink)
+    return Snapshot(path, data, digest(data), stat.S_IMODE(status.st_mode))
+
+
+def holds(path: Path, sha256: str) -> bool:
+    """Whether there is a regular file that can be read, with this content."""
+    try:
+        return measure(path)[0] == sha256
+    except ImageError:
+        return False
 
 
 def measure(path: Path) -> tuple[str, os.stat_result]:

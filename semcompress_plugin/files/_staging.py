@@ -173,7 +173,7 @@ class Staged:
             os.fsync(self._descriptor)
 
     def _only_read(self) -> None:
-        """Hold the file open to read only: who asks the kernel whether anybody may write into it must not find us."""
+        """Hold the file open to read only: :func:`exchange.being_written` must not take us for a writer."""
         assert self._temporary is not None
         reader = os.open(self._temporary, READ)
         self._release()

@@ -47,7 +47,7 @@ def pieces(
 
 
 _AT_ONCE = 50
-"""Results that are encoded together: for each call the encoder makes functions that know each other, and linger."""
+"""Results that are encoded together: each call leaves a cycle of references for the garbage collector."""
 
 
 def _indented(value: Mapping[str, Any] | Sequence[Any]) -> str:
@@ -81,6 +81,7 @@ SCHEMA: dict[str, Any] = {
                     "looks": {"type": "integer", "minimum": 0},
                     "reason": {"type": ["string", "null"]},
                     "cached": {"type": "boolean"},
+                    "over_budget": {"type": "boolean"},
                     "outputs": {
                         "type": "array",
                         "items": {

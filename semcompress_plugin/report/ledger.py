@@ -61,16 +61,16 @@ class Ledger(Collection[Result]):
         import zlib  # a library to be loaded: not for a run with nothing to do
 
         text = zlib.decompressobj(zdict=self._sample).decompress(row)
-        status, before, after, rule, outputs, looks, reason, cached = json.loads(text)
+        status, before, after, rule, outputs, looks, reason, cached, over = json.loads(text)
         written = tuple(OutputFile(*output) for output in outputs)
-        return Result(self._paths[number], status, before, after, rule, written, looks, reason, cached)
+        return Result(self._paths[number], status, before, after, rule, written, looks, reason, cached, over)
 
     def _packed(self, result: Result) -> bytes:
         import zlib
 
         outputs = [[one.path, one.compressor, one.settings, one.bytes, one.scores] for one in result.outputs]
-        row = [result.status, result.before, result.after, result.rule, outputs]
-        text = json.dumps([*row, result.looks, result.reason, result.cached], default=_plain).encode()
+        row = [result.status, result.before, result.after, result.rule, outputs, result.looks, result.reason]
+        text = json.dumps([*row, result.cached, result.over_budget], default=_plain).encode()
         self._sample = self._sample or text
         packer = zlib.compressobj(zdict=self._sample)
         return packer.compress(text) + packer.flush()

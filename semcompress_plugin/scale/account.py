@@ -11,7 +11,6 @@ from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass, field, fields
 from typing import Any, Literal, cast
 
-from semcompress_plugin.commands._budgets import is_over
 from semcompress_plugin.entries import Entry, decode, encode
 from semcompress_plugin.errors import LockError
 from semcompress_plugin.scale.shards import Item, Shard
@@ -101,7 +100,7 @@ class Account:
         self.after += result.after
         self.looks += result.looks
         self.cached += result.cached
-        over = result.status != "failed" and is_over(result)
+        over = result.status != "failed" and result.over_budget
         self.over += over
         if (over or result.status == "failed") and len(self.failures) < self.NAMED:
             self.failures.append(result)

@@ -11,11 +11,11 @@ from socket import gethostname
 
 from semcompress_plugin.baseline import NAME as BASELINE_NAME
 from semcompress_plugin.baseline import parse as parse_baseline
-from semcompress_plugin.commands._shared import versions
 from semcompress_plugin.entries import Index
 from semcompress_plugin.errors import PluginError, UsageError
 from semcompress_plugin.files import digest
 from semcompress_plugin.lock import NAME as LOCK_NAME
+from semcompress_plugin.made_with import versions
 from semcompress_plugin.policy import Policy, parse_policy
 from semcompress_plugin.registry import Registry
 from semcompress_plugin.scale.store import Store

@@ -10,8 +10,8 @@ from concurrent.futures import Executor, ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Any
 
+from semcompress_plugin.cores import available_cores
 from semcompress_plugin.errors import UsageError
-from semcompress_plugin.runner import available_cores
 
 _CONNECT_SECONDS = 15
 _AHEAD = 4

@@ -15,12 +15,11 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from pathlib import PurePosixPath
 
+from semcompress_plugin.budget import marked, objection
 from semcompress_plugin.cache import Cache, made_key
-from semcompress_plugin.commands._budgets import marked, objection
-from semcompress_plugin.commands._shared import failure
 from semcompress_plugin.engine import Decision, Rounds, decide
 from semcompress_plugin.entries import Content, Entry, Relation
-from semcompress_plugin.errors import ImageError, UnsupportedImageError
+from semcompress_plugin.errors import ImageError, UnsupportedImageError, failure
 from semcompress_plugin.files import digest
 from semcompress_plugin.isolation import Decoders
 from semcompress_plugin.runner import Job, Runner
@@ -64,7 +63,11 @@ class _Picture:
     def load(self) -> Reference:
         data = self.fetched.result()
         self.sha256 = digest(data)
-        if self.desk.in_place.by_output(self.sha256):
+        settled = self.desk.in_place
+        # what was shrunk in place is never shrunk again: its original is not at hand here
+        if settled.settles(self.sha256, self.rule.digest) or any(
+            entry.relation != "kept" for entry in settled.by_output(self.sha256)
+        ):
             raise UnsupportedImageError("was settled in place, so it is copied as it is")
         return self.decoders.decode_for(self.rule, data, PurePosixPath(self.item.key).name)
 

@@ -17,8 +17,8 @@ class Problem:
 
     ``spaces`` are searched together: the smallest file of any of them wins. ``source_bytes`` is the size of the
     file as it stood, if there was one; ``size`` is the picture's width and height in pixels. ``looks`` is the
-    budget: a strategy proposes at most so many settings. The same problem, with the same ``seed`` and the same
-    answers, is searched in the same way. ``parts`` names, by evaluator, the parts that are asked one by one: each must
+    budget: a strategy proposes at most so many settings. The same problem, with the same answers, is
+    searched in the same way. ``parts`` names, by evaluator, the parts that are asked one by one: each must
     hold its evaluator's bounds, and trials say what each showed. ``look`` is what a look costs beside
     encoding, in rough milliseconds per megapixel of the picture.
     """
@@ -29,7 +29,6 @@ class Problem:
     source_bytes: int | None = None
     size: tuple[int, int] = (1, 1)
     looks: int = 16
-    seed: int = 0
     parts: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     look: float = 20.0
 
