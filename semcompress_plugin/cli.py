@@ -7,6 +7,7 @@ ours; 130 interrupted.
 from __future__ import annotations
 
 import argparse
+import errno
 import os
 import sys
 import warnings
@@ -38,12 +39,27 @@ def main(argv: Sequence[str] | None = None) -> int:
         print("semcompress: interrupted; files are whole, and the next run goes on from here", file=sys.stderr)
         return INTERRUPTED
     except BrokenPipeError:  # `semcompress … | head`: whoever read us has had enough
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        _silence()
         return 0
+    except OSError as error:
+        if error.errno != errno.ENOSPC or error.filename is not None:
+            return _report_this_bug()
+        _silence()
+        print(f"semcompress: the report cannot be written: {error.strerror}", file=sys.stderr)
+        return 1
     except Exception:
-        import traceback
+        return _report_this_bug()
 
-        return report_bug(traceback.format_exc())
+
+def _silence() -> None:
+    """Let nothing more be written to a standard output that takes nothing, not even by the interpreter's end."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+
+
+def _report_this_bug() -> int:
+    import traceback
+
+    return report_bug(traceback.format_exc())
 
 
 def report_bug(text: str) -> int:
@@ -85,7 +101,9 @@ def parser(only: str | None = None) -> argparse.ArgumentParser:
     form = argparse.ArgumentParser(add_help=False)
     form.add_argument("--format", choices=("text", "json"), default="text", help="how to report (default: text)")
     policy = argparse.ArgumentParser(add_help=False)
-    policy.add_argument("--policy", type=Path, metavar="FILE", help="govern everything by FILE, not the nearest policy")
+    policy.add_argument(
+        "--policy", type=_path, metavar="FILE", help="govern everything by FILE, not the nearest policy"
+    )
     quiet = argparse.ArgumentParser(add_help=False)
     quiet.add_argument("--quiet", action="store_true", help="say nothing but errors")
     work = argparse.ArgumentParser(add_help=False, parents=[quiet])
@@ -98,7 +116,7 @@ def parser(only: str | None = None) -> argparse.ArgumentParser:
         help="what to spend on files that are kept; readers must see the same in both (default: fast)",
     )
     paths = argparse.ArgumentParser(add_help=False)
-    paths.add_argument("paths", nargs="*", type=Path, metavar="PATH", help="files or folders (default: here)")
+    paths.add_argument("paths", nargs="*", type=_path, metavar="PATH", help="files or folders (default: here)")
     redo = argparse.ArgumentParser(add_help=False)
     redo.add_argument("--refresh", action="store_true", help="also redo what older versions of the tools settled")
     redo.add_argument(
@@ -145,7 +163,7 @@ def parser(only: str | None = None) -> argparse.ArgumentParser:
     )
     build.add_argument("--shard-size", type=_positive, metavar="N", help="files per shard, about (default: 500)")
     build.add_argument(
-        "--in-place", type=Path, metavar="DIR", help="shrink inside DIR, which a generator has just made"
+        "--in-place", type=_path, metavar="DIR", help="shrink inside DIR, which a generator has just made"
     )
     build.add_argument(
         "--no-pages", dest="pages", action="store_false", help="leave HTML and CSS alone, whatever lies beside pictures"
@@ -156,12 +174,12 @@ def parser(only: str | None = None) -> argparse.ArgumentParser:
         help="where pages say the tree will be, such as https://example.org/repo/ or /repo/ (default: /)",
     )
     evaluate = command("evaluate", "say how a candidate fares against a reference", policy, form)
-    evaluate.add_argument("reference", type=Path, metavar="REFERENCE")
-    evaluate.add_argument("candidate", type=Path, metavar="CANDIDATE")
+    evaluate.add_argument("reference", type=_path, metavar="REFERENCE")
+    evaluate.add_argument("candidate", type=_path, metavar="CANDIDATE")
     explain = command("explain", "say which rule governs a picture, what its readers see, what was settled", policy)
-    explain.add_argument("path", type=Path, metavar="PATH")
+    explain.add_argument("path", type=_path, metavar="PATH")
     restore = command("restore", "bring replaced originals back", policy, form, quiet)
-    restore.add_argument("paths", nargs="*", type=Path, metavar="PATH")
+    restore.add_argument("paths", nargs="*", type=_path, metavar="PATH")
     restore.add_argument("--all", action="store_true", help="everything that the lock of this folder knows")
     originals = command("originals", "list, hand on or prune the originals of replaced pictures")
     actions = originals.add_subparsers(dest="action", metavar="ACTION", required=True)
@@ -188,7 +206,7 @@ def parser(only: str | None = None) -> argparse.ArgumentParser:
     )
     validate = command("validate", "check a policy and say all that is wrong with it")
     validate.add_argument(
-        "policy", nargs="*", type=Path, metavar="POLICY", help="default: the nearest .semcompress.yaml"
+        "policy", nargs="*", type=_path, metavar="POLICY", help="default: the nearest .semcompress.yaml"
     )
     command("schema", "print the JSON schema of policies")
     command("plugins", "list compressors and evaluators", form)
@@ -199,7 +217,7 @@ def parser(only: str | None = None) -> argparse.ArgumentParser:
     fetch.add_argument("evaluator", metavar="EVALUATOR", help="such as torchvision:resnet152")
     fetch.add_argument("--weights", metavar="NAME", help="which of several, such as IMAGENET1K_V1")
     init = command("init", "write a commented policy fitted to the pictures in this folder")
-    init.add_argument("folder", nargs="?", type=Path, default=Path(), metavar="FOLDER")
+    init.add_argument("folder", nargs="?", type=_path, default=Path(), metavar="FOLDER")
     init.add_argument("--force", action="store_true", help="overwrite a policy that is there")
     command("install-hook", "install a git hook that shrinks what is staged before it is committed")
     return top if commands.choices else parser()
@@ -235,11 +253,18 @@ def _version() -> str:
 
 def _place(text: str) -> Path | str:
     """A folder, or an URL, from which a path would take a slash."""
-    return text if "://" in text else Path(text)
+    return text if "://" in text else _path(text)
+
+
+def _path(text: str) -> Path:
+    """A path; an empty text, such as of a variable that is not set, is not taken for the working folder."""
+    if not text:
+        raise argparse.ArgumentTypeError("expected a path, got an empty text")
+    return Path(text)
 
 
 def _positive(text: str) -> int:
-    number = int(text)
+    number = int(text) if text.isdecimal() else 0
     if number < 1:
-        raise argparse.ArgumentTypeError(f"expected at least 1, got {text}")
+        raise argparse.ArgumentTypeError(f"expected a whole number of at least 1, got {text!r}")
     return number

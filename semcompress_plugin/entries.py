@@ -34,6 +34,7 @@ _LINE = re.compile(
 _CONFLICT = ("<<<<<<<", "|||||||", "=======", ">>>>>>>")
 _SURROGATE = re.compile("[\ud800-\udfff]")
 _SHA256 = re.compile("[0-9a-f]{64}")
+_GIT_ID = re.compile("[0-9a-f]{40}|[0-9a-f]{64}")
 _MODE = re.compile("[0-7]{1,4}")
 _AFTER_KEY = ', "name": '
 """Where the identity of a line ends; within a string these quotes would be escaped."""
@@ -227,6 +228,28 @@ class Index:
             raise LockError(f"the lock's line for {sha256} is damaged ({error}): take it from git again") from error
 
 
+def origin(entries: Iterable[Entry], here: str) -> Entry | None:
+    """Of entries about one output the one that tells of the file at ``here`` (as entries spell paths).
+
+    Two originals may have become one output: that which lay here is meant, else one of the same name. None where
+    there is none, or where more than one original could be meant.
+    """
+    known = list(entries)
+    name = here.rpartition("/")[2]
+    at_home = [entry for entry in known if entry.path == here]
+    namesakes = [entry for entry in known if entry.path.rpartition("/")[2] == name]
+    candidates = at_home or namesakes or known
+    return candidates[0] if len({entry.original.sha256 for entry in candidates}) == 1 else None
+
+
+def ambiguous(entries: Iterable[Entry]) -> str:
+    """What to say of an output for which :func:`origin` finds no single original."""
+    names = sorted({entry.name for entry in entries})
+    if len(names) == 1:
+        return f"more than one original called {names[0]} became this very file"
+    return f"{' and '.join(names)} became this very file: give it the name of the one that it is"
+
+
 def identity(line: str) -> str:
     """What identifies a line: its beginning, up to and with the path. Raises ValueError where it is no line."""
     return _parts(line)["key"]
@@ -351,7 +374,7 @@ def _entry(record: Mapping[str, Any]) -> Entry:
         path=_path(record["path"]),
         name=_name(record["name"]),
         mode=_mode(record["mode"]),
-        blob=None if record["blob"] is None else _text(record["blob"]),
+        blob=None if record["blob"] is None else _blob(record["blob"]),
         compressor=None if record["compressor"] is None else _text(record["compressor"]),
         settings={name: _value(value) for name, value in record["settings"].items()},
         scores={
@@ -365,8 +388,17 @@ def _entry(record: Mapping[str, Any]) -> Entry:
 
 
 def _path(value: object) -> str:
-    if "\0" in _text(value):
-        raise ValueError(f"not a path: {value!r}")
+    """A path to a file, which may lie above the lock."""
+    path = _text(value)
+    if "\0" in path or path.rpartition("/")[2] in ("", ".", ".."):
+        raise ValueError(f"not a path of a file: {path!r}")
+    return path
+
+
+def _blob(value: object) -> str:
+    """git's id of an object: it is handed to git."""
+    if not _GIT_ID.fullmatch(_text(value)):
+        raise ValueError(f"not the id of a git object: {value!r}")
     return str(value)
 
 

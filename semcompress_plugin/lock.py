@@ -10,7 +10,7 @@ import hashlib
 import os
 import posixpath
 import stat
-from collections.abc import Collection, Iterable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING
 
 from semcompress_plugin import cache, files, git
 from semcompress_plugin.entries import Content, Entry, Index, decode, encode, is_sound, lacking, merged, parse, render
-from semcompress_plugin.errors import ImageError, LockError
+from semcompress_plugin.errors import ImageError, LockError, OriginalsError
 
 if TYPE_CHECKING:
     from filelock import BaseFileLock
@@ -31,6 +31,8 @@ _PATIENCE_SECONDS = 120.0
 
 class Lock:
     """The lock beside a policy.
+
+    Lines that it has lost are found in the journal; where the whole file was deleted, in git.
 
     ``state`` is the folder for what is never committed (:attr:`Repository.state`, or the folder of originals): the
     journal, temporary files and the file that keeps two processes apart; without one there is no journal. The lock is
@@ -53,12 +55,14 @@ class Lock:
         found = self._index.by_output(sha256)
         if any(entry.relation == "replaced" for entry in found):
             return found
-        remembered = self._journal.by_output(sha256)
+        remembered = self._remembered(lambda index: index.by_output(sha256))
         return found + self._recall(entry for entry in remembered if not found or entry.relation == "replaced")
 
     def by_original(self, sha256: str) -> tuple[Entry, ...]:
         """What was made of a content; the lock's lines, else the journal's."""
-        return self._index.by_original(sha256) or self._recall(self._journal.by_original(sha256))
+        return self._index.by_original(sha256) or self._recall(
+            self._remembered(lambda index: index.by_original(sha256))
+        )
 
     def is_settled(self, sha256: str, policy: str, path: Path | str) -> bool:
         """Whether there is an entry that settles a content, as :meth:`settled` says; as a rule none need be decoded."""
@@ -73,7 +77,7 @@ class Lock:
         """
         if found := _settling(self._index, sha256, policy, path):
             return found[0]
-        if found := _settling(self._journal, sha256, policy, path):
+        if found := self._remembered(lambda index: _settling(index, sha256, policy, path)):
             return self._recall(found)[0]
         return None
 
@@ -104,7 +108,7 @@ class Lock:
 
     def forget(self) -> None:
         """Let go of what was read; it is read again when it is next asked for."""
-        for name in ("_index", "_journal"):
+        for name in ("_index", "_journal", "_committed"):
             self.__dict__.pop(name, None)
 
     def _merge(self, lines: Collection[str]) -> None:
@@ -198,11 +202,30 @@ class Lock:
         root = self.state if repository is None else repository.root
         return _posix(os.path.relpath(os.path.realpath(self.path.parent), os.path.realpath(root or ".")))
 
+    def _remembered(self, lookup: Callable[[Index], tuple[Entry, ...]]) -> tuple[Entry, ...]:
+        """What the journal says, else what git has of a lock that is not there any more; as this lock would have it."""
+        found = lookup(self._journal)
+        if found:
+            return tuple(replace(entry, path=posixpath.relpath(entry.path, self._prefix)) for entry in found)
+        return lookup(self._committed)
+
     def _recall(self, entries: Iterable[Entry]) -> tuple[Entry, ...]:
-        """Entries of the journal as this lock would have them, noted as missing from it."""
-        found = tuple(replace(entry, path=posixpath.relpath(entry.path, self._prefix)) for entry in entries)
+        """These entries, noted as missing from the lock."""
+        found = tuple(entries)
         self._missing.update(dict.fromkeys(map(encode, found)))
         return found
+
+    @cached_property
+    def _committed(self) -> Index:
+        """The lines that git has of the lock, staged or committed, where it is gone from the work tree."""
+        repository = git.find(self.path.parent)
+        if repository is None or self._is_there():
+            return Index()
+        name = _posix(os.path.relpath(os.path.realpath(self.path.parent), repository.root), self.path.name)
+        for revision in (":0:", "HEAD:"):
+            with contextlib.suppress(OriginalsError):  # it is not there, or git does not trust the repository
+                return Index.salvage(_decode(git.run(repository.root, "cat-file", "blob", f"{revision}{name}")))
+        return Index()
 
     def _append_to_journal(self, entries: Iterable[Entry], lines: Iterable[str]) -> None:
         """``lines`` are the entries' in the lock: where the journal's are the same, they are kept once."""

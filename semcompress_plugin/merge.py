@@ -1,13 +1,13 @@
 """Merges locks, three ways where the common ancestor is known. Pure: texts in, text out.
 
-A lock is a set of lines, each with an identity (:mod:`semcompress_plugin.entries`). What both sides have stays, what
-one side added is added, and what one side deleted is gone unless the other changed it. One picture that was settled in
-two ways has two lines, both of them true: whichever of the two files a merge leaves, it is recognised.
+A lock is a set of lines, each with an identity (:mod:`semcompress_plugin.entries`). What either side has is in what
+comes out, also what the other deleted (by reverting a commit, say): lines speak of contents, not of files, and the
+content may live on under another name. One picture that was settled in two ways has two lines, both of them true:
+whichever of the two files a merge leaves, it is recognised.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from typing import NamedTuple
 
 from semcompress_plugin.entries import Index
@@ -16,7 +16,7 @@ _OURS, _BASE, _SPLIT, _THEIRS = "<<<<<<<", "|||||||", "=======", ">>>>>>>"
 
 
 class Sides(NamedTuple):
-    """The three texts of a merge; ``base`` is empty where it is not known, and nothing is taken for deleted then."""
+    """The three texts of a merge; ``base`` is empty where it is not known. It tells which side changed a line."""
 
     base: str
     ours: str
@@ -33,7 +33,7 @@ def merge(sides: Sides, where: str) -> str:
         for side, text in zip(("the common ancestor", "ours", "theirs"), sides, strict=True)
     )
     merged = Index()
-    merged.add(line for key in sorted({*ours, *theirs}) if (line := _line(key, base, ours, theirs)) is not None)
+    merged.add(_line(base.get(key), ours.get(key), theirs.get(key)) for key in sorted({*ours, *theirs}))
     return merged.text()
 
 
@@ -56,11 +56,11 @@ def parted(text: str) -> Sides:
     return Sides(base if has_base else "", ours, theirs)
 
 
-def _line(key: str, base: Mapping[str, str], ours: Mapping[str, str], theirs: Mapping[str, str]) -> str | None:
-    was, mine, other = base.get(key), ours.get(key), theirs.get(key)
-    if mine == other or other == was:
-        return mine
-    if mine == was:
-        return other
-    # both changed it, or one changed what the other deleted: of two lines the one that sorts last, as everywhere
-    return max(line for line in (mine, other) if line is not None)
+def _line(was: str | None, mine: str | None, other: str | None) -> str:
+    if mine is None or other is None:
+        line = mine or other
+        assert line is not None  # one side has it
+        return line
+    if was in (mine, other):
+        return other if mine == was else mine
+    return max(mine, other)  # both changed it: of two lines the one that sorts last, as everywhere

@@ -12,8 +12,9 @@ from pathlib import Path, PurePosixPath
 
 from semcompress_plugin import files
 from semcompress_plugin.digests import Digests
-from semcompress_plugin.entries import Entry, Index, decode, encode
+from semcompress_plugin.entries import Entry, Index, ambiguous, decode, encode, origin
 from semcompress_plugin.errors import ImageError, OriginalsError, UsageError
+from semcompress_plugin.git import Repository
 from semcompress_plugin.git import find as find_repository
 from semcompress_plugin.git import run as run_git
 from semcompress_plugin.lock import NAME, Lock
@@ -50,13 +51,19 @@ class Domain:
     def lock(self) -> Lock:
         return Lock(self.policy.root / NAME, self.originals.state)
 
-    def made_elsewhere(self, sha256: str) -> Entry | None:
-        """What another lock of the same repository says of a content that is an output of ours; None if none does."""
-        for folder, index in self._other_locks:
-            for entry in index.by_output(sha256):
-                if entry.relation != "kept":
-                    return replace(entry, path=self.lock.relative(folder / PurePosixPath(entry.path)))
-        return None
+    def made(self, sha256: str) -> tuple[Entry, ...]:
+        """What this lock, or else another of the repository, says of a content that is an output of ours."""
+        found = tuple(entry for entry in self.lock.by_output(sha256) if entry.relation == "replaced")
+        return found or self.made_elsewhere(sha256)
+
+    def made_elsewhere(self, sha256: str) -> tuple[Entry, ...]:
+        """What other locks of the same repository say of a content that is an output of ours."""
+        return tuple(
+            replace(entry, path=self.lock.relative(folder / PurePosixPath(entry.path)))
+            for folder, index in self._other_locks
+            for entry in index.by_output(sha256)
+            if entry.relation != "kept"
+        )
 
     @cached_property
     def _other_locks(self) -> list[tuple[Path, Index]]:
@@ -75,10 +82,8 @@ class Domain:
                 paths = [repository.root / os.fsdecode(name) for name in listed.split(b"\0") if name]
         found = []
         for path in dict.fromkeys(paths):
-            if path.parent != root and path.is_file():
-                with contextlib.suppress(ImageError):
-                    text = files.read(path).data.decode("utf-8", "surrogateescape")
-                    found.append((path.parent, Index.salvage(text)))
+            if path.parent != root and (text := _text_of(path, repository)) is not None:
+                found.append((path.parent, Index.salvage(text)))
         return found
 
     @cached_property
@@ -88,6 +93,18 @@ class Domain:
         folder = self.originals.state if repository is None else repository.own / "semcompress"
         name = f"digests-{files.digest(os.fsencode(self.policy.root))[:16]}"
         return Digests(None if folder is None else folder / name, learn=self.in_place)
+
+
+def _text_of(lock: Path, repository: Repository | None) -> str | None:
+    """A lock's text; where a sparse checkout leaves it out, as git's index has it."""
+    with contextlib.suppress(ImageError):
+        return files.read(lock).data.decode("utf-8", "surrogateescape")
+    if repository is None:
+        return None
+    name = os.path.relpath(lock, repository.root).replace(os.sep, "/")
+    with contextlib.suppress(OriginalsError):
+        return run_git(repository.root, "cat-file", "blob", f":0:{name}").decode("utf-8", "surrogateescape")
+    return None
 
 
 @dataclass(frozen=True, slots=True)
@@ -305,13 +322,15 @@ def pending(asset: Asset, refresh: dict[str, str] | None = None) -> Pending | Re
         settled = entry is not None and not stale
     if settled:
         return Result(asset.shown, "unchanged", size, size, asset.rule.name)
-    ours = [entry for entry in lock.by_output(sha256) if entry.relation == "replaced"]
-    if not ours and (elsewhere := asset.domain.made_elsewhere(sha256)) is not None:
-        if elsewhere.relation == "beside":  # never a picture to start from
-            return Result(asset.shown, "unchanged", size, size, asset.rule.name)
-        ours = [elsewhere]
+    made = asset.domain.made(sha256)
+    if any(entry.relation == "beside" for entry in made):  # never a picture to start from
+        return Result(asset.shown, "unchanged", size, size, asset.rule.name)
+    outdated = origin(made, lock.relative(asset.path))
+    if made and outdated is None:
+        reason = f"was shrunk under another policy, and {ambiguous(made)}: left alone"
+        return Result(asset.shown, "skipped", size, size, asset.rule.name, reason=reason)
     known = [e for e in lock.by_original(sha256) if e.policy == digest and e.relation != "kept"]
-    return Pending(asset, sha256, size, ours[0] if ours else None, tuple(known), anew=stale)
+    return Pending(asset, sha256, size, outdated, tuple(known), anew=stale)
 
 
 def _is_current(entry: Entry, versions: dict[str, str]) -> bool:

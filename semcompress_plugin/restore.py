@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 import posixpath
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
-from pathlib import Path
+from pathlib import Path, PurePath
 
 from semcompress_plugin import files
-from semcompress_plugin.entries import Entry
+from semcompress_plugin.committed import is_committed
+from semcompress_plugin.entries import Entry, ambiguous, origin
 from semcompress_plugin.errors import ImageError, OriginalsError
 from semcompress_plugin.files import Snapshot
 from semcompress_plugin.lock import Lock
 from semcompress_plugin.originals import Originals
+from semcompress_plugin.walk import SUFFIXES
 
 _PERMISSIONS = 0o777
 """A lock may be a stranger's: no file is made setuid by it."""
@@ -32,9 +34,39 @@ class Restoration:
     reason: str | None = None
 
 
-def plan_restore(paths: Iterable[Path], lock: Lock) -> list[Restoration]:
-    """What can be restored among the files at ``paths`` (for ``--all``: every picture of the tree)."""
-    return [_plan(path, lock) for path in paths]
+def plan_restore(
+    paths: Iterable[Path], lock: Lock, elsewhere: Callable[[str], Iterable[Entry]] = lambda _: ()
+) -> list[Restoration]:
+    """What can be restored among the files at ``paths`` (for ``--all``: every picture of the tree).
+
+    ``elsewhere`` gives what others than ``lock`` know of a content (SHA-256): see :meth:`Domain.made_elsewhere`.
+    """
+    return [_plan(path, lock, elsewhere) for path in paths]
+
+
+def _plan(path: Path, lock: Lock, elsewhere: Callable[[str], Iterable[Entry]]) -> Restoration:
+    try:
+        snapshot = files.read(path)
+    except ImageError as error:
+        return Restoration(path, reason=str(error))
+    entries = lock.by_output(snapshot.sha256)
+    replaced = [entry for entry in entries if entry.relation == "replaced"]
+    replaced = replaced or [entry for entry in elsewhere(snapshot.sha256) if entry.relation == "replaced"]
+    if not replaced:
+        reason = "is its own original" if entries else "is nothing that semcompress wrote"
+        return Restoration(path, snapshot, reason=reason)
+    here = lock.relative(path)
+    if any(entry.path == here for entry in entries if entry.relation == "beside") and not any(
+        entry.path == here for entry in replaced
+    ):
+        return Restoration(path, snapshot, reason="was written beside its original, which is still there")
+    entry = origin(replaced, here)
+    if entry is None:
+        return Restoration(path, reason=f"{ambiguous(replaced)}, then restore it")
+    target = path.with_name(name_of_original(entry, path))
+    if target != path and entry.path != here and files.holds(target, entry.original.sha256):
+        return Restoration(path, snapshot, reason=f"its original is there already: {target.name}")
+    return Restoration(path, snapshot, entry, target)
 
 
 def restore(plan: Restoration, lock: Lock, originals: Originals) -> str | None:
@@ -48,6 +80,7 @@ def restore(plan: Restoration, lock: Lock, originals: Originals) -> str | None:
     try:
         data = originals.get(plan.entry)
         with lock.exclusive():
+            spare([plan.snapshot], lock, originals)
             _put(plan.path, plan.snapshot, plan.entry, plan.target, data, lock)
     except (ImageError, OriginalsError) as error:
         return str(error)
@@ -67,31 +100,28 @@ def _put(path: Path, snapshot: Snapshot, entry: Entry, target: Path, data: bytes
     files.sync([path.parent])
 
 
-def _plan(path: Path, lock: Lock) -> Restoration:
-    try:
-        snapshot = files.read(path)
-    except ImageError as error:
-        return Restoration(path, reason=str(error))
-    entries = lock.by_output(snapshot.sha256)
-    replaced = [entry for entry in entries if entry.relation == "replaced"]
-    if not replaced:
-        reason = "is its own original" if entries else "is nothing that semcompress wrote"
-        return Restoration(path, snapshot, reason=reason)
-    here = lock.relative(path)
-    if any(entry.path == here for entry in entries if entry.relation == "beside") and not any(
-        entry.path == here for entry in replaced
-    ):
-        return Restoration(path, snapshot, reason="was written beside its original, which is still there")
-    # two originals may have become one output: the one that lay here, else one of the same name, is meant
-    entry = min(replaced, key=lambda entry: (entry.path != here, posixpath.basename(entry.path) != path.name))
-    target = path.with_name(name_of_original(entry, path))
-    if target != path and entry.path != here and files.holds(target, entry.original.sha256):
-        return Restoration(path, snapshot, reason=f"its original is there already: {target.name}")
-    return Restoration(path, snapshot, entry, target)
+def spare(snapshots: Iterable[Snapshot], lock: Lock, originals: Originals) -> None:
+    """Keep what is to be replaced, and would be lost if the lock did not tell the truth.
+
+    A lock may be a stranger's: that a file is an output of ours is sure where this machine's journal says so. What is
+    committed is not lost. Raises OriginalsError.
+    """
+    doubtful = [
+        snapshot
+        for snapshot in snapshots
+        if not any(entry.relation != "kept" for entry in lock.journal.by_output(snapshot.sha256))
+    ]
+    if alone := [snapshot for snapshot in doubtful if not is_committed(snapshot)]:
+        originals.keep(alone)
 
 
 def name_of_original(entry: Entry, path: Path) -> str:
-    """The original's name; a file that was renamed since keeps its new name, save for another format's extension."""
+    """The original's name; a file that was renamed since keeps its new name, save for another format's extension.
+
+    It is a picture's, whatever the lock says: no file is put back under a name that means something to a program.
+    """
+    if PurePath(entry.name).suffix.lower() not in SUFFIXES:
+        return path.name
     if path.name == posixpath.basename(entry.path):
         return entry.name
     if posixpath.splitext(entry.path)[1] == posixpath.splitext(entry.name)[1]:  # the format was not changed

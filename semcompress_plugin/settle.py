@@ -24,6 +24,7 @@ from semcompress_plugin.errors import ImageError, OriginalsError
 from semcompress_plugin.files import Snapshot, Staged
 from semcompress_plugin.lock import Lock
 from semcompress_plugin.originals import NoOriginals, Originals
+from semcompress_plugin.restore import spare
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,7 +66,7 @@ def settle(group: Sequence[Settlement], lock: Lock, originals: Originals) -> lis
             except ImageError as error:
                 reasons[number] = str(error)
         ready = [group[number] for number in staged if reasons[number] is None]
-        lock.add(_keep(ready, originals))
+        lock.add(_keep(ready, lock, originals))
         for number, waiting in staged.items():
             if reasons[number] is None:
                 reasons[number] = _commit(group[number], waiting, lock.state)
@@ -76,18 +77,31 @@ def settle(group: Sequence[Settlement], lock: Lock, originals: Originals) -> lis
 def _stage(settlement: Settlement, path: Path, data: bytes, lock: Lock) -> Staged:
     if path == settlement.snapshot.path:
         return files.stage(path, data, settlement.snapshot, staging=lock.state)
-    mode = settlement.snapshot.mode
-    if not path.is_symlink() and not path.exists():
-        if other := _same_but_for_case(path):
-            raise ImageError(f"would lie beside {other}, which is the same name on many systems: rename one")
-        return files.stage(path, data, staging=lock.state, mode=mode)
-    there = files.read(path)
+    there = files.read(path) if path.is_symlink() or path.exists() else None
+    if reason := _hindrance(settlement.snapshot.path, path, there, lock):
+        raise ImageError(reason)
+    return files.stage(path, data, there, staging=lock.state, mode=settlement.snapshot.mode)
+
+
+def hindrance(picture: Path, path: Path, lock: Lock) -> str | None:
+    """Why an output of ``picture`` cannot be written at ``path``, another name; None if it can."""
+    try:
+        there = files.read(path) if path.is_symlink() or path.exists() else None
+    except ImageError as error:
+        return f"{path.name}, where it would be written, {error}"
+    return _hindrance(picture, path, there, lock)
+
+
+def _hindrance(picture: Path, path: Path, there: Snapshot | None, lock: Lock) -> str | None:
+    if there is None:
+        other = _same_but_for_case(path)
+        return f"would lie beside {other}, which is the same name on many systems: rename one" if other else None
     made = [entry for entry in lock.by_output(there.sha256) if entry.relation != "kept"]
     if not made:
-        raise ImageError(f"would overwrite {path.name}, which is not ours: move that file or exclude it")
-    if all(_belongs_to_another(entry, settlement.snapshot.path) for entry in made):
-        raise ImageError(f"would be written where {made[0].name} is: rename one, or exclude one")
-    return files.stage(path, data, there, staging=lock.state, mode=mode)
+        return f"would overwrite {path.name}, which is not ours: move that file or exclude it"
+    if all(_belongs_to_another(entry, picture) for entry in made):
+        return f"would be written where {made[0].name} is: rename one, or exclude one"
+    return None
 
 
 def _belongs_to_another(entry: Entry, picture: Path) -> bool:
@@ -104,7 +118,7 @@ def _same_but_for_case(path: Path) -> str | None:
         return None
 
 
-def _keep(group: Sequence[Settlement], originals: Originals) -> list[Entry]:
+def _keep(group: Sequence[Settlement], lock: Lock, originals: Originals) -> list[Entry]:
     """Keep the originals of what will be replaced; the entries, with the ids they were kept under."""
     doomed = {
         source.sha256: source
@@ -113,10 +127,12 @@ def _keep(group: Sequence[Settlement], originals: Originals) -> list[Entry]:
         for entry in settlement.entries
         if source is not None and entry.relation == "replaced" and entry.original.sha256 == source.sha256
     }
+    others = [one.snapshot for one in group if one.removed or one.snapshot.path in one.writes]
+    spare([snapshot for snapshot in others if snapshot.sha256 not in doomed], lock, originals)
     kept = originals.keep(list(doomed.values())) if doomed else []
     blobs = dict(zip(doomed, kept, strict=True))
     return [
-        replace(entry, blob=blobs.get(entry.original.sha256, entry.blob)) if entry.relation == "replaced" else entry
+        replace(entry, blob=blobs.get(entry.original.sha256) or entry.blob) if entry.relation == "replaced" else entry
         for settlement in group
         for entry in settlement.entries
     ]

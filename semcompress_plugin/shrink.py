@@ -57,6 +57,8 @@ class Work:
     def load(self) -> Reference:
         """The picture to start from: the original of an outdated one, else what lies in the file."""
         asset, outdated = self.pending.asset, self.pending.outdated
+        if asset.path.suffix.lower() not in SUFFIXES:  # what is written there would get another name
+            raise ImageError(f"has none of the extensions that pictures have here ({' '.join(SUFFIXES)}): rename it")
         self.snapshot = files.read(asset.path)
         if self.snapshot.sha256 != self.pending.sha256:
             asset.domain.digests.clear()

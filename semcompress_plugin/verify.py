@@ -9,7 +9,7 @@ from pathlib import Path
 
 from semcompress_plugin import files
 from semcompress_plugin.engine import Measurement, Rounds, measure
-from semcompress_plugin.entries import Entry
+from semcompress_plugin.entries import Entry, origin
 from semcompress_plugin.errors import ImageError, OriginalsError
 from semcompress_plugin.isolation import Decoders
 from semcompress_plugin.lock import output_beside
@@ -58,7 +58,7 @@ def comparisons(asset: Asset) -> Iterator[Comparison | Result]:
     """
     snapshot = files.read(asset.path)
     size, lock = len(snapshot.data), asset.domain.lock
-    entries = lock.by_output(snapshot.sha256)
+    entries = lock.by_output(snapshot.sha256) or asset.domain.made_elsewhere(snapshot.sha256)
     replaced = [entry for entry in entries if entry.relation == "replaced"]
     beside = [
         entry
@@ -66,8 +66,8 @@ def comparisons(asset: Asset) -> Iterator[Comparison | Result]:
         if entry.relation == "beside" and entry.policy == asset.rule.digest
     ]
     if replaced:
-        here = lock.relative(asset.path)
-        yield Comparison(asset, asset.path, min(replaced, key=lambda entry: entry.path != here))
+        # where it may be any of several, they became this very file: one tells as much as the other
+        yield Comparison(asset, asset.path, origin(replaced, lock.relative(asset.path)) or replaced[0])
     for entry in beside:
         output = output_beside(asset.path, entry)
         try:

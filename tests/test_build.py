@@ -23,6 +23,7 @@ from semcompress_plugin.commands import build
 from semcompress_plugin.commands.build import build_tree
 from semcompress_plugin.errors import PolicyError, UsageError
 from semcompress_plugin.evaluators.msssim import MsssimEvaluator
+from semcompress_plugin.pages import html
 from semcompress_plugin.report.json import SCHEMA
 from semcompress_plugin.types import Result
 
@@ -263,6 +264,58 @@ def test_the_folder_of_a_policy_that_was_named_is_content_like_any_other(site, c
     assert Path("out/conf/page.html").read_text() == "hello"
 
 
+PRIVATE = "originals: kept\n" + POLICY.replace("[avif, webp, keep], place: beside", "[keep], place: replace")
+
+
+def test_a_link_to_a_picture_is_built_as_that_and_publishes_nothing_private(site, capsys):
+    exif = Image.Exif()
+    exif.get_ifd(0x8825)[1] = "N"
+    (site / "img/a.jpg").write_bytes(encoded(photo((200, 150)), "JPEG", quality=95, exif=exif))
+    (site / "link.jpg").symlink_to("img/a.jpg")
+    (site / ".semcompress.yaml").write_text(PRIVATE)
+    run(capsys, "site", "out")
+    assert Path("out/link.jpg").read_bytes() == Path("out/img/a.jpg").read_bytes()
+    with Image.open("out/link.jpg") as image:
+        assert not image.getexif().get_ifd(0x8825)
+    (site / ".semcompress.yaml").write_text(PRIVATE.replace("[keep]", "[webp]"))
+    assert main(["build", "site", "two", "--format", "json"]) == 1
+    failed = [result for result in json.loads(capsys.readouterr().out)["results"] if result["status"] == "failed"]
+    assert [(result["path"], "link" in result["reason"]) for result in failed] == [("link.jpg", True)]
+    assert not Path("two/link.jpg").exists()
+
+
+@pytest.mark.parametrize("formats", ["[keep]", "[webp]"])
+def test_in_place_a_picture_that_is_saved_meanwhile_is_not_written_over(site, capsys, monkeypatch, formats):
+    (site / ".semcompress.yaml").write_text(PRIVATE.replace("[keep]", formats))
+    edited = encoded(photo((200, 150), 9), "JPEG", quality=90)
+    really = shared.look
+
+    def look(*arguments):
+        for item, result, settlement in really(*arguments):
+            item.asset.path.write_bytes(edited)
+            yield item, result, settlement
+
+    monkeypatch.setattr(build, "look", look)
+    assert main(["build", "--in-place", "site", "--format", "json"]) == 1
+    results = {result["path"]: result for result in json.loads(capsys.readouterr().out)["results"]}
+    assert results["img/a.jpg"]["status"] == "failed"
+    assert "has changed while it was looked at" in results["img/a.jpg"]["reason"]
+    assert (site / "img/a.jpg").read_bytes() == (site / "img/b.png").read_bytes() == edited
+
+
+def test_in_place_a_page_that_is_saved_meanwhile_is_not_written_over(site, capsys, monkeypatch):
+    really = html.rewrite
+
+    def rewrite(*arguments):
+        (site / "index.html").write_text("saved meanwhile")
+        return really(*arguments)
+
+    monkeypatch.setattr(html, "rewrite", rewrite)
+    report = run(capsys, "--in-place", "site")
+    assert (site / "index.html").read_text() == "saved meanwhile"
+    assert [left["page"] for left in report["pages"]["left"]] == ["index.html"]
+
+
 def test_what_version_control_keeps_is_not_published(site, capsys):
     for name in (".jj", ".hg", "CVS"):
         (site / name).mkdir()
@@ -281,7 +334,14 @@ def test_a_file_that_cannot_be_read_fails_by_name_and_the_others_are_built(site,
             raise PermissionError(13, "Permission denied")
         return really(path, *arguments, **keywords)
 
+    def denied_too(path: object, *arguments: object, **keywords: object):
+        if path == site / name:
+            raise PermissionError(13, "Permission denied")
+        return lower(path, *arguments, **keywords)
+
+    lower = os.open
     monkeypatch.setattr(Path, "open", denied)  # root reads everything
+    monkeypatch.setattr(os, "open", denied_too)
     assert main(["build", "site", "out", "--format", "json"]) == 1
     report = json.loads(capsys.readouterr().out)
     failed = {result["path"]: result["reason"] for result in report["results"] if result["status"] == "failed"}

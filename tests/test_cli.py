@@ -14,7 +14,7 @@ from pathlib import Path
 
 import jsonschema
 import pytest
-from PIL import Image
+from PIL import Image, ImageCms
 
 from pictures import encoded, photo
 from semcompress_plugin import runner, settle, shrink
@@ -211,10 +211,10 @@ def test_without_its_original_an_outdated_picture_is_left_alone_unless_loss_is_a
 
 def test_a_new_version_of_a_tool_changes_nothing_unless_refreshed(folder, capsys, monkeypatch, looks):
     run(capsys, "compress", "--quiet")
-    from semcompress_plugin.commands import _shared
+    from semcompress_plugin import made_with
 
-    really = _shared.version
-    monkeypatch.setattr(_shared, "version", lambda name: "99" if name == "pillow" else really(name))
+    really = made_with.version
+    monkeypatch.setattr(made_with, "version", lambda name: "99" if name == "pillow" else really(name))
     looks.clear()
     code, report = as_json(capsys, "compress")
     assert (code, looks) == (0, [])
@@ -552,6 +552,57 @@ def test_init_writes_a_policy_that_validates_and_is_not_overwritten(repository, 
     assert "--force" in err
     assert (repository / ".semcompress.yaml").read_text() == text
     assert run(capsys, "init", "--force")[0] == 0
+
+
+@pytest.mark.parametrize("arguments", [["compress", ""], ["restore", ""], ["check", "0.jpg", ""], ["build", "", "x"]])
+def test_an_empty_text_is_not_taken_for_the_working_folder(folder, capsys, arguments):
+    before = contents(folder)
+    with pytest.raises(SystemExit) as stop:
+        main(arguments)
+    assert stop.value.code == 2
+    assert "expected a path, got an empty text" in capsys.readouterr().err
+    assert contents(folder) == before
+
+
+@pytest.mark.parametrize("name", ["photo.heic", "noext", "v1.2", ".hidden", "photo.jpg.bak"])
+def test_what_is_not_called_a_picture_is_not_given_another_name(folder, capsys, name):
+    (folder / "0.jpg").rename(folder / name)
+    (folder / ".semcompress.yaml").write_text("version: 1\n")
+    before = contents(folder)
+    code, report = as_json(capsys, "compress", name)
+    assert code == 1
+    assert "has none of the extensions that pictures have here" in report["results"][0]["reason"]
+    assert contents(folder) == before
+
+
+def test_pictures_with_different_profiles_are_compared_as_they_are_shown(folder, capsys):
+    srgb = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()
+    plain = photo((320, 240))
+    Path("with.png").write_bytes(encoded(plain, "PNG", icc_profile=srgb))
+    Path("without.png").write_bytes(encoded(plain, "PNG"))
+    for pair in (("with.png", "without.png"), ("without.png", "with.png")):
+        code, told = as_json(capsys, "evaluate", *pair)
+        assert code == 0
+        assert told["holds"]
+        assert told["scores"]["classifier"]["js_divergence"] < 1e-9
+
+
+def test_what_would_be_written_over_a_file_that_is_not_ours_is_not_even_searched_for(folder, capsys):
+    text = POLICY.replace("[jpeg]", "[webp]") + "    outputs: {formats: [webp], place: beside}\n"
+    (folder / ".semcompress.yaml").write_text(text)
+    (folder / "0.webp").write_bytes(b"somebody's")
+    for command in ("check", "compress"):
+        _, report = as_json(capsys, command, "0.jpg")
+        (result,) = report["results"]
+        assert (result["status"], result["looks"]) == ("failed", 0)
+        assert "would overwrite 0.webp, which is not ours" in result["reason"]
+
+
+def test_a_report_that_finds_no_room_is_no_bug(folder):
+    with Path("/dev/full").open("w") as full:
+        command = [sys.executable, "-P", "-m", "semcompress_plugin", "check", "nothing.jpg", "--format", "json"]
+        done = subprocess.run(command, stdout=full, stderr=subprocess.PIPE, text=True, check=False)
+    assert (done.returncode, done.stderr) == (1, "semcompress: the report cannot be written: No space left on device\n")
 
 
 def test_init_counts_what_it_leaves_alone_too(repository, capsys):

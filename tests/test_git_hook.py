@@ -86,6 +86,18 @@ def test_the_commit_stops_once_says_what_to_add_and_then_passes_in_silence_and_a
     assert done("status", "--porcelain") == ""
 
 
+def test_what_to_add_is_named_as_it_is_called_where_the_commit_was_made(hooked):
+    (hooked / "sub").mkdir()
+    big(hooked / "sub" / "a.jpg")
+    git("add", "-A")
+    stopped = git("commit", "-qm", "x", folder=hooked / "sub")
+    assert stopped.returncode == 1
+    command = stopped.stdout.rpartition("commit again: ")[2].strip()
+    assert command == "git add a.jpg ../semcompress.lock"
+    assert subprocess.run(command, shell=True, cwd=hooked / "sub", check=False).returncode == 0
+    assert git("commit", "-qm", "x", folder=hooked / "sub").returncode == 0
+
+
 def test_only_what_is_staged_is_looked_at(hooked):
     others = {name: big(hooked / name, 1) for name in ("untracked.jpg", "committed.jpg", "skipped/b.jpg")}
     done("add", "committed.jpg", "skipped/b.jpg")

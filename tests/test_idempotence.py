@@ -129,6 +129,73 @@ def test_what_another_lock_knows_for_ours_is_no_original(folder, tmp_path, monke
     assert place.read_bytes() == original
 
 
+def cloned(folder: Path) -> Path:
+    """A clone, where no journal remembers what a lock forgets."""
+    commit(folder)
+    git(folder.parent, "clone", "-q", f"file://{folder}", "clone")
+    return folder.parent / "clone"
+
+
+def test_a_lock_that_was_deleted_is_read_from_git_and_put_back(folder, worked_on, monkeypatch):
+    assert main(["compress"]) == 1
+    clone = cloned(folder)
+    lock = (clone / "semcompress.lock").read_bytes()
+    monkeypatch.chdir(clone)
+    for prepare in ([], ["rm", "-q", "--cached", "semcompress.lock"]):  # from the index, then from the last commit
+        git(clone, *prepare) if prepare else None
+        (clone / "semcompress.lock").unlink()
+        worked_on.clear()
+        assert main(["compress"]) == 0
+        assert not worked_on
+        assert (clone / "semcompress.lock").read_bytes() == lock
+
+
+def test_a_lock_that_a_sparse_checkout_leaves_out_is_read_from_git(folder, worked_on, monkeypatch):
+    (folder / "one").mkdir()
+    (folder / "two").mkdir()
+    rules(folder / "one", {})
+    rules(folder / "two", {"bound": 0.06})
+    (folder / "a.jpg").rename(folder / "one" / "a.jpg")
+    assert main(["compress"]) == 1
+    (folder / "one" / "a.jpg").rename(folder / "two" / "b.jpg")
+    clone = cloned(folder)
+    git(clone, "sparse-checkout", "set", "two")
+    assert not (clone / "one").exists()
+    monkeypatch.chdir(clone)
+    before = (clone / "two" / "b.jpg").read_bytes()
+    assert main(["compress"]) in (0, 1)
+    assert (clone / "two" / "b.jpg").read_bytes() == before
+
+
+def test_a_lock_hidden_by_how_git_was_asked_to_read_patterns_is_found(folder, monkeypatch):
+    (folder / "one").mkdir()
+    (folder / "two").mkdir()
+    rules(folder / "one", {})
+    rules(folder / "two", {"bound": 0.06})
+    (folder / "a.jpg").rename(folder / "one" / "a.jpg")
+    assert main(["compress"]) == 1
+    (folder / "one" / "a.jpg").rename(folder / "two" / "b.jpg")
+    clone = cloned(folder)
+    monkeypatch.chdir(clone)
+    monkeypatch.setenv("GIT_LITERAL_PATHSPECS", "1")
+    before = (clone / "two" / "b.jpg").read_bytes()
+    assert main(["compress"]) in (0, 1)
+    assert (clone / "two" / "b.jpg").read_bytes() == before
+
+
+def test_what_moved_under_a_newer_policy_is_restored_and_verified(folder, monkeypatch, capsys):
+    original = (folder / "a.jpg").read_bytes()
+    assert main(["compress"]) == 1
+    (folder / "new").mkdir()
+    rules(folder / "new", {})
+    (folder / "a.jpg").rename(folder / "new" / "a.jpg")
+    capsys.readouterr()
+    assert main(["verify", "--require-originals"]) == 0
+    assert "verified 1 of 1 outputs" in capsys.readouterr().err
+    assert main(["restore", "new/a.jpg"]) == 0
+    assert (folder / "new" / "a.jpg").read_bytes() == original
+
+
 def test_without_git_the_locks_of_the_folders_above_are_asked(folder, tmp_path, monkeypatch):
     (folder / "sub").mkdir()
     (folder / "a.jpg").rename(folder / "sub/a.jpg")

@@ -312,7 +312,7 @@ def test_an_original_that_came_from_elsewhere_is_kept_here_as_well(tmp_path):
     source = Snapshot(root / "a.jpg", b"original", sha(b"original"))
     line = dataclasses.replace(here.entries[0], original=content(b"original"))
     assert settle([dataclasses.replace(here, entries=(line,), original=source)], lock, store) == [None]
-    assert {one.sha256 for one in store.kept()} == {sha(b"original")}
+    assert sha(b"original") in {one.sha256 for one in store.kept()}
     (plan,) = plan_restore([root / "a.jpg"], lock)
     assert restore(plan, lock, store) is None
     assert (root / "a.jpg").read_bytes() == b"original"

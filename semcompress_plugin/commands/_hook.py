@@ -8,6 +8,7 @@ conflict, and pre-commit then drops what its hooks did.
 
 from __future__ import annotations
 
+import os
 import shlex
 import sys
 from collections.abc import Iterable
@@ -16,7 +17,7 @@ from pathlib import Path
 from semcompress_plugin.entries import Index
 from semcompress_plugin.errors import ImageError
 from semcompress_plugin.hosts.git import Commit
-from semcompress_plugin.plan import Asset, Domain, shown_path
+from semcompress_plugin.plan import Asset, Domain
 from semcompress_plugin.report.text import printable
 from semcompress_plugin.types import Result
 
@@ -101,7 +102,8 @@ class Hook:
         return " ".join(names) if more <= 0 else f"{' '.join(names[:_NAMES_IN_A_LINE])} and {more} more"
 
     def _shown(self, path: Path) -> str:
-        return printable(shown_path(path, self.base))
+        """As it is called where the commit was made: git runs its hooks at the top, and says where it was called."""
+        return printable(os.path.relpath(path, self.base / os.environ.get("GIT_PREFIX", "")))
 
     def _say(self, line: str) -> None:
         print(f"semcompress: {line}", file=sys.stderr)

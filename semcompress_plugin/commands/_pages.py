@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import os
-import stat
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
 from semcompress_plugin import files
 from semcompress_plugin.errors import ImageError
+from semcompress_plugin.files import Snapshot
 from semcompress_plugin.pages import Catalogue, Left, PagesReport, Picture, Site
 
 SUFFIXES = frozenset({".html", ".htm", ".css"})
@@ -42,9 +42,10 @@ def publish(
     news: list[_New] = []
     for name, path in contents.items():
         try:
-            new = _rewrite(path, name, catalogue, name in sealed)
+            page = files.read(path if source == out else path.resolve())  # in place links are left alone
+            new = _rewrite(page.data, name, catalogue, name in sealed)
             if new.data is not None:
-                _write(path, out / name, new.data)
+                _write(page, out / name, new.data)
         except (ImageError, OSError) as error:
             new = _New(left=(Left(name, None, str(error)),))
         if new.data is None:
@@ -73,13 +74,13 @@ def _links(contents: Mapping[str, Path], catalogue: Catalogue) -> tuple[frozense
     return frozenset().union(*(one.sealed for one in found)), frozenset().union(*(one.preloaded for one in found))
 
 
-def _rewrite(path: Path, name: str, catalogue: Catalogue, sealed: bool) -> _New:
+def _rewrite(data: bytes, name: str, catalogue: Catalogue, sealed: bool) -> _New:
     from semcompress_plugin.pages import css, encoding, html
     from semcompress_plugin.pages.site import Desk
 
-    is_css = path.suffix.lower() == ".css"
+    is_css = name.lower().endswith(".css")
     try:
-        before = encoding.decode(path.read_bytes(), css=is_css)
+        before = encoding.decode(data, css=is_css)
         if is_css:
             desk = Desk(catalogue, name, catalogue.site.url(name))
             sheet = css.rewrite(before.text, desk)
@@ -97,12 +98,12 @@ def _rewrite(path: Path, name: str, catalogue: Catalogue, sealed: bool) -> _New:
         return _New(left=(Left(name, None, str(error)),))
 
 
-def _write(path: Path, target: Path, data: bytes) -> None:
-    """Write a page whole; its source's permissions go with it."""
-    if path == target:
-        files.replace(path, data, files.read(path))
-    elif not (target.is_file() and target.read_bytes() == data):
-        files.create(target, data, overwrite=True, mode=stat.S_IMODE(path.stat().st_mode))
+def _write(page: Snapshot, target: Path, data: bytes) -> None:
+    """Write a page whole; its source's permissions go with it. In place, one that was saved meanwhile is left alone."""
+    if page.path == target:
+        files.replace(target, data, page, trade=True)
+    elif not files.holds(target, files.digest(data)):
+        files.create(target, data, overwrite=True, mode=page.mode)
 
 
 def _is_there(out: Path, path: str) -> bool:

@@ -16,6 +16,7 @@ from semcompress_plugin.commands._pages import SUFFIXES as PAGES
 from semcompress_plugin.commands._pages import publish
 from semcompress_plugin.commands._shared import left
 from semcompress_plugin.errors import ImageError, UsageError
+from semcompress_plugin.files import Version
 from semcompress_plugin.lock import NAME as LOCK_NAME
 from semcompress_plugin.made_with import versions
 from semcompress_plugin.pages import PagesReport, Picture, Site, picture
@@ -23,7 +24,7 @@ from semcompress_plugin.plan import Asset, Pending, pending
 from semcompress_plugin.policy import POLICY_NAME
 from semcompress_plugin.registry import Registry
 from semcompress_plugin.types import EffortName, OutputFile, Result
-from semcompress_plugin.walk import PASSED_BY
+from semcompress_plugin.walk import PASSED_BY, SUFFIXES
 
 _NOT_CONTENT = {POLICY_NAME, LOCK_NAME, BASELINE_NAME}
 
@@ -124,12 +125,12 @@ class Tree:
         claims = [asset for asset in claims if not {"keep", "smallest"}.issuperset(asset.rule.outputs.formats)]
         if not claims:
             return
-        from semcompress_plugin.images import SUFFIXES  # brings Pillow along
+        from semcompress_plugin.images import SUFFIXES as FORMATS  # brings Pillow along
         from semcompress_plugin.shrink import output_name
 
         def is_of_ones_own(asset: Asset) -> bool:
             """Whether this is in a format that others are given: an a.avif that lies beside an a.jpg already."""
-            return SUFFIXES.get(asset.path.suffix.lower(), "").lower() in asset.rule.outputs.formats
+            return FORMATS.get(asset.path.suffix.lower(), "").lower() in asset.rule.outputs.formats
 
         for asset in sorted(claims, key=is_of_ones_own):
             for format in asset.rule.outputs.formats:
@@ -222,7 +223,7 @@ class Tree:
                 if target not in taken:
                     self._put(item, target, data, own)
             if self.in_place and replaced and own not in targets:
-                files.remove(files.read(item.asset.path))
+                files.retire(_as_looked_at(item))
         except ImageError as error:
             return left(item, "failed", str(error))
         shown = Path(item.asset.shown).parent
@@ -234,7 +235,10 @@ class Tree:
         return _without(replace(result, outputs=outputs), {path.name: owner for path, owner in taken.items()})
 
     def _put(self, item: Pending, target: Path, data: bytes, own: Path) -> None:
-        if not _holds(target, data):
+        if target == item.asset.path:
+            # the only copy: nothing that was saved since we looked at it is written over
+            files.replace(target, data, _as_looked_at(item), trade=True)
+        elif not _holds(target, data):
             files.create(target, data, overwrite=True)
         digest = files.digest(data)
         self._cache.put(made_key(digest), {})
@@ -254,19 +258,28 @@ class Tree:
 
     def _copy_other(self, path: Path) -> None:
         try:
-            self._copy(path)
+            self._copy(path, self._built(path))
         except ImageError as error:
             self.failures.append(Result(path.relative_to(self.source).as_posix(), "failed", 0, 0, reason=str(error)))
 
-    def _copy(self, path: Path) -> None:
-        """Raises ImageError when it cannot be read or written."""
-        target = self._target(path)
+    def _built(self, path: Path) -> Path:
+        """What is copied for ``path``: for a link to a picture of the sources, what that has become."""
+        if self.in_place or not path.is_symlink() or path.suffix.lower() not in SUFFIXES:
+            return path
+        built = self.out / path.resolve().relative_to(self.source.resolve())
+        if not built.is_file():
+            raise ImageError("is a link to a picture that is written under another name: link to that")
+        return built
+
+    def _copy(self, path: Path, content: Path | None = None) -> None:
+        """Copy a file of the sources, or another ``content`` for it. Raises ImageError when that cannot be done."""
+        target, content = self._target(path), content or path
         if target == path:
             return
         try:
-            if not (target.is_file() and filecmp.cmp(path, target, shallow=False)):
-                with path.open("rb") as file:
-                    files.pour(target, file, like=path.resolve(), durable=False)
+            if not (target.is_file() and filecmp.cmp(content, target, shallow=False)):
+                with content.open("rb") as file:
+                    files.pour(target, file, like=content.resolve(), durable=False)
         except OSError as error:
             raise ImageError(f"cannot be copied: {error.strerror or error}") from error
 
@@ -290,6 +303,10 @@ class Tree:
         original = item.outdated.original.sha256 if item.outdated else None
         made_with = versions(rule, self.registry)
         return cache_key("build", item.sha256, original, item.asset.path.name, rule.digest, made_with, self.effort)
+
+
+def _as_looked_at(item: Pending) -> Version:
+    return Version(item.asset.path, item.sha256)
 
 
 def _place(path: Path) -> int:

@@ -70,6 +70,8 @@ def run(arguments: argparse.Namespace, write: bool = True) -> int:
             state = left(state, "unchanged", "stands in the baseline")
         if isinstance(state, Pending) and asset.rule.outputs.place == "replace" and not os.access(asset.place, os.W_OK):
             state = left(state, "skipped", "is read-only: make it writable (chmod u+w) to have it replaced")
+        if isinstance(state, Pending) and (reason := _hindered(state)):
+            state = left(state, "failed", reason)
         results.append(state) if isinstance(state, Result) else work.append(state)
     for domain in domains.used():
         domain.digests.save()
@@ -110,6 +112,20 @@ def _hook(base: Path, paths: list[Path]) -> Hook:
     from semcompress_plugin.commands._hook import Hook
 
     return Hook(base, paths)
+
+
+def _hindered(item: Pending) -> str | None:
+    """Why an output that the rule asks for by its format could not be written: no search is begun for it then."""
+    named = [format for format in item.asset.rule.outputs.formats if format not in ("keep", "smallest")]
+    if not named:
+        return None
+    from semcompress_plugin.settle import hindrance
+    from semcompress_plugin.shrink import output_name
+
+    path, lock = item.asset.path, item.asset.domain.lock
+    targets = (path.with_name(output_name(path.name, format.upper())) for format in named)
+    reasons = (hindrance(path, target, lock) for target in targets if target != path)
+    return next((reason for reason in reasons if reason), None)
 
 
 def _was_built(sha256: str) -> bool:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -26,7 +27,15 @@ def run(arguments: argparse.Namespace) -> int:
     rule = governing_rule([arguments.reference, arguments.candidate], arguments.policy, registry)
     reference = _decoded(arguments.reference, rule)
     workshop = Workshop(registry)
-    image, after = _candidate(arguments.candidate, rule, workshop)
+    candidate, after = _candidate(arguments.candidate, rule, workshop)
+    if isinstance(candidate, Reference):
+        if candidate.metadata.icc_profile != reference.metadata.icc_profile:
+            # they are compared as they are shown: readers say what it is worth that the profile is another one
+            rule = replace(rule, icc="srgb")
+            reference, candidate = _decoded(arguments.reference, rule), _decoded(arguments.candidate, rule)
+        image: Image.Image | Features = candidate.image
+    else:
+        image = candidate
     try:
         measured = drive(measure(reference, image, rule, registry), workshop.perform)
     except ImageError as error:
@@ -42,13 +51,13 @@ def run(arguments: argparse.Namespace) -> int:
     return 0 if measured.holds else 1
 
 
-def _candidate(path: Path, rule: Rule, workshop: Workshop) -> tuple[Image.Image | Features, int]:
-    """What is in the file, and its size: pixels, or features where a compressor writes such files without."""
+def _candidate(path: Path, rule: Rule, workshop: Workshop) -> tuple[Reference | Features, int]:
+    """What is in the file, and its size: a picture, or features where a compressor writes files without pixels."""
     registry = workshop.registry
     decoder = registry.decoder(path)
     if decoder is None:
         candidate = _decoded(path, rule)
-        return candidate.image, candidate.bytes or 0
+        return candidate, candidate.bytes or 0
     try:
         data = files.read(path).data
         features = workshop.decode(decoder, data)
@@ -65,7 +74,6 @@ def _candidate(path: Path, rule: Rule, workshop: Workshop) -> tuple[Image.Image 
 
 def _decoded(path: Path, rule: Rule) -> Reference:
     try:
-        # as evaluators see it; what profile it has is compared too
         with Decoders() as decoders:
             return decoders.decode(files.read(path).data, path.name, "keep", rule.limits, icc=rule.icc)
     except ImageError as error:

@@ -46,7 +46,7 @@ def run(arguments: argparse.Namespace) -> int:
 
 def _restored(path: Path, shown: str, domain: Domain) -> tuple[Result, Path | None]:
     """What became of a file, and the path that its original was brought back to."""
-    (plan,) = plan_restore([path], domain.lock)
+    (plan,) = plan_restore([path], domain.lock, domain.made_elsewhere)
     before = len(plan.snapshot.data) if plan.snapshot else 0
     if plan.entry is None:
         return Result(shown, "unchanged" if plan.snapshot else "failed", before, before, reason=plan.reason), None

@@ -9,12 +9,12 @@ from pathlib import Path
 
 from semcompress_plugin import exchange
 from semcompress_plugin.errors import ImageError
-from semcompress_plugin.files._reading import Snapshot, check
+from semcompress_plugin.files._reading import Snapshot, Version, check
 from semcompress_plugin.files._staging import same_device, unwritable
 from semcompress_plugin.files._temporary import PARKED, PREFIX
 
 
-def remove(snapshot: Snapshot) -> None:
+def remove(snapshot: Snapshot | Version) -> None:
     """Delete a file that still is as it was read."""
     check(snapshot)
     try:
@@ -23,7 +23,7 @@ def remove(snapshot: Snapshot) -> None:
         raise ImageError(unwritable(error)) from error
 
 
-def retire(snapshot: Snapshot, staging: Path | None = None) -> None:
+def retire(snapshot: Snapshot | Version, staging: Path | None = None) -> None:
     """Delete a file that still is as it was read, and is known to be kept elsewhere: taken out first, then looked at.
 
     ``staging`` is the folder for what was taken out, if it is on the same file system.

@@ -20,7 +20,7 @@ _NO_HARD_LINKS = {errno.EPERM, errno.ENOTSUP, errno.EOPNOTSUPP, errno.ENOSYS, er
 def replace(
     path: Path,
     data: bytes,
-    expected: Snapshot,
+    expected: Snapshot | Version,
     staging: Path | None = None,
     mode: int | None = None,
     *,
