@@ -1,6 +1,6 @@
 """Takes each protection of protections.toml away, in a copy of the checkout, and sees its tests fail.
 
-``python tests/protections.py [WORD…]`` does so for all, or for those in whose name or file a word occurs. A test that
+``python tests/protections.py [WORD…]`` does so for all, or for those in whose row a word occurs. A test that
 passes without what it is there for protects nothing.
 """
 
@@ -27,24 +27,43 @@ PASSED, FAILED = 0, 1
 
 @dataclass(frozen=True, slots=True)
 class Protection:
-    """``old`` in ``file`` is what gives it, ``new`` the code without it; each of ``tests`` must fail then."""
+    """``code`` is what gives it: all of that is taken away, and each of ``tests`` must fail then."""
 
     of: str
+    code: tuple[Code, ...]
+    tests: tuple[str, ...]
+
+    def removed(self, root: Path) -> dict[Path, str]:
+        """The texts of the files below ``root`` without it. Raises ValueError unless its code stands there once."""
+        texts: dict[Path, str] = {}
+        for one in self.code:
+            path = root / one.file
+            text = texts.get(path) or path.read_text()
+            if (count := text.count(one.old)) != 1:
+                raise ValueError(f"{self.of}: expected its code once in {one.file}, got {count} times: {one.old!r}")
+            texts[path] = text.replace(one.old, one.new)
+        return texts
+
+
+@dataclass(frozen=True, slots=True)
+class Code:
+    """``old`` in ``file``, and what stands there without the protection."""
+
     file: str
     old: str
     new: str
-    tests: tuple[str, ...]
-
-    def removed(self, text: str) -> str:
-        """The file's text without the protection. Raises ValueError unless what gives it stands there once."""
-        if (count := text.count(self.old)) != 1:
-            raise ValueError(f"{self.of}: expected its code once in {self.file}, got {count} times: {self.old!r}")
-        return text.replace(self.old, self.new)
 
 
 def protections() -> list[Protection]:
     rows = tomllib.loads(TABLE.read_text())["protection"]
-    return [Protection(**{**row, "tests": tuple(row["tests"])}) for row in rows]
+    return [
+        Protection(
+            row["of"],
+            tuple(Code(one["file"], one["old"], one["new"]) for one in (row, *row.get("also", ()))),
+            tuple(row["tests"]),
+        )
+        for row in rows
+    ]
 
 
 def copy_of_checkout(place: Path) -> Path:
@@ -57,28 +76,30 @@ def copy_of_checkout(place: Path) -> Path:
     return place
 
 
-def outcome(copy: Path, test: str) -> int:
-    """What pytest exits with for ``test`` in ``copy``, which is what gets imported there."""
-    command = [sys.executable, "-m", "pytest", "-q", "-x", "-p", "no:cacheprovider", test]
+def outcome(copy: Path, *tests: str) -> int:
+    """What pytest exits with for these tests in ``copy``, which is what gets imported there."""
+    command = [sys.executable, "-m", "pytest", "-q", "-x", "-p", "no:cacheprovider", *tests]
     environment = os.environ | {"PYTHONPATH": str(copy), "PYTHONDONTWRITEBYTECODE": "1"}
     return subprocess.run(command, cwd=copy, env=environment, capture_output=True, check=False).returncode
 
 
 def survivors(one: Protection, copy: Path) -> list[str]:
     """Those of its tests, each with what it did, that do not fail once the protection is gone."""
-    file = copy / one.file
-    text = file.read_text()
+    removed = one.removed(copy)
+    before = {path: path.read_text() for path in removed}
     try:
-        file.write_text(one.removed(text))
+        for path, text in removed.items():
+            path.write_text(text)
         outcomes = {test: outcome(copy, test) for test in one.tests}
     finally:
-        file.write_text(text)
+        for path, text in before.items():
+            path.write_text(text)
     words = {PASSED: "passes without it"}
     return [f"{test} {words.get(code, f'cannot be run: exit {code}')}" for test, code in outcomes.items() if code != 1]
 
 
 def main(words: Sequence[str]) -> int:
-    chosen = [one for one in protections() if not words or any(word in f"{one.of} {one.file}" for word in words)]
+    chosen = [one for one in protections() if not words or any(word in repr(one) for word in words)]
     copies: queue.SimpleQueue[Path] = queue.SimpleQueue()
     with tempfile.TemporaryDirectory() as folder, ThreadPoolExecutor(COPIES) as pool:
         for number in range(COPIES):
@@ -91,12 +112,11 @@ def main(words: Sequence[str]) -> int:
             finally:
                 copies.put(copy)
 
-        tests = sorted({test for one in chosen for test in one.tests})
         copy = copies.get()
-        broken = [test for test in tests if outcome(copy, test) != PASSED]
+        broken = outcome(copy, *{test for one in chosen for test in one.tests}) != PASSED
         copies.put(copy)
-        for test in broken:
-            print(f"{test} fails as it is: nothing can be told from it")
+        if broken:
+            print("not all of the tests pass as the code is: nothing can be told from those that do not")
         unprotected = 0
         for one, found in zip(chosen, pool.map(with_a_copy, chosen), strict=True):
             unprotected += bool(found)

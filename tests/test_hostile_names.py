@@ -193,6 +193,18 @@ def tree(top: Path) -> dict[str, bytes]:
     return {path.relative_to(top).as_posix(): path.read_bytes() for path in top.rglob("*") if path.is_file()}
 
 
+def test_a_build_publishes_nothing_that_a_link_leads_out_to(folder, capsys, tmp_path):
+    put(tmp_path / "outside", "secret.jpg")
+    (tmp_path / "outside" / "notes.txt").write_text("secret")
+    put(folder, "site/photo.jpg")
+    (folder / "site/notes.txt").symlink_to(tmp_path / "outside/notes.txt")
+    (folder / "site/other.jpg").symlink_to(tmp_path / "outside/secret.jpg")
+    (folder / "site/all").symlink_to(tmp_path / "outside")
+    assert main(["build", "site", str(tmp_path / "out")]) == 0
+    assert list(tree(tmp_path / "out")) == ["photo.jpg"]
+    capsys.readouterr()
+
+
 @pytest.mark.parametrize("place", ["replace", "beside"])
 @pytest.mark.parametrize("names", [("a.jpg", "a.JPG"), ("a.jpg", "A.jpg"), ("a.jpg", "a.jpeg")])
 def test_two_pictures_never_share_an_output_not_even_where_case_does_not_count(folder, capsys, names, place):

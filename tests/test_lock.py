@@ -222,8 +222,8 @@ def test_a_new_finding_takes_the_place_of_an_older_one(tmp_path):
     assert lock.by_output(entry(1).output.sha256)[0].looks == 1
 
 
-def add_fifty(arguments):
-    folder, start = arguments
+def add_fifty(folder, start, both_are_there):
+    both_are_there.wait()
     for number in range(start, start + 50):
         lock, _ = workplace(folder)
         lock.add([entry(number)])
@@ -231,8 +231,14 @@ def add_fifty(arguments):
 
 def test_two_processes_at_once_lose_no_entry(tmp_path):
     repository(tmp_path)
-    with multiprocessing.get_context("spawn").Pool(2) as pool:
-        pool.map(add_fifty, [(tmp_path, 0), (tmp_path, 50)])
+    spawn = multiprocessing.get_context("spawn")
+    barrier = spawn.Barrier(2)
+    processes = [spawn.Process(target=add_fifty, args=(tmp_path, start, barrier)) for start in (0, 50)]
+    for process in processes:
+        process.start()
+    for process in processes:
+        process.join()
+    assert [process.exitcode for process in processes] == [0, 0]
     assert len(parse((tmp_path / "semcompress.lock").read_text(), "x")) == 100
     assert len((tmp_path / ".git/semcompress/journal").read_text().split()) > 100
     assert git(tmp_path, "status", "--porcelain") == "?? semcompress.lock\n"

@@ -11,7 +11,7 @@ import pytest
 from disk import commit, git
 from pictures import encoded, photo
 from policy_registry import Stand
-from semcompress_plugin import budget, interrupt, shrink
+from semcompress_plugin import budget, interrupt, settle, shrink
 from semcompress_plugin.baseline import Old, parse, render
 from semcompress_plugin.cli import main
 from semcompress_plugin.commands import compress
@@ -133,6 +133,7 @@ def test_a_tolerance_moves_bounds_outwards():
     assert moved.keep[0].holds(0.891)
     assert moved.keep[0].holds(0.959)
     assert not moved.keep[0].holds(0.889)
+    assert not moved.keep[0].holds(0.961)
     with pytest.raises(ValueError, match="at least 0"):
         tolerant(moved, float("nan"))
 
@@ -309,6 +310,20 @@ def test_an_interruption_settles_what_is_finished(folder, capsys, monkeypatch):
     monkeypatch.setattr(shrink.Work, "load", lambda self: (asked.append(1), load(self))[1])
     assert main(["compress"]) == 1
     assert len(asked) == 1, "the finished search was not lost"
+
+
+def test_an_interruption_while_a_group_is_written_leaves_no_half_of_it(folder, monkeypatch):
+    monkeypatch.setattr(compress, "SECONDS_BETWEEN_COMMITS", 1e9)
+    really = settle._commit
+
+    def commit(*arguments):
+        signal.raise_signal(signal.SIGINT)
+        return really(*arguments)
+
+    monkeypatch.setattr(settle, "_commit", commit)
+    before = {path: path.read_bytes() for path in folder.glob("*.jpg")}
+    assert main(["compress"]) == 130
+    assert all(path.read_bytes() != data for path, data in before.items())
 
 
 def test_an_interruption_waits_for_the_group_that_is_being_written():
