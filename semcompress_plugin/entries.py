@@ -28,7 +28,7 @@ _STRING = r'"[^"\\\n]*(?:\\.[^"\\\n]*)*"'
 _LINE = re.compile(
     rf'^(?P<key>\{{"original": {_CONTENT.format("original")}, "output": {_CONTENT.format("output")},'
     rf' "relation": "(?:replaced|beside|kept)",'
-    rf' "policy": {_STRING}, "path": {_STRING}), "name": .*\}}$',
+    rf' "policy": {_STRING}, "path": (?P<path>{_STRING})), "name": .*\}}$',
     re.MULTILINE,
 )
 _CONFLICT = ("<<<<<<<", "|||||||", "=======", ">>>>>>>")
@@ -58,7 +58,9 @@ class Entry:
     ``mode`` (permission bits) are the original's. ``policy`` is the digest of what the user asked for; ``made_with``
     holds name -> version of what decided. ``blob`` is the git id of a replaced original. ``looks`` is what the search
     cost. ``generation`` counts lossy steps from the first original: 0 when kept, 1 as a rule, more only after
-    ``--allow-generation-loss``. Scores are kept to six significant digits.
+    ``--allow-generation-loss``. Scores are kept to six significant digits. ``pixels`` is the output's fingerprint
+    (:mod:`semcompress_plugin.pixels`), where it is known; ``edited`` says that this output is not as we wrote it:
+    somebody changed what lies beside its pixels.
     """
 
     original: Content
@@ -75,6 +77,8 @@ class Entry:
     looks: int = 0
     generation: int = 1
     made_with: Mapping[str, str] = field(default_factory=dict)
+    pixels: str | None = None
+    edited: bool = False
 
 
 def parse(text: str, where: str) -> tuple[Entry, ...]:
@@ -118,6 +122,8 @@ def encode(entry: Entry) -> str:
         "generation": entry.generation,
         "made_with": dict(sorted(entry.made_with.items())),
     }
+    record |= {} if entry.pixels is None else {"pixels": entry.pixels}
+    record |= {"edited": True} if entry.edited else {}
     text = json.dumps(record, ensure_ascii=False, allow_nan=False)
     # names that are not UTF-8 arrive as lone surrogates, which no encoding writes
     return _SURROGATE.sub(lambda match: f"\\u{ord(match[0]):04x}", text)
@@ -144,7 +150,8 @@ class Index:
     def __init__(self) -> None:
         self._by_output: dict[str, tuple[str, ...]] = {}
         self._by_original: dict[str, tuple[str, ...]] | None = None
-        """Made when it is first asked for, which a run with nothing to do never does."""
+        self._by_path: dict[str, tuple[str, ...]] | None = None
+        """Both made when they are first asked for, which a run with nothing to do never does."""
 
     @classmethod
     def load(cls, text: str, where: str) -> Index:
@@ -177,7 +184,7 @@ class Index:
             known = self._by_output.get(output, ())
             replaced = tuple(line if one.startswith(f"{key}, ") else one for one in known)
             self._by_output[output] = replaced if line in replaced else (*known, line)
-        self._by_original = None
+        self._by_original = self._by_path = None
 
     def settles(self, sha256: str, policy: str) -> bool:
         """Whether a content is an output under this policy, or one that lies beside its original under any.
@@ -201,6 +208,15 @@ class Index:
                 original = _parts(line)["original"]
                 self._by_original[original] = (*self._by_original.get(original, ()), line)
         return self._entries(self._by_original, sha256)
+
+    def by_path(self, path: str) -> tuple[Entry, ...]:
+        """What was settled at ``path``, as entries spell it."""
+        if self._by_path is None:
+            self._by_path = {}
+            for line in sorted(line for lines in self._by_output.values() for line in lines):
+                place = json.loads(_parts(line)["path"])
+                self._by_path[place] = (*self._by_path.get(place, ()), line)
+        return self._entries(self._by_path, path)
 
     def entries(self) -> Iterator[Entry]:
         """Every entry, in no particular order."""
@@ -384,6 +400,8 @@ def _entry(record: Mapping[str, Any]) -> Entry:
         looks=int(record["looks"]),
         generation=int(record["generation"]),
         made_with={name: _text(version) for name, version in record["made_with"].items()},
+        pixels=None if record.get("pixels") is None else _text(record["pixels"]),
+        edited=record.get("edited") is True,
     )
 
 

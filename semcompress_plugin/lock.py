@@ -64,6 +64,14 @@ class Lock:
             self._remembered(lambda index: index.by_original(sha256))
         )
 
+    def at(self, path: Path) -> tuple[Entry, ...]:
+        """What was settled at a place, whatever lies there by now."""
+        here = self.relative(path)
+        if found := self._index.by_path(here):
+            return found
+        place = posixpath.normpath(posixpath.join(self._prefix, here))
+        return tuple(replace(entry, path=here) for entry in self._journal.by_path(place))
+
     def is_settled(self, sha256: str, policy: str, path: Path | str) -> bool:
         """Whether there is an entry that settles a content, as :meth:`settled` says; as a rule none need be decoded."""
         return self._index.settles(sha256, policy) or self.settled(sha256, policy, Path(path)) is not None

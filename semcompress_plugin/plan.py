@@ -127,7 +127,7 @@ class Pending:
 
     ``outdated`` is our own output, settled under another policy (or by older versions, when refreshing). ``known`` are
     entries of this very original under this very rule: what was found then is tried first. With ``anew`` neither what
-    lies there nor what is known counts.
+    lies there nor what is known counts. ``former`` is what we wrote at this place, where something else lies there now.
     """
 
     asset: Asset
@@ -136,6 +136,7 @@ class Pending:
     outdated: Entry | None = None
     known: tuple[Entry, ...] = ()
     anew: bool = False
+    former: tuple[Entry, ...] = ()
 
 
 class Backlog:
@@ -156,18 +157,19 @@ class Backlog:
         key = asset.domain, id(asset.rule), folder, hidden
         shared = self._shared.setdefault(key, _Shared(asset.domain, asset.rule, folder, hidden))
         row = bytes.fromhex(item.sha256) + item.bytes.to_bytes(8) + name.encode("utf-8", "surrogatepass")
-        if item.outdated is None and not item.known and not item.anew:
+        if item.outdated is None and not item.known and not item.anew and not item.former:
             self._waiting.append((shared, row))
         else:
             outdated = None if item.outdated is None else encode(item.outdated)
-            self._waiting.append((shared, row, (outdated, tuple(map(encode, item.known)), item.anew)))
+            known, former = (tuple(map(encode, entries)) for entries in (item.known, item.former))
+            self._waiting.append((shared, row, (outdated, known, item.anew, former)))
 
     def popleft(self) -> Pending:
         shared, row, *told = self._waiting.popleft()
         place = os.path.join(shared.folder, row[40:].decode("utf-8", "surrogatepass"))  # noqa: PTH118  # as text
         shown = place[shared.hidden :].replace(os.sep, "/") if shared.hidden else place
         asset = Asset(place, shown, shared.domain, shared.rule)
-        outdated, known, anew = told[0] if told else (None, (), False)
+        outdated, known, anew, former = told[0] if told else (None, (), False, ())
         return Pending(
             asset,
             row[:32].hex(),
@@ -175,6 +177,7 @@ class Backlog:
             None if outdated is None else decode(outdated),
             tuple(map(decode, known)),
             anew,
+            tuple(map(decode, former)),
         )
 
     def rules(self) -> list[Rule]:
@@ -195,8 +198,8 @@ class _Shared:
     hidden: int
 
 
-_Told = tuple[str | None, tuple[str, ...], bool]
-"""Lines of the lock: of the outdated output, of what is known of the original; and whether to look anew."""
+_Told = tuple[str | None, tuple[str, ...], bool, tuple[str, ...]]
+"""Lines of the lock: of the outdated output, of what is known of the original; whether to look anew; what lay there."""
 
 
 class Domains:
@@ -330,7 +333,9 @@ def pending(asset: Asset, refresh: dict[str, str] | None = None) -> Pending | Re
         reason = f"was shrunk under another policy, and {ambiguous(made)}: left alone"
         return Result(asset.shown, "skipped", size, size, asset.rule.name, reason=reason)
     known = [e for e in lock.by_original(sha256) if e.policy == digest and e.relation != "kept"]
-    return Pending(asset, sha256, size, outdated, tuple(known), anew=stale)
+    # an output of which somebody has edited what lies beside the pixels must not be taken for an original
+    former = () if outdated or known or stale else tuple(e for e in lock.at(asset.path) if e.pixels is not None)
+    return Pending(asset, sha256, size, outdated, tuple(known), anew=stale, former=former)
 
 
 def _is_current(entry: Entry, versions: dict[str, str]) -> bool:

@@ -103,13 +103,13 @@ def _put(path: Path, snapshot: Snapshot, entry: Entry, target: Path, data: bytes
 def spare(snapshots: Iterable[Snapshot], lock: Lock, originals: Originals) -> None:
     """Keep what is to be replaced, and would be lost if the lock did not tell the truth.
 
-    A lock may be a stranger's: that a file is an output of ours is sure where this machine's journal says so. What is
-    committed is not lost. Raises OriginalsError.
+    A lock may be a stranger's: that a file is an output of ours is sure where this machine's journal says so; and one
+    that was edited since holds more than we wrote. What is committed is not lost. Raises OriginalsError.
     """
     doubtful = [
         snapshot
         for snapshot in snapshots
-        if not any(entry.relation != "kept" for entry in lock.journal.by_output(snapshot.sha256))
+        if not any(entry.relation != "kept" and not entry.edited for entry in lock.journal.by_output(snapshot.sha256))
     ]
     if alone := [snapshot for snapshot in doubtful if not is_committed(snapshot)]:
         originals.keep(alone)

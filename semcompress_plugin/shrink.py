@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from semcompress_plugin import files
@@ -14,13 +14,20 @@ from semcompress_plugin.files import Snapshot
 from semcompress_plugin.images import SUFFIXES
 from semcompress_plugin.isolation import Decoders
 from semcompress_plugin.metadata import carries
+from semcompress_plugin.pixels import fingerprint
 from semcompress_plugin.plan import Pending
 from semcompress_plugin.registry import Registry
 from semcompress_plugin.restore import name_of_original
 from semcompress_plugin.settle import Settlement
-from semcompress_plugin.types import EffortName, OutputFile, Proposal, Reference, Result, Status
+from semcompress_plugin.types import EffortName, Features, OutputFile, Proposal, Reference, Result, Status
 
 _EXTENSIONS = {"JPEG": ".jpg", "PNG": ".png", "WEBP": ".webp", "AVIF": ".avif"}
+
+
+def _pixels(decision: Decision | None) -> str | None:
+    """The fingerprint of what was found, where it has pixels."""
+    image = decision.candidate.image if decision and decision.candidate else None
+    return None if image is None or isinstance(image, Features) else fingerprint(image)
 
 
 def output_name(name: str, format: str) -> str:
@@ -33,10 +40,12 @@ def output_name(name: str, format: str) -> str:
 
 @dataclass(frozen=True, slots=True)
 class Found:
-    """What the engine found: either ``still`` (an outdated picture holds as it is) or decisions per output."""
+    """What was found: ``still`` (an outdated picture holds as it is), ``ours`` (an output of ours that was edited
+    beside its pixels), or the engine's decisions per output."""
 
     still: Measurement | None = None
     decisions: tuple[Decision, ...] = ()
+    ours: Entry | None = None
 
 
 @dataclass(slots=True)
@@ -76,23 +85,45 @@ class Work:
         return self.decoders.decode_for(asset.rule, self.original_data, name)
 
     def study(self, reference: Reference) -> Rounds[Found]:
-        """An outdated picture is measured first and kept if it still holds; otherwise a search, from the original."""
-        rule = self.pending.asset.rule
-        if self.original.sha256 != self.snapshot.sha256 and not self.pending.anew:
+        """An outdated picture is measured first and kept if it still holds; otherwise a search, from the original.
+
+        What was edited beside its pixels is never searched for anew: from those the search would lose once more, and
+        from the original it would lose the edit.
+        """
+        rule, outdated = self.pending.asset.rule, self.pending.outdated
+        if self.pending.former and (ours := self._edited(reference)):
+            return Found(ours=ours)
+        edited = outdated is not None and outdated.edited
+        if edited or (self.original.sha256 != self.snapshot.sha256 and not self.pending.anew):
             # whatever the file holds, lest something stays that the policy now wants gone
             here = self.decoders.decode(self.snapshot.data, None, "keep", rule.limits, "keep")
-            if carries(here.metadata, reference.metadata):
+            if edited or carries(here.metadata, reference.metadata):
                 still = yield from measure(reference, here.image, rule, self.registry)
                 if still.holds:
                     return Found(still=still)
+        if edited:
+            raise UnsupportedImageError(
+                "was shrunk under another policy, and what lies beside its pixels was edited since: left alone "
+                "(`semcompress restore` brings the original back, without the edit)"
+            )
         known = {} if self.pending.anew else self._known()
         return Found(decisions=(yield from decide(reference, rule, self.registry, known, self.effort)))
+
+    def _edited(self, reference: Reference) -> Entry | None:
+        """The output of ours that has these very pixels, if one lay here."""
+        seen = fingerprint(reference.image)
+        return next((entry for entry in self.pending.former if entry.pixels == seen), None)
 
     def settle(self, found: Found) -> tuple[Result, Settlement]:
         """What to report, and what to write and record."""
         if found.still is not None:
             result = self._result("unchanged", looks=1, reason="still holds under the changed policy")
             return result, self._still(found.still)
+        if found.ours is not None:
+            here = Content(self.snapshot.sha256, len(self.snapshot.data))
+            edited = replace(found.ours, output=here, edited=True, looks=0)
+            why = "its pixels are those that we wrote: only what lies beside them was edited"
+            return self._result("unchanged", reason=why), Settlement(self.snapshot, (edited,))
         made = [(d, d.candidate, self._target(d.candidate.proposal.format)) for d in found.decisions if d.candidate]
         looks = sum(decision.looks for decision in found.decisions)
         if not made:
@@ -197,6 +228,8 @@ class Work:
             looks=decision.looks if decision else looks,
             generation=settled.generation if settled else 0 if relation == "kept" else self.generation + 1,
             made_with=settled.made_with if settled else self.made_with,
+            pixels=settled.pixels if settled else _pixels(decision),
+            edited=settled.edited if settled else False,
         )
 
     def _result(

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import json
 import shutil
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
+from PIL import Image
 
-from disk import commit, git
+from disk import commit, git, sha
 from pictures import encoded, photo
 from semcompress_plugin import plan, shrink
 from semcompress_plugin.cli import main
@@ -17,6 +19,8 @@ from semcompress_plugin.commands import compress
 from semcompress_plugin.compressors.jpeg import JpegCompressor
 from semcompress_plugin.entries import parse
 from semcompress_plugin.errors import OriginalsError
+from semcompress_plugin.git import find
+from semcompress_plugin.originals import GitOriginals
 
 HEAD = "version: 1\npreset: machine\nrules:\n"
 RULE = """\
@@ -127,6 +131,56 @@ def test_what_another_lock_knows_for_ours_is_no_original(folder, tmp_path, monke
     assert entry.generation == 1
     assert main(["restore", str(place)]) == 0
     assert place.read_bytes() == original
+
+
+def tagged(path: Path, name: str = "Ada") -> bytes:
+    """The same picture with another tag, as programs do it that leave the pixels alone."""
+    exif = Image.Exif()
+    exif[0x013B] = name
+    block = b"Exif\0\0" + exif.tobytes()
+    data = path.read_bytes()
+    edited = data[:2] + b"\xff\xe1" + (len(block) + 2).to_bytes(2, "big") + block + data[2:]
+    path.write_bytes(edited)
+    return edited
+
+
+@pytest.mark.parametrize("place", ["here", "in a clone"])
+def test_an_edit_of_what_lies_beside_the_pixels_shrinks_nothing_again(folder, monkeypatch, capsys, place):
+    original = (folder / "a.jpg").read_bytes()
+    assert main(["compress"]) == 1
+    if place == "in a clone":
+        monkeypatch.chdir(clone := cloned(folder))
+        git(clone, "fetch", "-q", "origin", "refs/semcompress/*:refs/semcompress/*")
+        folder = clone
+    for name in ("Ada", "Eve"):
+        edited = tagged(folder / "a.jpg", name)
+        capsys.readouterr()
+        assert main(["compress", "--format", "json"]) == 0
+        assert "only what lies beside them was edited" in json.loads(capsys.readouterr().out)["results"][0]["reason"]
+        assert (folder / "a.jpg").read_bytes() == edited
+    assert main(["compress", "--format", "json"]) == 0
+    assert json.loads(capsys.readouterr().out)["totals"]["looks"] == 0
+    # another policy: measured, and never searched for anew
+    rules(folder, {"bound": 0.06})
+    assert main(["compress"]) == 0
+    rules(folder, {"bound": 0.0000001})
+    assert main(["compress"]) == 0
+    assert (folder / "a.jpg").read_bytes() == edited
+    assert main(["compress", "--refresh"]) == 0
+    assert (folder / "a.jpg").read_bytes() == edited
+    assert main(["restore", "--all"]) == 0
+    assert (folder / "a.jpg").read_bytes() == original
+    assert sha(edited) in {one.sha256 for one in GitOriginals(find(folder)).kept()}, "the edit is not lost"
+
+
+def test_an_edit_of_the_pixels_is_another_picture(folder, worked_on):
+    assert main(["compress"]) == 1
+    with Image.open(folder / "a.jpg") as image:
+        other = image.transpose(Image.Transpose.FLIP_LEFT_RIGHT)
+    other.save(folder / "a.jpg", quality=97)
+    before = (folder / "a.jpg").read_bytes()
+    assert main(["compress"]) == 1
+    assert len((folder / "a.jpg").read_bytes()) < len(before)
 
 
 def cloned(folder: Path) -> Path:

@@ -62,7 +62,7 @@ def _write(domain: Domain, now: set[Old], base: Path, *, renew: bool) -> None:
     gone = len(allowed - {one.sha256 for one in lines})
     more = len(now) - len(lines)
     print(
-        f"{shown_path(target, base)}: {len(lines)} pictures may stay as they are"
+        f"{shown_path(target, base)}: {counted(len(lines), 'picture', 'pictures')} may stay as they are"
         + (f"; {gone} no longer need to" if gone else "")
-        + (f"; {more} others are not in it (--renew adds them)" if more else "")
+        + (f"; {counted(more, 'other is', 'others are')} not in it (--renew adds what is missing)" if more else "")
     )

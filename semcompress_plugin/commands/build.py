@@ -141,7 +141,7 @@ def run(arguments: argparse.Namespace) -> int:
         raise UsageError("say what to build: SRC and OUT, or --in-place DIR")
     if arguments.in_place is None and arguments.out is None:
         raise UsageError("say where to build to: SRC and OUT")
-    if arguments.source is not None and absolute(arguments.out).is_relative_to(absolute(arguments.source)):
+    if arguments.source is not None and absolute(arguments.source) in absolute(arguments.out).parents:
         print(
             f"semcompress: warning: {arguments.out} lies within {arguments.source}: a build into another folder would "
             "copy it as if it were a source",

@@ -57,7 +57,7 @@ def _resolve() -> int:
         merged.add(line for key, line in Index.salvage(text).lines.items() if key not in known)
         Lock(path, _state_folder(path)).rewrite(merged.text())
         resolved.append(shown_path(path, base))
-        print(f"{resolved[-1]}: merged, {len(merged.lines)} entries")
+        print(f"{resolved[-1]}: merged, {counted(len(merged.lines), 'entry', 'entries')}")
     if not resolved:
         print("no lock is in conflict here")
     elif unmerged:
@@ -72,7 +72,7 @@ def _state() -> int:
         print(f"no {NAME} here: nothing has been settled yet")
     else:
         count = len(Index.load(_text(path), shown_path(path, base)).lines)
-        print(f"{shown_path(path, base)}: sound, {count} entries")
+        print(f"{shown_path(path, base)}: sound, {counted(count, 'entry', 'entries')}")
     if (root := repository_root(base)) is not None and not _is_driven(root):
         print("git can merge locks by itself; tell it so, once per repository and once per clone:")
         print(f"  echo '{NAME} merge=semcompress' >> {shlex.quote(os.path.relpath(root / '.gitattributes', base))}")

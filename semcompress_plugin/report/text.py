@@ -98,6 +98,11 @@ def _pages(pages: PagesReport) -> list[str]:
     return lines
 
 
+def counted(count: int, one: str, more: str) -> str:
+    """``1 entry``, ``2 entries``."""
+    return f"{count} {one if count == 1 else more}"
+
+
 def size(count: int) -> str:
     """Bytes as people read them, in powers of ten: ``12.3 kB``."""
     if count < 1000:
