@@ -41,11 +41,13 @@ def output_name(name: str, format: str) -> str:
 @dataclass(frozen=True, slots=True)
 class Found:
     """What was found: ``still`` (an outdated picture holds as it is), ``ours`` (an output of ours that was edited
-    beside its pixels), or the engine's decisions per output."""
+    beside its pixels), or the engine's decisions per output. ``unstripped``: none of them replaces the picture, which
+    has metadata that its rule would have removed."""
 
     still: Measurement | None = None
     decisions: tuple[Decision, ...] = ()
     ours: Entry | None = None
+    unstripped: bool = False
 
 
 @dataclass(slots=True)
@@ -107,7 +109,17 @@ class Work:
                 "(`semcompress restore` brings the original back, without the edit)"
             )
         known = {} if self.pending.anew else self._known()
-        return Found(decisions=(yield from decide(reference, rule, self.registry, known, self.effort)))
+        decisions = yield from decide(reference, rule, self.registry, known, self.effort)
+        stays = self.original.sha256 == self.snapshot.sha256 and not any(d.candidate for d in decisions)
+        return Found(decisions=decisions, unstripped=stays and self._has_more(reference))
+
+    def _has_more(self, reference: Reference) -> bool:
+        """Whether the file holds more beside its pixels than the rule wants."""
+        rule = self.pending.asset.rule
+        if rule.metadata == "keep":
+            return False
+        here = self.decoders.decode(self.snapshot.data, None, "keep", rule.limits, rule.orientation, rule.icc)
+        return not carries(here.metadata, reference.metadata)
 
     def _edited(self, reference: Reference) -> Entry | None:
         """The output of ours that has these very pixels, if one lay here."""
@@ -184,7 +196,8 @@ class Work:
         here = Content(self.snapshot.sha256, len(self.snapshot.data))
         if self.original == here:
             kept = self._entry(here, "kept", self.pending.asset.path, looks=looks)
-            return self._result("unchanged", looks=looks, reason=reason), Settlement(self.snapshot, (kept,))
+            result = self._result("unchanged", looks=looks, reason=reason)
+            return replace(result, unstripped=found.unstripped), Settlement(self.snapshot, (kept,))
         # our own output no longer holds, and nothing else does: the policy wants the original, under its own name
         path, outdated = self.pending.asset.path, self.pending.outdated
         assert outdated is not None

@@ -391,7 +391,8 @@ class Result:
     """What became of one picture. ``before`` and ``after`` are bytes; ``reason`` says why when nothing was saved.
 
     ``cached``: an earlier build found this out, and this one only wrote it where it was not there yet.
-    ``over_budget``: the file is larger than its rule's budget, as ``reason`` says.
+    ``over_budget``: the file is larger than its rule's budget, as ``reason`` says. ``unstripped``: it was left as it
+    is, with metadata that its rule would have removed.
     """
 
     path: str
@@ -404,6 +405,7 @@ class Result:
     reason: str | None = None
     cached: bool = False
     over_budget: bool = False
+    unstripped: bool = False
 
 
 @dataclass(frozen=True)

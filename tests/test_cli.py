@@ -587,6 +587,26 @@ def test_pictures_with_different_profiles_are_compared_as_they_are_shown(folder,
         assert told["scores"]["classifier"]["js_divergence"] < 1e-9
 
 
+def test_a_picture_that_keeps_private_metadata_for_want_of_a_smaller_file_is_told_of(folder, capsys):
+    exif = Image.Exif()
+    exif[0x013B] = "somebody"
+    exif.get_ifd(0x8825)[1] = "N"
+    turned = Image.Exif()
+    turned[0x0112] = 6
+    for name, block in (("0.jpg", exif), ("1.jpg", turned), ("2.jpg", Image.Exif())):
+        (folder / name).write_bytes(encoded(photo((320, 240)), "JPEG", quality=30, exif=block))
+    text = POLICY.replace("[jpeg]", "[{jpeg: {quality: 95, scale: 1}}]")
+    (folder / ".semcompress.yaml").write_text(f"{text}    metadata: strip-private\n")
+    before = contents(folder)
+    code, out, _ = run(capsys, "compress")
+    assert code == 0
+    assert "no smaller file holds, so their metadata stays, too (exiftool -all= removes it): 0.jpg\n" in out
+    assert {name: contents(folder)[name] for name in before} == before
+    (folder / ".semcompress.yaml").write_text(f"{text}    metadata: keep\n")
+    _, report = as_json(capsys, "compress")
+    assert not any(result["unstripped"] for result in report["results"])
+
+
 def test_what_would_be_written_over_a_file_that_is_not_ours_is_not_even_searched_for(folder, capsys):
     text = POLICY.replace("[jpeg]", "[webp]") + "    outputs: {formats: [webp], place: beside}\n"
     (folder / ".semcompress.yaml").write_text(text)

@@ -11,6 +11,7 @@ from semcompress_plugin.commands._budgets import judged
 from semcompress_plugin.commands._shared import here, load_registry
 from semcompress_plugin.errors import BaselineError, ImageError
 from semcompress_plugin.plan import Domain, Domains, Pending, assets, pending, shown_path
+from semcompress_plugin.report.text import counted
 from semcompress_plugin.types import Result
 from semcompress_plugin.walk import find_images, repository_root
 

@@ -101,7 +101,7 @@ def _compared(
             result = Result(one.asset.shown, "unchanged", size, size, one.asset.rule.name)
             if isinstance(done.error, NotHereError):
                 lacking.append(one)
-                reason = f"its original is not here to compare with: {done.error}"
+                reason = f"was not compared: {done.error}"
                 yield replace(result, status="skipped", reason=reason)
             elif done.error is not None:
                 status, reason, bug = failure(done.error)

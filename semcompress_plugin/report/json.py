@@ -82,6 +82,7 @@ SCHEMA: dict[str, Any] = {
                     "reason": {"type": ["string", "null"]},
                     "cached": {"type": "boolean"},
                     "over_budget": {"type": "boolean"},
+                    "unstripped": {"type": "boolean"},
                     "outputs": {
                         "type": "array",
                         "items": {

@@ -52,6 +52,8 @@ def lines(
     for row in _rows(ledger, bounds):
         yield _aligned(row, widths)
     yield from _reasons([one for one in ledger.by_path() if one.reason and _without_row(one)])
+    if unstripped := [one.path for one in ledger.by_path() if one.unstripped]:
+        yield _unstripped(unstripped)
     sums = totals(ledger, seconds)
     saved = f", {size(sums.before)} -> {size(sums.after)} ({percent(sums.before, sums.after)})" if written else ""
     cached = f" ({_all(sums.cached, sums.files)} from the cache)" if sums.cached else ""
@@ -60,6 +62,12 @@ def lines(
         f"{sums.compressed} {verb}, {sums.unchanged} unchanged, {sums.skipped} skipped, {sums.failed} failed{cached}"
     )
     yield f"{counts}{saved}; {sums.looks} looks in {sums.seconds:.1f} s"
+
+
+def _unstripped(paths: Sequence[str]) -> str:
+    """Which pictures still have what their rule wants gone: places, serial numbers."""
+    named = ", ".join(map(printable, paths[:_ALIKE])) + (f" and {len(paths) - _ALIKE} more" if paths[_ALIKE:] else "")
+    return f"no smaller file holds, so their metadata stays, too (exiftool -all= removes it): {named}"
 
 
 def _without_row(result: Result) -> bool:
