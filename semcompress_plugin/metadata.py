@@ -17,8 +17,9 @@ from semcompress_plugin.containers import jpeg_segments, png_chunks
 from semcompress_plugin.types import Metadata, MetadataPolicy, OrientationPolicy
 
 _XMP_ORIENTATION = re.compile(
-    rb"""\s*tiff:Orientation\s*=\s*(["'])\s*([0-9])\s*\1|<tiff:Orientation>\s*([0-9])\s*</tiff:Orientation>"""
+    rb"""tiff:Orientation\s*+=\s*+(["'])\s*+([0-9])\s*+\1|<tiff:Orientation>\s*+([0-9])\s*+</tiff:Orientation>"""
 )
+"""An attribute or an element. It begins with text and gives no space back: what strangers write is read once."""
 _APP1, _APP13 = 0xE1, 0xED
 _EXTENDED_XMP = b"http://ns.adobe.com/xmp/extension/\0"
 _PHOTOSHOP = b"Photoshop 3.0\0"
@@ -128,7 +129,17 @@ def xmp_orientation(image: Image.Image) -> int | None:
 def _xmp(image: Image.Image) -> bytes | None:
     """XMP without orientation, which some readers take from here where EXIF has none, or rather than from EXIF."""
     packet = _xmp_packet(image)
-    return _XMP_ORIENTATION.sub(b"", packet) if packet else None
+    return b"".join(_without_orientation(packet)) if packet else None
+
+
+def _without_orientation(packet: bytes) -> Iterator[bytes]:
+    """What stands around attributes, which go with the white space before them, and elements that say orientation."""
+    done = 0
+    for found in _XMP_ORIENTATION.finditer(packet):
+        before = packet[done : found.start()]
+        yield before.rstrip() if found[2] else before
+        done = found.end()
+    yield packet[done:]
 
 
 def _xmp_packet(image: Image.Image) -> bytes | None:

@@ -7,6 +7,7 @@ import json
 import os
 import shutil
 import subprocess
+import time
 from pathlib import Path
 
 import numpy as np
@@ -21,7 +22,7 @@ from pictures import encoded, photo
 from semcompress_plugin import exif
 from semcompress_plugin.cli import main
 from semcompress_plugin.images import decode
-from semcompress_plugin.metadata import save_parameters
+from semcompress_plugin.metadata import metadata_of, save_parameters, xmp_orientation
 
 RULE = """\
   - name: "{option}"
@@ -299,3 +300,49 @@ def test_photoshops_thumbnail_goes_and_its_other_resources_stay():
     ((marker, kept),) = reference.metadata.jpeg_segments
     assert marker == 0xED
     assert kept == payload.replace(resource(0x0409, b"thumb"), b"")
+
+
+@pytest.mark.parametrize(
+    ("packet", "number", "left"),
+    [
+        (b"<a x='1'\n\t tiff:Orientation='6' y='2'/>", 6, b"<a x='1' y='2'/>"),
+        (b'<a tiff:Orientation = " 8 "/>', 8, b"<a/>"),
+        (b"<a> <tiff:Orientation> 3 </tiff:Orientation> </a>", 3, b"<a>  </a>"),
+        (b"<a tiff:Orientation='6' tiff:Orientation='6'/>", 6, b"<a/>"),
+        (b"<a tiff:Orientation='6\"/>", None, b"<a tiff:Orientation='6\"/>"),
+        (b"<a tiff:Orientation='66'/>", None, b"<a tiff:Orientation='66'/>"),
+        (b"<a tiff:Orientation tiff:Orientation='2'/>", 2, b"<a tiff:Orientation/>"),
+        (b" ", None, b" "),
+    ],
+)
+def test_orientation_in_xmp_is_found_and_taken_out_with_the_space_before_it(packet, number, left):
+    image = Image.new("RGB", (4, 4))
+    image.info["xmp"] = packet
+    assert xmp_orientation(image) == number
+    assert metadata_of(image, "keep").xmp == left
+
+
+@pytest.mark.parametrize(
+    "piece",
+    [
+        b" ",
+        b"tiff:Orientation =",
+        b'tiff:Orientation="',
+        b"tiff:Orientation='6",
+        b" tiff:Orientation='6'",
+        b"<tiff:Orientation> ",
+        b"<tiff:Orientation>6 ",
+        b"tiff:Orientation=" + b" " * 1000,
+        b"tiff:Orientation='6" + b" " * 1000,
+        b" " * 1000 + b"tiff:Orientation",
+    ],
+    ids=lambda piece: piece.decode()[:25],
+)
+def test_xmp_is_read_once_whatever_a_stranger_wrote(piece):
+    image = Image.new("RGB", (4, 4))
+    for size in (1 << 17, 1 << 24):  # what took half a minute, and then what WebP allows
+        image.info["xmp"] = piece * (size // len(piece))
+        started = time.process_time()
+        xmp_orientation(image)
+        metadata_of(image, "keep")
+        assert time.process_time() - started < 10
