@@ -5,11 +5,14 @@ Nothing here decodes pixels, and nothing raises: what cannot be read ends the wa
 
 from __future__ import annotations
 
+import re
 import struct
 from collections.abc import Iterator
 
 _PNG = b"\x89PNG\r\n\x1a\n"
 _JPEG = b"\xff\xd8"
+_MARKER = re.compile(rb"\xff[^\x00\x01\xd0-\xd8\xff]", re.DOTALL)
+"""Not FF 00, which is data of a scan, nor markers without a length (TEM, RST, SOI), nor bytes that fill up."""
 _START_OF_SCAN, _END_OF_IMAGE, _COMMENT = 0xDA, 0xD9, 0xFE
 _APP1, _APP2, _APP15 = 0xE1, 0xE2, 0xEF
 _PIXELS_OF_PNG = {b"IHDR", b"PLTE", b"tRNS", b"IDAT", b"IEND", b"fdAT", b"fcTL", b"acTL"}
@@ -32,26 +35,38 @@ def png_chunks(data: bytes) -> Iterator[tuple[bytes, bytes]]:
 
 def jpeg_segments(data: bytes) -> Iterator[tuple[int, bytes]]:
     """Marker and payload of each segment before the first scan (ITU-T T.81, B.1.1)."""
-    if not data.startswith(_JPEG):
-        return
-    at = len(_JPEG)
-    while at + 4 <= len(data) and data[at] == 0xFF:
-        marker = data[at + 1]
-        if marker == 0xFF:  # fill bytes may stand before a marker
-            at += 1
-            continue
-        if marker in (_START_OF_SCAN, _END_OF_IMAGE):
+    for marker, start, end in _jpeg_places(data):
+        if marker == _START_OF_SCAN:
             return
-        length = int.from_bytes(data[at + 2 : at + 4], "big")
-        yield marker, data[at + 4 : at + 2 + length]
-        at += 2 + max(length, 2)
+        yield marker, data[start:end]
 
 
 def after_jpeg(data: bytes) -> bytes:
     """What lies behind the end of a JPEG: nothing, rubbish, or a film."""
-    start = data.find(b"\xff\xda")
-    end = data.find(b"\xff\xd9", start)
-    return b"" if start < 0 or end < 0 else data[end + 2 :]
+    scanned = False
+    for marker, _, end in _jpeg_places(data):
+        if marker == _END_OF_IMAGE and scanned:
+            return data[end:]
+        scanned |= marker == _START_OF_SCAN
+    return b""
+
+
+def _jpeg_places(data: bytes) -> Iterator[tuple[int, int, int]]:
+    """Marker of each segment, and where its payload begins and ends: headers of scans, and ends of image, among them.
+
+    What stands between segments is passed over, as decoders do: the data of scans, and rubbish. A picture within a
+    segment, such as a thumbnail, is payload.
+    """
+    at = len(_JPEG) if data.startswith(_JPEG) else len(data)
+    while found := _MARKER.search(data, at):
+        marker, at = data[found.start() + 1], found.end()
+        if marker == _END_OF_IMAGE:
+            yield marker, at, at
+            continue
+        if at + 2 > len(data):
+            return
+        start, at = at + 2, at + max(int.from_bytes(data[at : at + 2], "big"), 2)
+        yield marker, start, at
 
 
 def riff_chunks(data: bytes) -> Iterator[tuple[bytes, bytes]]:

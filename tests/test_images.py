@@ -6,9 +6,11 @@ import io
 import struct
 import zlib
 
+import pyexiv2
 import pytest
 from PIL import Image, ImageCms
 
+from semcompress_plugin import containers
 from semcompress_plugin.errors import ImageError, UnsupportedImageError
 from semcompress_plugin.images import decode, decode_candidate, has_transparency, renditions, save_parameters
 from semcompress_plugin.types import Limits
@@ -165,3 +167,36 @@ def test_a_transparent_picture_is_shown_on_white_and_on_black():
     assert (white.getpixel((0, 0)), black.getpixel((0, 0))) == ((255, 255, 255), (0, 0, 0))
     (only,) = renditions(Image.new("L", (1, 1), 7))
     assert only.mode == "RGB"
+
+
+FILM = struct.pack(">I", 24) + b"ftypmp42" + bytes(12) + b"\xff\xd9" + bytes(20)
+
+
+def with_thumbnail(**more: object) -> bytes:
+    """A JPEG whose EXIF holds a whole small one."""
+    with pyexiv2.ImageData(encoded(gradient((96, 64)), "JPEG", quality=97, **more)) as image:
+        image.modify_exif({"Exif.Image.Make": "Maker"})
+        image.modify_thumbnail(encoded(gradient((32, 24)), "JPEG"))
+        return image.get_bytes()
+
+
+@pytest.mark.parametrize("more", [{}, {"progressive": True}, {"restart_marker_blocks": 1}], ids=str)
+def test_a_film_behind_a_jpeg_is_seen_whatever_thumbnail_and_scans_come_before(more):
+    data = with_thumbnail(**more)
+    assert data.count(b"\xff\xd9") == 2
+    assert containers.after_jpeg(data) == b""
+    assert containers.after_jpeg(data + FILM) == FILM
+    assert decode(data).image.size == (96, 64)
+    with pytest.raises(UnsupportedImageError, match="film behind it"):
+        decode(data + FILM)
+
+
+def test_the_end_of_a_jpeg_is_the_one_behind_its_scans():
+    scan = b"\xff\xda\0\4\xff\xd9" + b"a\xff\0\xd9\xff\xd0b\xff\xff"  # FF D9 in a header, stuffed and filled
+    comment = b"\xff\xfe\0\4\xff\xd9"
+    head = b"\xff\xd8" + comment + b"rubbish\xff\xff" + comment
+    assert list(containers.jpeg_segments(head + scan)) == [(0xFE, b"\xff\xd9")] * 2
+    for before in (scan, scan + comment + scan, b"\xff\xd9" + scan):
+        assert containers.after_jpeg(head + before + b"\xff\xd9behind") == b"behind"
+    for cut in (b"", head, head + b"\xff\xd9", head + scan, head + scan + b"\xff", head + scan + b"\xff\xfe\0"):
+        assert containers.after_jpeg(cut) == b""
