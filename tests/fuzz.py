@@ -76,7 +76,7 @@ def _one_folder(top: Path, count: int, seed: int, rule: dict[str, str]) -> Count
             (tree / "other" / f"{number}{suffix}").write_bytes(data)
     (top / "outside.jpg").write_bytes(data)
     before = _contents(top)
-    report = _run(["compress", "--format", "json"], tree, where)
+    report = _run(["compress", "--format", "json", "--jobs", "1"], tree, where)
     results = {result["path"]: result for result in json.loads(report)["results"]}
     after = _contents(top)
     for path, data in before.items():
@@ -102,7 +102,7 @@ def _run(arguments: list[str], folder: Path, where: str) -> str:
     os.chdir(folder)
     try:
         with contextlib.redirect_stdout(out), contextlib.redirect_stderr(err):
-            code = semcompress([*arguments, "--jobs", "1"])
+            code = semcompress(arguments)
     finally:
         os.chdir(here)
     if code not in (0, 1) or "Traceback" in err.getvalue() or "bug of ours" in out.getvalue() + err.getvalue():
