@@ -15,7 +15,10 @@ _MARKER = re.compile(rb"\xff[^\x00\x01\xd0-\xd8\xff]", re.DOTALL)
 """Not FF 00, which is data of a scan, nor markers without a length (TEM, RST, SOI), nor bytes that fill up."""
 _START_OF_SCAN, _END_OF_IMAGE, _COMMENT = 0xDA, 0xD9, 0xFE
 _APP1, _APP2, _APP15 = 0xE1, 0xE2, 0xEF
-_PIXELS_OF_PNG = {b"IHDR", b"PLTE", b"tRNS", b"IDAT", b"IEND", b"fdAT", b"fcTL", b"acTL"}
+_HEAD_OF_SEGMENT = 4
+_IMAGE_DATA_OF_PNG = {b"IDAT", b"fdAT", b"fcTL"}
+_PIXELS_OF_PNG = {b"IHDR", b"PLTE", b"tRNS", b"IEND", b"acTL", *_IMAGE_DATA_OF_PNG}
+_IMAGE_DATA_OF_WEBP = {b"VP8 ", b"VP8L", b"ANMF"}
 _METADATA_OF_WEBP = {b"ICCP", b"EXIF", b"XMP "}
 _BOXES_DEEP = 4
 _FULL_BOX = 4
@@ -24,12 +27,15 @@ _FULL_BOX = 4
 
 def png_chunks(data: bytes) -> Iterator[tuple[bytes, bytes]]:
     """Kind and payload of each chunk (PNG specification, 5.3); checksums are left to the decoder."""
-    if not data.startswith(_PNG):
-        return
-    at = len(_PNG)
+    return ((kind, data[at : at + length]) for kind, at, length in _png_places(data))
+
+
+def _png_places(data: bytes) -> Iterator[tuple[bytes, int, int]]:
+    """Kind of each chunk, where its payload begins, and how long that says it is."""
+    at = len(_PNG) if data.startswith(_PNG) else len(data)
     while at + 8 <= len(data):
         length, kind = struct.unpack_from(">I4s", data, at)
-        yield kind, data[at + 8 : at + 8 + length]
+        yield kind, at + 8, length
         at += length + 12
 
 
@@ -71,12 +77,15 @@ def _jpeg_places(data: bytes) -> Iterator[tuple[int, int, int]]:
 
 def riff_chunks(data: bytes) -> Iterator[tuple[bytes, bytes]]:
     """Kind and payload of each chunk of a WebP (RFC 9649, 2.3)."""
-    if data[:4] != b"RIFF" or data[8:12] != b"WEBP":
-        return
-    at = 12
+    return ((kind, data[at : at + length]) for kind, at, length in _riff_places(data))
+
+
+def _riff_places(data: bytes) -> Iterator[tuple[bytes, int, int]]:
+    """Kind of each chunk, where its payload begins, and how long that says it is."""
+    at = 12 if data[:4] == b"RIFF" and data[8:12] == b"WEBP" else len(data)
     while at + 8 <= len(data):
         kind, length = struct.unpack_from("<4sI", data, at)
-        yield kind, data[at + 8 : at + 8 + length]
+        yield kind, at + 8, length
         at += 8 + length + (length & 1)
 
 
@@ -106,12 +115,23 @@ def avif_boxes(data: bytes) -> Iterator[tuple[bytes, bytes]]:
             yield from _below(body[_FULL_BOX:], _BOXES_DEEP)
 
 
-def metadata_bytes(data: bytes) -> int:
-    """How many bytes of a JPEG, PNG or WebP are not needed for its pixels, as they are stored (0 for other files)."""
-    png = sum(len(payload) for kind, payload in png_chunks(data) if kind not in _PIXELS_OF_PNG)
-    jpeg = sum(len(payload) for marker, payload in jpeg_segments(data) if marker == _COMMENT or _is_app(marker))
-    webp = sum(len(payload) for kind, payload in riff_chunks(data) if kind in _METADATA_OF_WEBP)
-    return png + jpeg + webp
+def metadata_parts(data: bytes) -> Iterator[int]:
+    """How many bytes each part of a JPEG, PNG or WebP takes that is not needed for its pixels, as it is stored.
+
+    Parts are segments before the first scan and chunks, those of image data left out: there is one for each frame, or
+    for every few kilobytes. Such as pixels need are 0 bytes. Nothing is copied and nothing read ahead, so that whoever
+    asks may stop. Other files have no parts.
+    """
+    for marker, start, end in _jpeg_places(data):
+        if marker == _START_OF_SCAN:
+            break
+        yield min(end, len(data)) - start + _HEAD_OF_SEGMENT if marker == _COMMENT or _is_app(marker) else 0
+    for kind, at, length in _png_places(data):
+        if kind not in _IMAGE_DATA_OF_PNG or not length:
+            yield 0 if kind in _PIXELS_OF_PNG else min(at + length + 4, len(data)) - at + 8
+    for kind, at, length in _riff_places(data):
+        if kind not in _IMAGE_DATA_OF_WEBP or not length:
+            yield min(at + length, len(data)) - at + 8 if kind in _METADATA_OF_WEBP else 0
 
 
 def has_gain_map(data: bytes) -> bool:

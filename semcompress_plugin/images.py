@@ -20,7 +20,7 @@ from semcompress_plugin.containers import (
     gif_frames,
     has_film,
     has_gain_map,
-    metadata_bytes,
+    metadata_parts,
     png_chunks,
 )
 from semcompress_plugin.errors import ImageError, UnsupportedImageError
@@ -58,6 +58,8 @@ SUFFIXES = {
 }
 MODES = ("1", "L", "LA", "P", "RGB", "RGBA")
 
+_MOST_PARTS = 2048
+"""Of a JPEG 128 MiB. Pillow joins EXIF from as many segments as there are, and copies what it has for each."""
 _LFS = b"version https://git-lfs.github.com/spec/"
 _TURNS = {
     2: Image.Transpose.FLIP_LEFT_RIGHT,
@@ -233,7 +235,13 @@ def _refuse_large(image: Image.Image, limits: Limits) -> None:
 
 
 def _refuse_stored_metadata(data: bytes, limits: Limits) -> None:
-    _refuse_metadata(metadata_bytes(data), limits)
+    """Before Pillow sees it, which takes time and memory for each part, however small."""
+    amount = 0
+    for number, size in enumerate(metadata_parts(data), 1):
+        if number > _MOST_PARTS:
+            raise ImageError(f"has metadata in more than {_MOST_PARTS:,} parts: remove it (exiftool -all= does)")
+        amount += size
+    _refuse_metadata(amount, limits)
 
 
 def _refuse_unpacked_metadata(image: Image.Image, limits: Limits) -> None:

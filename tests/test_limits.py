@@ -15,7 +15,7 @@ from PIL import Image, PngImagePlugin
 
 import metadata_table
 from pictures import Thumbnails, encoded, photo, reader, registry, rule
-from semcompress_plugin import containers, exif
+from semcompress_plugin import containers, exif, images
 from semcompress_plugin.cli import main
 from semcompress_plugin.compressors.jpeg import JpegCompressor
 from semcompress_plugin.engine import decide
@@ -76,6 +76,51 @@ def test_a_bomb_costs_one_line_and_no_time(data, words):
     assert "\n" not in str(caught.value)
     assert not isinstance(caught.value, UnsupportedImageError)  # failed, not skipped: somebody must look at it
     assert time.monotonic() - started < 10
+
+
+MANY = 1_000_000
+EMPTY_SEGMENTS = {
+    "comments": b"\xff\xfe\0\2",
+    "JFIF": b"\xff\xe0\0\2",
+    "tables": b"\xff\xc4\0\2",
+    "ends": b"\xff\xd9",
+    "segments with rubbish between them": b"x\xff\0\xff\xd0\xff\xff\xe5\0\2",
+}
+EMPTY_CHUNKS = {"chunks": b"prIv", "image data": b"IDAT"}
+FLOODS = {
+    **{name: b"\xff\xd8" + part * MANY for name, part in EMPTY_SEGMENTS.items()},
+    **{name: png()[:33] + metadata_table.chunk(kind, b"") * MANY for name, kind in EMPTY_CHUNKS.items()},
+    "chunks of a WebP": encoded(photo((48, 32)), "WEBP") + b"XMP \0\0\0\0" * MANY,
+}
+
+
+@pytest.mark.parametrize("data", FLOODS.values(), ids=FLOODS)
+def test_a_flood_of_empty_parts_is_refused_before_it_is_walked_through(data, monkeypatch):
+    looked_at = 0
+
+    def counted(data):
+        nonlocal looked_at
+        for looked_at, size in enumerate(containers.metadata_parts(data), 1):  # noqa: B007
+            yield size
+
+    monkeypatch.setattr(images, "metadata_parts", counted)
+    monkeypatch.setattr(images, "_open", lambda data: pytest.fail("Pillow saw it"))
+    with pytest.raises(ImageError, match="metadata in more than 2,048 parts: remove it") as caught:
+        decode(data)
+    assert looked_at == 2049
+    assert not isinstance(caught.value, UnsupportedImageError)
+
+
+def test_headers_count_as_metadata_and_parts_that_pixels_need_do_not():
+    plain = {format: sum(containers.metadata_parts(encoded(photo((48, 32)), format))) for format in ("PNG", "JPEG")}
+    assert plain == {"PNG": 0, "JPEG": 0}
+    segments, chunks = [(0xFE, b""), (0xE5, b"abc")], [(b"prIv", b""), (b"tEXt", b"a\0b")]
+    assert sum(containers.metadata_parts(metadata_table.jpeg_with(*segments)("JPEG"))) == 4 + 4 + 3
+    assert sum(containers.metadata_parts(png(*chunks))) == 12 + 12 + 3
+    webp = encoded(photo((48, 32)), "WEBP", xmp=b"abc")
+    assert sum(containers.metadata_parts(webp)) == 8 + 3
+    many = (b"IDAT", b"x"), (b"fdAT", b"x"), (b"fcTL", b"x")
+    assert len(list(containers.metadata_parts(png(*many * 2000)))) < 10, "as many as a picture is large"
 
 
 def test_limits_are_the_policys(repository, capsys):

@@ -32,7 +32,8 @@ _LIMITS: dict[str, Any] = {
         "type": "integer",
         "minimum": 1,
         "default": _DEFAULT.max_metadata,
-        "description": "The most bytes of metadata, stored or unpacked.",
+        "description": "The most bytes of metadata, stored or unpacked. More than 2,048 segments or chunks of it are "
+        "never read.",
     },
     "max_seconds": {
         "type": "number",
