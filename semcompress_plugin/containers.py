@@ -23,6 +23,7 @@ _METADATA_OF_WEBP = {b"ICCP", b"EXIF", b"XMP "}
 _BOXES_DEEP = 4
 _FULL_BOX = 4
 """Bytes of version and flags that a "full" ISO box has before what it holds."""
+_ITEM_PROTECTION = 2
 
 
 def png_chunks(data: bytes) -> Iterator[tuple[bytes, bytes]]:
@@ -142,7 +143,13 @@ def has_gain_map(data: bytes) -> bool:
         for marker, payload in jpeg_segments(data)
     )
     # an item of type tmap derives the HDR picture from the plain one and the map
-    return jpeg or any(kind == b"infe" and payload[8:12] == b"tmap" for kind, payload in avif_boxes(data))
+    return jpeg or any(kind == b"infe" and _item_type(payload) == b"tmap" for kind, payload in avif_boxes(data))
+
+
+def _item_type(infe: bytes) -> bytes:
+    """What kind of item an ``infe`` box describes (ISO 14496-12, 8.11.6): its number is longer in version 3."""
+    at = _FULL_BOX + (4 if infe[:1] == b"\x03" else 2) + _ITEM_PROTECTION
+    return infe[at : at + 4]
 
 
 def has_film(data: bytes) -> bool:

@@ -200,3 +200,15 @@ def test_the_end_of_a_jpeg_is_the_one_behind_its_scans():
         assert containers.after_jpeg(head + before + b"\xff\xd9behind") == b"behind"
     for cut in (b"", head, head + b"\xff\xd9", head + scan, head + scan + b"\xff", head + scan + b"\xff\xfe\0"):
         assert containers.after_jpeg(cut) == b""
+
+
+@pytest.mark.parametrize(("version", "width"), [(2, 2), (3, 4)])
+@pytest.mark.parametrize("kind", [b"tmap", b"av01"])
+def test_a_gain_map_of_an_avif_is_seen_however_long_its_number_is(version, width, kind):
+    def box(name: bytes, *parts: bytes) -> bytes:
+        body = b"".join(parts)
+        return struct.pack(">I", len(body) + 8) + name + body
+
+    item = box(b"infe", bytes([version, 0, 0, 0]), bytes(width), b"\0\0", kind, b"\0")
+    data = box(b"ftyp", b"avif") + box(b"meta", bytes(4), box(b"iinf", bytes(4), b"\0\1", item))
+    assert containers.has_gain_map(data) is (kind == b"tmap")
