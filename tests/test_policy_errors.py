@@ -56,6 +56,18 @@ MISTAKES = {
             "metadata, min_saving, name, orientation, outputs, preset, search, skip"
         ],
     ),
+    "isolate among the limits": (
+        "version: 1\nlimits: {isolate: true}",
+        ["2:10: limits: unknown key 'isolate'; isolate is a key of its own, at the top of the policy"],
+    ),
+    "isolate among the limits and at the top": (
+        "version: 1\nisolate: false\nlimits: {max_frames: 5, isolate: true}",
+        ["3:25: limits: unknown key 'isolate'; isolate is a key of its own, at the top of the policy"],
+    ),
+    "limits of a rule": (
+        RULE + "limits: {max_frames: 5}",
+        ["5:5: rules[0]: unknown key 'limits'; limits is a key of its own, at the top of the policy"],
+    ),
     "duplicate key": (
         "version: 1\npreset: web\npreset: text",
         ["3:1: duplicate key 'preset'; it stands in line 2 already"],

@@ -32,8 +32,8 @@ class Checker:
     """Collects what is wrong with nodes.
 
     A schema's ``title`` names in an error what was expected. ``unknown(noun, name)`` may word the error for a name
-    that is not in an ``enum`` with the title ``noun``. ``bad`` holds every node that is itself wrong (not merely
-    something within it), so that nobody judges it twice.
+    that is not in an ``enum`` with the title ``noun``, and say where a ``key`` stands that is not known here. ``bad``
+    holds every node that is itself wrong (not merely something within it), so that nobody judges it twice.
     """
 
     def __init__(self, unknown: Unknown = lambda noun, name: None) -> None:
@@ -151,7 +151,8 @@ class Checker:
                 continue
             if others is False:
                 key = node.keys[name]
-                self.fault(key, path, f"unknown key {name!r}{known(key, names)}")
+                elsewhere = self._unknown("key", name)
+                self.fault(key, path, f"unknown key {name!r}{f'; {elsewhere}' if elsewhere else known(key, names)}")
             else:
                 self.check(child, others, f"{path}.{name}" if path else name)
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import fields, replace
 from typing import Any, NamedTuple
 
@@ -40,8 +40,9 @@ def parse(data: bytes, source: str, registry: Known) -> Parsed:
     if version is not None and type(version.value) is int and version.value > VERSION:
         said = f"version: expected at most {VERSION}, got {version.value}: install a semcompress that knows it"
         raise _error(source, [version.finding(said)])
-    checker = Checker(lambda noun, name: _unknown(registry, noun, name))
-    checker.check(document, schema(registry))
+    keys = schema(registry)
+    checker = Checker(lambda noun, name: _unknown(registry, keys["properties"], noun, name))
+    checker.check(document, keys)
     parsed = _Policy(document, registry, checker).parsed()
     if findings or checker.findings:
         raise _error(source, findings + checker.findings)
@@ -81,9 +82,8 @@ class _Policy:
     def parsed(self) -> Parsed:
         originals, limits, rules = (self._good(self._document[key]) for key in ("originals", "limits", "rules"))
         wanted = {field.name: limits[field.name] for field in fields(Limits)} if limits else {}
-        given = {name: node.value for name, node in wanted.items() if self._good(node) and node}
-        isolate = self._good(self._document["isolate"])
-        bounds = Limits(**given, isolate=isolate is not None and isolate.value)
+        wanted["isolate"] = self._document["isolate"]  # a key of its own, wherever else somebody wrote it
+        bounds = Limits(**{name: node.value for name, node in wanted.items() if self._good(node) and node})
         if self._document["rules"] is None:
             whole = Node({}, self._document.line, self._document.column)
             found = [self._rule(whole, "all", EVERYTHING, "")]
@@ -168,8 +168,13 @@ def _error(source: str, findings: list[Finding]) -> PolicyError:
     return PolicyError([f"{source}:{line}:{column}: {text}" for line, column, text in sorted(set(findings))])
 
 
-def _unknown(registry: Known, noun: str, name: str) -> str | None:
-    """The registry's words for an unknown plugin: it knows which plugins are there but cannot be loaded."""
+def _unknown(registry: Known, keys: Collection[str], noun: str, name: str) -> str | None:
+    """The registry's words for an unknown plugin: it knows which plugins are there but cannot be loaded.
+
+    For an unknown key that is one of the policy's ``keys``, where it stands.
+    """
+    if noun == "key":
+        return f"{name} is a key of its own, at the top of the policy" if name in keys else None
     try:
         if noun == "compressor":
             registry.compressor(name)
