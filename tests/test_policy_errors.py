@@ -64,6 +64,13 @@ MISTAKES = {
         "version: 1\nisolate: false\nlimits: {max_frames: 5, isolate: true}",
         ["3:25: limits: unknown key 'isolate'; isolate is a key of its own, at the top of the policy"],
     ),
+    "originals within .git": (
+        "version: 1\noriginals: docs/../.git/x",
+        [
+            "2:12: originals: expected `git`, `none` or a folder that is not within .git, which is git's alone, "
+            "got 'docs/../.git/x'"
+        ],
+    ),
     "limits of a rule": (
         RULE + "limits: {max_frames: 5}",
         ["5:5: rules[0]: unknown key 'limits'; limits is a key of its own, at the top of the policy"],
@@ -412,3 +419,14 @@ def test_an_option_declared_with_a_keyword_that_we_do_not_know_is_the_plugins_er
     registry = Stand(compressor("odd", options={"x": {"type": "integer", "multipleOf": 2}}))
     with pytest.raises(PluginError, match=r"the schema of rules\[0\].compress\[0\].odd.x uses multipleOf"):
         findings(RULE + "compress: [{odd: {x: 3}}]", registry)
+
+
+@pytest.mark.parametrize("place", [".git", "../.git/x", "a/.Git", "/srv/.git/x"])
+def test_originals_are_not_kept_among_gits_own_files(place):
+    (finding,) = findings(f"version: 1\noriginals: {place}")
+    assert "not within .git" in finding
+
+
+@pytest.mark.parametrize("place", [".gitkept", "a.git/x", ".git/../kept", ".semcompress/originals", "git", "none"])
+def test_originals_may_lie_anywhere_else(place):
+    assert findings(f"version: 1\noriginals: {place}") == []

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Collection, Iterator, Mapping
 from dataclasses import fields, replace
+from pathlib import PurePath
 from typing import Any, NamedTuple
 
 from semcompress_plugin.budget import in_bytes
@@ -18,6 +20,7 @@ from semcompress_plugin.policy.schema import VERSION, Known, find_evaluator, pre
 from semcompress_plugin.types import EvaluatorUse, Limits, Rule
 
 EVERYTHING = ("*",)
+_GIT = ".git"
 
 
 class Parsed(NamedTuple):
@@ -89,8 +92,16 @@ class _Policy:
             found = [self._rule(whole, "all", EVERYTHING, "")]
         else:
             found = list(self._rules(rules)) if rules else []
-        place = originals.value if originals else None
-        return Parsed(tuple(replace(rule, limits=bounds) for rule in found), place, bounds)
+        return Parsed(tuple(replace(rule, limits=bounds) for rule in found), self._place(originals), bounds)
+
+    def _place(self, originals: Node | None) -> str | None:
+        if originals is None:
+            return None
+        place = str(originals.value)
+        if _GIT in PurePath(os.path.normpath(place.lower())).parts:
+            said = f"expected `git`, `none` or a folder that is not within {_GIT}, which is git's alone, got {place!r}"
+            self._checker.fault(originals, "originals", said)
+        return place
 
     def _evaluators(self) -> Iterator[EvaluatorUse]:
         for name, node in self._entries.items():
