@@ -346,3 +346,19 @@ def test_xmp_is_read_once_whatever_a_stranger_wrote(piece):
         xmp_orientation(image)
         metadata_of(image, "keep")
         assert time.process_time() - started < 10
+
+
+@pytest.mark.parametrize("policy", ["strip-private", "strip-all"])
+def test_a_picture_of_which_nothing_smaller_holds_keeps_its_place_as_is_said(repository, capsys, policy):
+    (repository / ".semcompress.yaml").write_text(
+        f"version: 1\nrules: [{{name: all, files: ['*'], min_saving: 99%, metadata: {policy}}}]\n"
+    )
+    data = with_exif(metadata_table._gps)("JPEG")
+    (repository / "a.jpg").write_bytes(data)
+    assert main(["compress", "--format", "json"]) == 0
+    (result,) = json.loads(capsys.readouterr().out)["results"]
+    assert (result["status"], (repository / "a.jpg").read_bytes()) == ("unchanged", data)
+    told = (Path(__file__).parent.parent / "docs/metadata.md").read_text()
+    assert "under `strip-private` and\n`strip-all` too" in told
+    assert (command := 'grep \'"relation": "kept"\' semcompress.lock') in told
+    assert b"a.jpg" in subprocess.run(command, shell=True, cwd=repository, check=True, capture_output=True).stdout
