@@ -430,3 +430,24 @@ def test_originals_are_not_kept_among_gits_own_files(place):
 @pytest.mark.parametrize("place", [".gitkept", "a.git/x", ".git/../kept", ".semcompress/originals", "git", "none"])
 def test_originals_may_lie_anywhere_else(place):
     assert findings(f"version: 1\noriginals: {place}") == []
+
+
+@pytest.mark.parametrize(
+    ("schema", "value", "said"),
+    [
+        ({"type": "string", "pattern": "^[a-z]+$"}, "A1", "text that matches ^[a-z]+$, got the text 'A1'"),
+        ({"type": "string", "minLength": 3}, "ab", "text of at least 3 characters, got the text 'ab'"),
+        ({"type": "string", "minLength": 1}, "''", "text of at least 1 character, got the text ''"),
+        ({"type": "string", "maxLength": 3}, "abcd", "text of at most 3 characters, got the text 'abcd'"),
+        ({"type": "string", "minLength": 2, "maxLength": 3}, "a", "text of 2 to 3 characters, got the text 'a'"),
+        ({"type": "string", "minLength": 2}, "[a]", "text of at least 2 characters, got a list"),
+        ({"type": "array", "minItems": 2}, "[a]", "a list of at least 2 items, got 1"),
+        ({"type": "array", "maxItems": 1}, "[a, b]", "a list of at most 1 item, got 2"),
+        ({"type": "array", "minItems": 2, "maxItems": 2}, "[]", "a list of 2 items, got an empty one"),
+        ({"type": "object", "minProperties": 2}, "{a: 1}", "a mapping of at least 2 keys, got 1"),
+    ],
+)
+def test_text_and_lists_of_the_wrong_length_or_shape_are_told_what_was_expected(schema, value, said):
+    registry = Stand(compressor("odd", options={"x": schema}))
+    found = findings(RULE + f"compress: [{{odd: {{x: {value}}}}}]", registry)
+    assert found == [f"p.yaml:5:26: rules[0].compress[0].odd.x: expected {said}"]

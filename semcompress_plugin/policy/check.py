@@ -25,6 +25,11 @@ _WORDS = {
     "number": "a number",
     "null": "nothing",
 }
+_COUNTS = (
+    ("minLength", "maxLength", "character"),
+    ("minItems", "maxItems", "item"),
+    ("minProperties", "maxProperties", "key"),
+)
 _ANNOTATIONS = {"title", "description", "default", "examples", "deprecated", "$schema", "$id", "$comment"}
 
 
@@ -113,9 +118,9 @@ class Checker:
     def _length(self, node: Node, _: Any, schema: Schema, path: str) -> None:
         if not isinstance(node.value, (list, dict)) or node in self.bad:
             return
-        ends = ("minItems", "maxItems") if isinstance(node.value, list) else ("minProperties", "maxProperties")
+        least, most = ("minItems", "maxItems") if isinstance(node.value, list) else ("minProperties", "maxProperties")
         count = len(node.value)
-        if not schema.get(ends[0], 0) <= count <= schema.get(ends[1], count):
+        if not schema.get(least, 0) <= count <= schema.get(most, count):
             self.fault(node, path, f"expected {describe(schema)}, got {count or 'an empty one'}")
 
     def _unique(self, node: Node, wanted: bool, schema: Schema, path: str) -> None:
@@ -218,7 +223,20 @@ def describe(schema: Schema) -> str:
             text += f" {more or 'of at least '}{schema[low]:g}"
         elif high in schema:
             text += f" {'below ' if more else 'of at most '}{schema[high]:g}"
-    return text
+    for low, high, unit in _COUNTS:
+        text += _how_many(schema.get(low), schema.get(high), unit)
+    return text + (f" that matches {schema['pattern']}" if "pattern" in schema else "")
+
+
+def _how_many(least: int | None, most: int | None, unit: str) -> str:
+    """`` of at least 2 items``; nothing where there is no bound."""
+    if least is None and most is None:
+        return ""
+    if least is None or most is None:
+        number = f"at most {most}" if least is None else f"at least {least}"
+    else:
+        number = f"{most}" if least == most else f"{least} to {most}"
+    return f" of {number} {unit}{'' if (least if most is None else most) == 1 else 's'}"
 
 
 def near(node: Node, names: Iterable[object]) -> str:
