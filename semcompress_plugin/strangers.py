@@ -11,7 +11,7 @@ import re
 import traceback
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import get_args
+from typing import Any, get_args
 
 from semcompress_plugin.errors import ImageError, PluginError, SemcompressError
 from semcompress_plugin.search import STRATEGIES
@@ -28,7 +28,6 @@ from semcompress_plugin.types import (
 )
 
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
-_TYPES = {"array", "boolean", "integer", "null", "number", "object", "string"}
 _EFFORTS = ("draft", "fast", "best")
 _ROUNDING = 1e-6
 
@@ -57,10 +56,14 @@ def _compressor_mistakes(spec: CompressorSpec) -> Iterator[str]:
     if not _are(spec.knobs, Knob):
         yield _wrong("knobs", "a tuple of Knob", spec.knobs)
         return
-    yield from _doubled("knobs", [knob.name for knob in spec.knobs])
+    options = spec.options if isinstance(spec.options, Mapping) else ()
+    yield from _doubled("knobs and options", [*(knob.name for knob in spec.knobs), *options])
     for knob in spec.knobs:
+        ends = f"{knob.low!r} to {knob.high!r}"
         if not (_is_number(knob.low) and _is_number(knob.high) and knob.low <= knob.high):
-            yield _wrong(f"knob {knob.name}", "numbers with low <= high", f"{knob.low!r} to {knob.high!r}")
+            yield _wrong(f"knob {knob.name}", "numbers with low <= high", ends)
+        elif knob.integer and not (float(knob.low).is_integer() and float(knob.high).is_integer()):
+            yield _wrong(f"knob {knob.name}", "whole numbers, since it is integer", ends)
         elif knob.log and knob.low <= 0:
             yield _wrong(f"knob {knob.name}", "a low above 0, since it is log", knob.low)
         if knob.smaller not in ("low", "high"):
@@ -86,22 +89,42 @@ def _evaluator_mistakes(spec: EvaluatorSpec) -> Iterator[str]:
             yield _wrong(f"metric {metric.name}", f"a transform of {', '.join(get_args(Transform))}", metric.transform)
     if not (isinstance(spec.batch, int) and spec.batch >= 1):
         yield _wrong("batch", "a whole number of at least 1", spec.batch)
-    if not (spec.parts is None or isinstance(spec.parts, Parts)):
+    options = spec.options if isinstance(spec.options, Mapping) else {}
+    if isinstance(spec.parts, Parts):
+        yield from _parts_mistakes(spec.parts, options)
+    elif spec.parts is not None:
         yield _wrong("parts", "Parts or None", spec.parts)
-    if spec.argument is not None and spec.argument not in spec.options:
+    if spec.argument is not None and spec.argument not in options:
         yield _wrong("argument", "the name of one of its options", spec.argument)
 
 
+def _parts_mistakes(parts: Parts, options: Mapping[str, Any]) -> Iterator[str]:
+    from semcompress_plugin.policy.check import describe
+    from semcompress_plugin.policy.keywords import allows, faults
+
+    of = parts.of if isinstance(parts.of, Mapping) else {None: ()}
+    named = [*of.values()]
+    if not (_are([parts.option, parts.default, *of], str) and all(_are(names, str) for names in named)):
+        yield _wrong("parts", "an option, values with their parts and a default, all text", parts)
+    elif parts.option not in options:
+        yield _wrong("parts", "the name of one of its options", parts.option)
+    elif not any(faults(schema := options[parts.option])):  # else told of as the option's
+        for value in dict.fromkeys((parts.default, *parts.of, *(part for names in named for part in names))):
+            if not allows(schema, value):
+                yield _wrong("parts", f"values that its option {parts.option} allows, {describe(schema)}", value)
+
+
 def _option_mistakes(options: object) -> Iterator[str]:
+    from semcompress_plugin.policy.keywords import faults  # policies need YAML, and only strangers' specs this
+
     if not isinstance(options, Mapping):
         yield _wrong("options", "a mapping of names to JSON schemas", options)
         return
     for name, schema in options.items():
         if not isinstance(name, str) or name == "use":
             yield _wrong("options", "names other than 'use', which says which plugin is meant", name)
-        types = schema.get("type", []) if isinstance(schema, Mapping) else [None]
-        if not {types} <= _TYPES if isinstance(types, str) else not set(types) <= _TYPES:
-            yield _wrong(f"option {name}", "a JSON schema such as {'type': 'integer'}", schema)
+        for fault in faults(schema):
+            yield _wrong(f"option {name}", fault.expected, fault.got)
 
 
 def _doubled(field: str, names: Sequence[str]) -> Iterator[str]:

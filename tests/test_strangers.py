@@ -182,6 +182,7 @@ def test_our_own_files_pass(name, policy):
 
 
 METRIC = {"name": "m", "summary": "", "higher_is_better": False}
+VIEW = Parts("view", {"both": ("left", "right")}, default="both")
 
 
 def metric(**changes: object) -> EvaluatorSpec:
@@ -220,6 +221,32 @@ def with_formats(*formats: object) -> CompressorSpec:
         (compressor(None, options=["threshold"]), "options: expected a mapping"),
         (evaluator(options={"threshold": 40}), "option threshold: expected a JSON schema such as"),
         (evaluator(options={"threshold": {"type": "int"}}), "option threshold: expected a JSON schema such as"),
+        (
+            evaluator(options={"x": {"oneOf": [{"type": "integer"}]}}),
+            "option x: expected keywords among additionalProp",
+        ),
+        (evaluator(options={"x": {"type": "integer", "multipleOf": 2}}), "uniqueItems, got 'multipleOf'"),
+        (evaluator(options={"x": {"items": {"anyOf": [{"$ref": "#"}]}}}), "uniqueItems, got '$ref'"),
+        (evaluator(options={"x": {"pattern": "("}}), "'integer'}, pattern being a regular expression, got '('"),
+        (evaluator(options={"x": {"enum": "ab"}}), "'integer'}, enum being a list of values, got 'ab'"),
+        (evaluator(options={"x": {"minimum": "1"}}), "'integer'}, minimum being a number, got '1'"),
+        (evaluator(options={"x": {"minItems": 1.5}}), "minItems being a whole number of at least 0, got 1.5"),
+        (
+            evaluator(options={"x": {"properties": {"a": 3}}}),
+            "option x: expected a JSON schema such as {'type': 'integer'}",
+        ),
+        (compressor(None, options={"quality": {"type": "integer"}}), "knobs and options: expected each name once"),
+        (knob(integer=True, low=1.5), "knob k: expected whole numbers, since it is integer, got 1.5 to 9"),
+        (evaluator(options={"x": True}), "option x: expected a JSON schema such as {'type': 'integer'}, got True"),
+        (evaluator(options={"x": {"anyOf": [True]}}), "option x: expected a JSON schema such as {'type': 'integer'}"),
+        (evaluator(parts=Parts("view", ["both"], "both")), "parts: expected an option, values with their parts"),
+        (evaluator(parts=Parts("view", {"both": "ab"}, "both")), "parts: expected an option, values with their parts"),
+        (evaluator(parts=VIEW), "parts: expected the name of one of its options, got 'view'"),
+        (
+            evaluator(parts=VIEW, options={"view": {"enum": ["left", "right"]}}),
+            "allows, one of left, right, got 'both'",
+        ),
+        (evaluator(parts=VIEW, options={"view": {"enum": ["left", "both"]}}), "allows, one of left, both, got 'right'"),
         (evaluator(options={"use": {"type": "string"}}), "options: expected names other than 'use'"),
         (evaluator(name=None), "name: expected letters"),
         (evaluator(metrics=DIFFERENCE), "metrics: expected a tuple of Metric"),
@@ -246,9 +273,8 @@ def test_a_spec_that_cannot_be_worked_with_is_left_out_and_told_of(spec, words):
 
 
 def test_parts_and_infinite_metrics_are_no_mistake():
-    whole = Parts("view", {"both": ("left", "right")}, "both")
     endless = Metric("m", "", higher_is_better=False, maximum=float("inf"))
-    spec = evaluator(metrics=(endless,), parts=whole, options={"view": {"enum": ["left", "right", "both"]}})
+    spec = evaluator(metrics=(endless,), parts=VIEW, options={"view": {"enum": ["left", "right", "both"]}})
     assert list(strangers.mistakes(spec)) == []
 
 
@@ -376,3 +402,8 @@ def test_numbers_of_numpy_are_numbers():
 
     spec = compressor(lambda p, s: saved(p.image, "JPEG", s))
     assert shrink(reference(photo()), spec, reader("numpy", Numpy)).candidate is not None
+
+
+def test_booleans_may_say_what_else_a_mapping_or_list_holds():
+    schema = {"type": "object", "additionalProperties": False, "properties": {"a": {"items": True}}}
+    assert list(strangers.mistakes(evaluator(options={"x": schema}))) == []

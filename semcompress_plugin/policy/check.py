@@ -25,12 +25,13 @@ _WORDS = {
     "number": "a number",
     "null": "nothing",
 }
+TYPES = frozenset(_WORDS)
 _COUNTS = (
     ("minLength", "maxLength", "character"),
     ("minItems", "maxItems", "item"),
     ("minProperties", "maxProperties", "key"),
 )
-_ANNOTATIONS = {"title", "description", "default", "examples", "deprecated", "$schema", "$id", "$comment"}
+ANNOTATIONS = {"title", "description", "default", "examples", "deprecated", "$schema", "$id", "$comment"}
 
 
 class Checker:
@@ -52,18 +53,18 @@ class Checker:
             return
         if schema is False:
             return self.fault(node, path, "is not allowed here")
-        if odd := schema.keys() - _KEYWORDS.keys() - _ANNOTATIONS - {"type", "then"}:
+        if odd := schema.keys() - VALIDATIONS.keys() - ANNOTATIONS - {"type", "then"}:
             raise PluginError(
                 f"the schema of {path} uses {', '.join(sorted(odd))}, which semcompress does not know; "
-                f"known: {', '.join(sorted(_KEYWORDS))}"
+                f"known: {', '.join(sorted(VALIDATIONS))}"
             )
         if "type" in schema and not _is_one_of(node, schema["type"]):
             one = schema["type"] == "array" and isinstance(node.value, str)
             hint = f"; write [{_quoted(node.value)}]" if one and self.valid(node, schema.get("items", True)) else ""
             return self.fault(node, path, f"expected {describe(schema)}, got {_got(node, schema)}{hint}")
         for keyword, argument in schema.items():
-            if keyword in _KEYWORDS:
-                _KEYWORDS[keyword](self, node, argument, schema, path)
+            if keyword in VALIDATIONS:
+                VALIDATIONS[keyword](self, node, argument, schema, path)
 
     def valid(self, node: Node, schema: Schema | bool, path: str = "") -> bool:
         """Whether ``node`` satisfies ``schema``; finds nothing."""
@@ -185,7 +186,7 @@ class Checker:
             self.check(node, schema["then"], path)
 
 
-_KEYWORDS: Mapping[str, Callable[[Checker, Node, Any, Schema, str], None]] = {
+VALIDATIONS: Mapping[str, Callable[[Checker, Node, Any, Schema, str], None]] = {
     "enum": Checker._enum,
     "const": Checker._const,
     **dict.fromkeys(("minimum", "maximum", "exclusiveMinimum", "exclusiveMaximum"), Checker._range),
