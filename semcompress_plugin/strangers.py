@@ -181,16 +181,22 @@ def check_values(answers: Sequence[Mapping[str, float]], spec: EvaluatorSpec) ->
                 raise TypeError(f"compare must give a mapping of metrics for each candidate, got {answer!r:.80}")
             if metric.name not in answer:
                 raise ValueError(f"compare gave no {metric.name!r}, only {', '.join(answer) or 'nothing'}")
-            try:
-                value = float(answer[metric.name])
-            except (TypeError, ValueError):
-                said = f"compare gave {answer[metric.name]!r:.80} for {metric.name!r}: expected a number"
-                raise TypeError(said) from None
+            value = _number(answer[metric.name])
+            if value is None:
+                raise TypeError(f"compare gave {answer[metric.name]!r:.80} for {metric.name!r}: expected a number")
             if math.isnan(value):
                 raise ValueError(f"compare gave NaN for {metric.name!r}")
             if not metric.minimum - _ROUNDING <= value <= metric.maximum + _ROUNDING:
                 said = f"compare gave {value:g} for {metric.name!r}"
                 raise ValueError(f"{said}: its spec says from {metric.minimum:g} to {metric.maximum:g}")
+
+
+def _number(value: Any) -> float | None:
+    """A number as Python's, also numpy's and a tensor's; None for what is none, text among it."""
+    try:
+        return None if isinstance(value, (str, bytes, bytearray)) else float(value)
+    except (TypeError, ValueError):
+        return None
 
 
 def fault(kind: str, name: str, provider: object, error: BaseException) -> PluginError:

@@ -404,6 +404,17 @@ def test_numbers_of_numpy_are_numbers():
     assert shrink(reference(photo()), spec, reader("numpy", Numpy)).candidate is not None
 
 
+@pytest.mark.parametrize("value", ["0.001", b"0.001", None])
+def test_what_is_no_number_is_no_metric(value):
+    with pytest.raises(TypeError, match="for 'm': expected a number"):
+        strangers.check_values([{"m": value}], metric())
+
+
+@pytest.mark.parametrize("value", [1, True, 0.5, np.float32(0.5), np.array(0.5)])
+def test_what_can_be_taken_for_a_number_is_a_metric(value):
+    strangers.check_values([{"m": value}], metric())
+
+
 def test_booleans_may_say_what_else_a_mapping_or_list_holds():
     schema = {"type": "object", "additionalProperties": False, "properties": {"a": {"items": True}}}
     assert list(strangers.mistakes(evaluator(options={"x": schema}))) == []
