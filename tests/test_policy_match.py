@@ -76,3 +76,21 @@ def test_ten_thousand_paths_are_matched_in_well_under_a_second():
     start = time.perf_counter()
     assert not any(map(policy.rule_for, paths))
     assert time.perf_counter() - start < 1
+
+
+@pytest.mark.parametrize("piece", ["{", ",", "{,", "\\{", "[", "[!", "*."])
+def test_a_pattern_is_judged_in_time_that_grows_with_its_length(piece):
+    started = time.process_time()
+    for size in (4_000, 20_000):
+        problem("{" * size + piece * size)
+        assert time.process_time() - started < 5
+
+
+@pytest.mark.parametrize("pattern", ["*.{jpg,png}", "{a,b}", "\\{{a,b}", "{{,}", "a{,b}c{"])
+def test_alternatives_are_told_of_wherever_they_stand(pattern):
+    assert "write one pattern for each" in problem(pattern)
+
+
+@pytest.mark.parametrize("pattern", ["{a}", "a,b", "}a,{b", "\\{a,b}", "{a},b", "{"])
+def test_braces_without_alternatives_are_names(pattern):
+    assert problem(pattern) is None

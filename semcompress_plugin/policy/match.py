@@ -50,7 +50,7 @@ def problem(pattern: str) -> str | None:
         return "expected one / between folders, got two"
     if re.search(r"\\[A-Za-z0-9]", bare):
         return "expected / between folders, got \\"
-    if re.search(r"(?<!\\)\{.*,.*\}", bare):
+    if _has_alternatives(bare):
         return "gitignore patterns know no {a,b}: write one pattern for each"
     if bare.endswith("\\") and not bare.endswith("\\\\"):
         return "expected a character after \\"
@@ -63,6 +63,12 @@ def problem(pattern: str) -> str | None:
     except (ValueError, re.error, Warning):
         return "not a gitignore pattern"
     return None
+
+
+def _has_alternatives(pattern: str) -> bool:
+    """Whether there is a ``{`` of its own, later a comma and later a ``}``; each looked for once."""
+    opened = re.search(r"(?<!\\)\{", pattern)
+    return opened is not None and "}" in pattern[opened.end() :].partition(",")[2]
 
 
 def _unclear_class(pattern: str) -> str | None:
