@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import re
 import time
 from pathlib import Path
 
 import pytest
+from hypothesis import example, given, settings
+from hypothesis import strategies as st
+from pathspec import PathSpec
 
 from policy_registry import Stand
 from semcompress_plugin.policy import parse_policy
@@ -94,3 +98,32 @@ def test_alternatives_are_told_of_wherever_they_stand(pattern):
 @pytest.mark.parametrize("pattern", ["{a}", "a,b", "}a,{b", "\\{a,b}", "{a},b", "{"])
 def test_braces_without_alternatives_are_names(pattern):
     assert problem(pattern) is None
+
+
+@pytest.mark.parametrize(
+    "pattern", ["*a" * 20 + "*b", "*[a]" * 20 + "*b", "*?a" * 20 + "*b", "*" * 200 + "b", "/" + "*a" * 20 + "*b/c"]
+)
+def test_a_pattern_of_many_stars_costs_no_time_on_a_long_name(pattern):
+    matches = matcher([pattern])
+    started = time.process_time()
+    assert not matches("a" * 250)
+    assert not matches("a" * 250 + "/x")
+    assert time.process_time() - started < 5
+
+
+pieces = st.lists(
+    st.sampled_from(["*", "**", "?", "a", "b", ".", "/", "[a]", "[ab]", "[^a]", "[!b]", "[a-z]", "\\*"]), max_size=9
+)
+
+
+@given(pieces.map("".join), st.lists(st.text("ab./*", min_size=1, max_size=12), min_size=1, max_size=8))
+@settings(max_examples=500)
+@example("*[!a]*b", ["x/ab"])
+def test_stars_match_what_they_do_in_pathspec(pattern, paths):
+    if problem(pattern) is not None:
+        return
+    matches = matcher([pattern])
+    (part,) = PathSpec.from_lines("gitignore", [pattern]).patterns
+    for path in paths:
+        within = re.sub(r"\[(?!\^/)", "(?!/)[", part.regex.pattern)  # as with git, which lets no class match a /
+        assert matches(path) in (part.match_file(path) is not None, re.search(within, path) is not None)

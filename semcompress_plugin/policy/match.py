@@ -14,6 +14,10 @@ from pathspec import PathSpec
 
 Matcher = Callable[[str], bool]
 
+_STAR = r"\[\^/\]\*"
+_ONE = r"(?:\\.|\[\^?\]?(?:\\.|[^]\\])*\]|[^][\\()/*+?|^$])"
+"""What stands for one character in pathspec's expressions: an escape, a class, or itself."""
+
 
 def matcher(patterns: Iterable[str]) -> Matcher:
     """A predicate on POSIX paths relative to the policy's folder. ValueError says what is wrong with a pattern."""
@@ -22,8 +26,8 @@ def matcher(patterns: Iterable[str]) -> Matcher:
         if said := problem(pattern):
             raise ValueError(said)
         for part in PathSpec.from_lines("gitignore", [_any_case_extension(pattern)]).patterns:
-            if part.include is not None:
-                compiled.append((part.include, part.match_file))
+            if part.include is not None and part.regex is not None:
+                compiled.append((part.include, re.compile(_without_going_back(part.regex.pattern)).search))
     compiled.reverse()
 
     def matches(path: str) -> bool:
@@ -76,6 +80,21 @@ def _unclear_class(pattern: str) -> str | None:
     plain = re.sub(r"\\.", "", pattern)
     rest = re.sub(r"\[[!^]?\]?[^]\[]*\]", "", plain)
     return "expected ] to close [ (write \\[ for the character itself)" if "[" in rest else None
+
+
+def _without_going_back(expression: str) -> str:
+    """pathspec's expression with each ``*`` but a part's last taking as little as it can, and settled with that.
+
+    What follows then has the most to choose from, so nothing is missed, and ``*a*a*a*a*b`` costs no hours on a long
+    name. It needs what stands between two ``*`` to stay within the part: as with git, no class matches a ``/``.
+    """
+    once = re.sub(f"(?:{_STAR})+", lambda _: "[^/]*", expression)
+    return re.sub(f"{_STAR}((?:(?!{_STAR}){_ONE})+)(?={_STAR})", lambda found: f"(?>[^/]*?{_within(found[1])})", once)
+
+
+def _within(expression: str) -> str:
+    ones = re.findall(_ONE, expression)
+    return "".join(f"(?!/){one}" if one.startswith("[") else one for one in ones)
 
 
 def _any_case_extension(pattern: str) -> str:
