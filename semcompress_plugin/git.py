@@ -20,6 +20,8 @@ _INHERITED = (
     "GIT_NAMESPACE",
     "GIT_PREFIX",
 )
+# Whoever sets these (`git --literal-pathspecs commit` hands them on to its hooks) means patterns of their own.
+_PATHSPECS = ("GIT_LITERAL_PATHSPECS", "GIT_GLOB_PATHSPECS", "GIT_NOGLOB_PATHSPECS", "GIT_ICASE_PATHSPECS")
 # No hooks, no helpers: nothing that a repository configures is run by us. Objects and refs reach the disk before we
 # go on, and are not deflated: pictures do not shrink that way, and git repacks them some day.
 _OPTIONS = (
@@ -57,10 +59,12 @@ def find(folder: Path) -> Repository | None:
 def run(folder: Path, *arguments: str, input: bytes = b"", inherit: bool = False, ask: bool = False) -> bytes:
     """git's output, run in ``folder``. Raises OriginalsError with the first line that git says when it fails.
 
-    ``inherit`` obeys what git tells its hooks about the commit under way; ``folder`` must be that repository's.
+    ``inherit`` obeys what git tells its hooks about the commit under way; ``folder`` must be that repository's. How
+    paths are to be read is never inherited: we say it ourselves.
     ``ask`` lets git ask for a password where it is about to talk to a remote.
     """
-    environment = {name: value for name, value in os.environ.items() if inherit or name not in _INHERITED}
+    dropped = _PATHSPECS if inherit else (*_INHERITED, *_PATHSPECS)
+    environment = {name: value for name, value in os.environ.items() if name not in dropped}
     environment.update(LC_ALL="C", GIT_OPTIONAL_LOCKS="0", GIT_NO_LAZY_FETCH="1")
     if not ask:
         environment["GIT_TERMINAL_PROMPT"] = "0"

@@ -12,6 +12,7 @@ import pytest
 
 from disk import commit, content, entry, git, repository, sha, shrunk, workplace
 from semcompress_plugin import files, originals
+from semcompress_plugin import git as ours
 from semcompress_plugin.errors import OriginalsError, UsageError
 from semcompress_plugin.files import Snapshot
 from semcompress_plugin.lock import parse, render
@@ -132,6 +133,19 @@ def test_hooks_of_the_repository_and_the_environment_of_a_hook_change_nothing(tm
     monkeypatch.delenv("GIT_DIR")
     monkeypatch.delenv("GIT_INDEX_FILE")
     assert git(root, "cat-file", "blob", blob) == "mine"
+
+
+@pytest.mark.parametrize("inherit", [False, True])
+@pytest.mark.parametrize("kind", ["LITERAL", "GLOB", "NOGLOB", "ICASE"])
+def test_how_a_hook_was_told_to_read_paths_does_not_change_how_ours_are_read(tmp_path, monkeypatch, kind, inherit):
+    root = repository(tmp_path)
+    empty = git(root, "hash-object", "-w", "/dev/null").strip()
+    for name in ("deep/semcompress.lock", "deep/SEMCOMPRESS.LOCK"):
+        git(root, "update-index", "--add", "--cacheinfo", f"100644,{empty},{name}")
+    monkeypatch.setenv(f"GIT_{kind}_PATHSPECS", "1")
+    listed = ours.run(root, "ls-files", "--", ":(top,glob)**/semcompress.lock", inherit=inherit)
+    assert listed == b"deep/semcompress.lock\n"
+    assert ours.run(root, "ls-files", "--", "*.lock", inherit=inherit) == listed
 
 
 @pytest.mark.parametrize("where", ["worktree", "submodule"])
