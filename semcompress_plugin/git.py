@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import subprocess
+import tempfile
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import BinaryIO, cast
 
 from semcompress_plugin.errors import OriginalsError
 
@@ -63,27 +67,70 @@ def run(folder: Path, *arguments: str, input: bytes = b"", inherit: bool = False
     paths are to be read is never inherited: we say it ourselves.
     ``ask`` lets git ask for a password where it is about to talk to a remote.
     """
+    # a group of its own, unless it may have to ask: ^C is for us to answer, once what git does is done
+    group = None if ask else 0
+    environment = _environment(inherit, ask)
+    with _starting():
+        done = subprocess.run(
+            _command(folder, arguments),
+            input=input,
+            capture_output=True,
+            env=environment,
+            check=False,
+            process_group=group,
+        )
+    if done.returncode:
+        lines = done.stderr.decode(errors="replace").strip().splitlines() or [f"exit {done.returncode}"]
+        raise OriginalsError(f"git {arguments[0]}: {lines[0]}")
+    return done.stdout
+
+
+@contextlib.contextmanager
+def output(folder: Path, *arguments: str, input: bytes = b"") -> Iterator[BinaryIO]:
+    """git's output to be read as it comes, for what need not be held whole. How git ends is not told.
+
+    Raises OriginalsError when git cannot be started.
+    """
+    with tempfile.TemporaryFile() as asked:  # through a pipe, git and we might wait for each other
+        asked.write(input)
+        asked.seek(0)
+        with _starting():
+            process = subprocess.Popen(
+                _command(folder, arguments),
+                stdin=asked,
+                stdout=subprocess.PIPE,
+                stderr=subprocess.DEVNULL,
+                env=_environment(),
+                process_group=0,
+            )
+        with process:
+            assert process.stdout is not None
+            yield cast(BinaryIO, process.stdout)
+
+
+def _command(folder: Path, arguments: Iterable[str]) -> list[str]:
+    options = [part for option in _OPTIONS for part in ("-c", option)]
+    return ["git", "-C", str(folder), "--no-replace-objects", *options, *arguments]
+
+
+def _environment(inherit: bool = False, ask: bool = False) -> dict[str, str]:
     dropped = _PATHSPECS if inherit else (*_INHERITED, *_PATHSPECS)
     environment = {name: value for name, value in os.environ.items() if name not in dropped}
     environment.update(LC_ALL="C", GIT_OPTIONAL_LOCKS="0", GIT_NO_LAZY_FETCH="1")
     if not ask:
         environment["GIT_TERMINAL_PROMPT"] = "0"
-    options = [part for option in _OPTIONS for part in ("-c", option)]
-    command = ["git", "-C", str(folder), "--no-replace-objects", *options, *arguments]
+    return environment
+
+
+@contextlib.contextmanager
+def _starting() -> Iterator[None]:
+    """Says why git could not be started."""
     try:
-        # a group of its own, unless it may have to ask: ^C is for us to answer, once what git does is done
-        group = None if ask else 0
-        done = subprocess.run(
-            command, input=input, capture_output=True, env=environment, check=False, process_group=group
-        )
+        yield
     except FileNotFoundError as error:
         raise OriginalsError("git is not on the PATH, but the originals are kept in this git repository") from error
     except OSError as error:
         raise OriginalsError(f"git could not be started: {error.strerror or error}") from error
-    if done.returncode:
-        lines = done.stderr.decode(errors="replace").strip().splitlines() or [f"exit {done.returncode}"]
-        raise OriginalsError(f"git {arguments[0]}: {lines[0]}")
-    return done.stdout
 
 
 def _directories(git: Path) -> tuple[Path, Path] | None:

@@ -11,7 +11,7 @@ import contextlib
 import hashlib
 import os
 import re
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple, Protocol
@@ -24,6 +24,7 @@ from semcompress_plugin.files import Snapshot
 REFS = "refs/semcompress"
 _ALLOWED = "semcompress.originals"
 _FOLD_BEYOND = 64
+_PIECE = 1 << 16
 _SHA256 = re.compile("[0-9a-f]{64}")
 
 
@@ -187,6 +188,7 @@ class GitOriginals:
             return []
         blobs = self._store(snapshots)
         names = {snapshot.sha256: blob for snapshot, blob in zip(snapshots, blobs, strict=True)}
+        self._read_back(names)
         tree = self._tree([f"100644 blob {blob}\t{sha256}" for sha256, blob in names.items()])
         self._git("update-ref", f"{REFS}/originals/{tree}", tree)
         if not self._folded:
@@ -305,6 +307,45 @@ class GitOriginals:
     def _store_one(self, snapshot: Snapshot) -> str:
         output = self._git("hash-object", "-w", "--no-filters", "--stdin", input=snapshot.data)
         return output.decode().strip()
+
+    def _read_back(self, names: Mapping[str, str]) -> None:
+        """Raise OriginalsError unless these contents (SHA-256 -> blob) can be had.
+
+        An object that is there already is not written once more, however damaged it is.
+        """
+        read = self.digests(names.values())
+        for sha256, blob in names.items():
+            if read.get(blob) != sha256:
+                raise OriginalsError(
+                    f"blob {blob} of this git repository is damaged, so the original cannot be kept: run `git fsck`, "
+                    "and move that file out of .git/objects"
+                )
+
+    def digests(self, blobs: Iterable[str]) -> dict[str, str]:
+        """Blob -> SHA-256 of its content, read piece by piece; nothing for one that is missing, damaged or no blob."""
+        found: dict[str, str] = {}
+        left = list(dict.fromkeys(blobs))
+        while left:
+            read = list(self._digests(left))
+            found.update((blob, sha256) for blob, sha256 in read if sha256 is not None)
+            left = left[len(read) + 1 :]  # git gives up at an object that is damaged
+        return found
+
+    def _digests(self, ids: Iterable[str]) -> Iterator[tuple[str, str | None]]:
+        listed = "".join(f"{one}\n" for one in ids).encode()
+        with git.output(self.repository.root, "cat-file", "--batch", "--buffer", input=listed) as output:
+            while line := output.readline():
+                one, kind, *size = line.decode().split()
+                if not size:  # missing
+                    yield one, None
+                    continue
+                hashed, left = hashlib.sha256(), int(size[0])
+                while left and (chunk := output.read(min(left, _PIECE))):
+                    hashed.update(chunk)
+                    left -= len(chunk)
+                if left or output.read(1) != b"\n":
+                    return
+                yield one, hashed.hexdigest() if kind == "blob" else None
 
     def _fold(self) -> None:
         """Hold many trees by one ref. The new ref stands before the old ones go, so nothing is ever unheld."""
