@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import contextlib
 import hashlib
+import itertools
 import os
 import re
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
@@ -30,12 +31,12 @@ _SHA256 = re.compile("[0-9a-f]{64}")
 
 @dataclass(frozen=True, slots=True)
 class Kept:
-    """An original in a store. ``blob`` is its git id, ``group`` the tree it came with (both None in a folder)."""
+    """An original in a store. ``blob`` is its git id, ``groups`` are the trees that hold it (a folder has neither)."""
 
     sha256: str
     bytes: int
     blob: str | None = None
-    group: str | None = None
+    groups: frozenset[str] = frozenset()
 
 
 class Originals(Protocol):
@@ -209,16 +210,23 @@ class GitOriginals:
         return _checked(data, entry)
 
     def kept(self) -> list[Kept]:
-        found = {
-            sha256: (blob, group.tree)
-            for groups in self._held().values()
-            for group in groups
-            for sha256, blob in group.blobs.items()
+        found: dict[str, dict[str, set[str]]] = {}
+        for group in itertools.chain.from_iterable(self._held().values()):
+            for sha256, blob in group.blobs.items():
+                found.setdefault(sha256, {}).setdefault(blob, set()).add(group.tree)
+        disputed = [blob for blobs in found.values() if len(blobs) > 1 for blob in blobs]
+        read = self.digests(disputed)
+        # refs may come from anybody: what is named twice is what it says it is
+        chosen = {
+            sha256: min(blobs.items(), key=lambda one: (read.get(one[0]) != sha256, one[0]))
+            for sha256, blobs in found.items()
         }
-        sizes = self._sizes({blob for blob, _ in found.values()})
+        sizes = self._sizes({blob for blob, _ in chosen.values()})
         # a size is missing where a fetch was interrupted: there is nothing to speak of then
         return [
-            Kept(sha256, sizes[blob], blob, tree) for sha256, (blob, tree) in sorted(found.items()) if blob in sizes
+            Kept(sha256, sizes[blob], blob, frozenset(groups))
+            for sha256, (blob, groups) in sorted(chosen.items())
+            if blob in sizes
         ]
 
     def drop(self, contents: Collection[str]) -> None:
@@ -237,6 +245,32 @@ class GitOriginals:
         if changes:  # one transaction: what stays is held before and after
             self._git("update-ref", "--stdin", input="".join(dict.fromkeys(changes)).encode())
 
+    def refs(self) -> set[str]:
+        """The names of our refs, whatever they point to."""
+        return set(self._git("for-each-ref", "--format=%(refname)", f"{REFS}/").decode().split())
+
+    def adopt(self, refs: Mapping[str, str]) -> list[str]:
+        """Hold what was fetched by new refs (name -> tree): groups in which each blob is what its name says.
+
+        Returns for each group that is refused a line that says why. No ref that is there is moved.
+        """
+        offered = self._groups(refs)
+        read = self.digests(blob for groups in offered.values() for group in groups for blob in group.blobs.values())
+        refused, new = [], {}
+        for ref, groups in offered.items():
+            false = {group.tree: blob for group in groups if (blob := _false(group, read)) is not None}
+            refused += [f"{ref}: {tree[:12]} is not what it says: blob {blob[:12]}" for tree, blob in false.items()]
+            if not groups:
+                refused.append(f"{ref}: holds no originals")
+            elif not false:
+                new[ref] = refs[ref]
+            else:  # what else was folded into it is none the worse
+                new.update({f"{REFS}/originals/{one.tree}": one.tree for one in groups if one.tree not in false})
+        here = self.refs()
+        changes = [f"create {ref} {tree}\n" for ref, tree in new.items() if ref not in here]
+        self._git("update-ref", "--stdin", input="".join(changes).encode())
+        return refused
+
     def groups(self, tops: Collection[str]) -> set[str]:
         """The groups that refs to these trees hold."""
         inner = {one for top in self._trees(tops).values() for one, kind in top.values() if kind == "tree"}
@@ -252,7 +286,10 @@ class GitOriginals:
         """Our refs, each with its groups: one, or those that were folded into it."""
         listed = self._git("for-each-ref", "--format=%(refname) %(objectname) %(objecttype)", f"{REFS}/")
         fields = [line.split() for line in listed.decode().splitlines()]
-        refs = {ref: tree for ref, tree, kind in fields if kind == "tree"}
+        return self._groups({ref: tree for ref, tree, kind in fields if kind == "tree"})
+
+    def _groups(self, refs: Mapping[str, str]) -> dict[str, list[_Group]]:
+        """The groups that refs to these trees would hold."""
         tops = self._trees(set(refs.values()))
         inner = self._trees({tree for top in tops.values() for tree, kind in top.values() if kind == "tree"})
         held = {}
@@ -265,10 +302,10 @@ class GitOriginals:
 
     def _trees(self, ids: Collection[str]) -> dict[str, dict[str, tuple[str, str]]]:
         """Tree -> name -> (id, ``tree`` or ``blob``); a tree that is not there is empty."""
-        return {tree: dict(_entries(data, len(tree) // 2)) for tree, data in self.objects(ids)}
+        return {tree: dict(_entries(data, len(tree) // 2)) for tree, data in self.objects(ids, "tree")}
 
-    def objects(self, ids: Collection[str]) -> Iterator[tuple[str, bytes]]:
-        """Objects and their content; nothing for one that is missing."""
+    def objects(self, ids: Collection[str], kind: str = "blob") -> Iterator[tuple[str, bytes]]:
+        """Objects and their content; nothing for one that is missing or of another kind."""
         if not ids:
             return
         output, start = self._git("cat-file", "--batch", input="".join(f"{one}\n" for one in ids).encode()), 0
@@ -278,7 +315,7 @@ class GitOriginals:
             start = end + 1
             if len(fields) == 3:
                 size = int(fields[2])
-                yield fields[0], output[start : start + size]
+                yield fields[0], output[start : start + size] if fields[1] == kind else b""
                 start += size + 1
             else:
                 yield fields[0], b""
@@ -386,6 +423,11 @@ def _entries(data: bytes, width: int) -> Iterator[tuple[str, tuple[str, str]]]:
 def _blobs(entries: Mapping[str, tuple[str, str]]) -> Iterator[tuple[str, str]]:
     # refs that were fetched may hold anything: only what is named by a SHA-256 is an original
     return ((name, one) for name, (one, kind) in entries.items() if kind == "blob" and _SHA256.fullmatch(name))
+
+
+def _false(group: _Group, digests: Mapping[str, str]) -> str | None:
+    """A blob of a group that is not the content (blob -> SHA-256) that it is named after; None if there is none."""
+    return next((blob for sha256, blob in group.blobs.items() if digests.get(blob) != sha256), None)
 
 
 def _git_id(data: bytes, length: int) -> str:

@@ -5,13 +5,35 @@ from __future__ import annotations
 
 import contextlib
 import os
+import re
 from collections.abc import Iterable
+from typing import NamedTuple
 
 from semcompress_plugin import files, git
 from semcompress_plugin.errors import OriginalsError, UsageError
 from semcompress_plugin.originals import REFS, GitOriginals, Kept
 
+_OURS = re.compile(f"{REFS}/(?:originals|folded)/([0-9a-f]{{40}}|[0-9a-f]{{64}})")
+# Whatever this clone is configured to do when it fetches: the objects, whole and alone, and no ref is touched.
+_FETCH = (
+    "--quiet",
+    "--stdin",
+    "--refmap=",
+    "--no-tags",
+    "--no-prune",
+    "--no-filter",
+    "--no-auto-gc",
+    "--no-recurse-submodules",
+    "--no-write-fetch-head",
+)
 _EVERYTHING = f"{REFS}/*:{REFS}/*"
+
+
+class Fetched(NamedTuple):
+    """How many originals are new here, and what the remote offered that was refused: a line each."""
+
+    new: int
+    refused: list[str]
 
 
 class Remotes:
@@ -29,7 +51,7 @@ class Remotes:
     def of(self, kept: Iterable[Kept]) -> dict[str, list[str]]:
         """SHA-256 -> the remotes that have this original, sorted."""
         has = self._noted()
-        return {one.sha256: sorted(remote for remote, group in has if group == one.group) for one in kept}
+        return {one.sha256: sorted({remote for remote, group in has if group in one.groups}) for one in kept}
 
     def only_here(self) -> list[Kept]:
         """The originals that no remote is known to have."""
@@ -54,23 +76,32 @@ class Remotes:
         kept = self.store.kept()
         if kept:
             self._talk("push", "--quiet", "--", remote, _EVERYTHING)
-            self._add(remote, kept)
+            self._add(remote, {group for one in kept for group in one.groups})
         return len(kept)
 
-    def fetch(self, remote: str) -> int:
-        """Fetch every original that the remote has; how many are new here. Nothing of ours is overwritten."""
-        before = {one.sha256 for one in self.store.kept()}
-        listed = self._talk("ls-remote", "--", remote, f"{REFS}/*").decode().split()
-        if not listed:
-            return 0
-        self._talk("fetch", "--quiet", "--no-tags", "--no-write-fetch-head", "--", remote, _EVERYTHING)
-        kept = self.store.kept()
-        there = self.store.groups(set(listed[::2]))
-        self._add(remote, [one for one in kept if one.group in there])
-        return len({one.sha256 for one in kept} - before)
+    def fetch(self, remote: str) -> Fetched:
+        """Fetch what the remote has: groups of originals, each under its own name, in which all is what its name says.
 
-    def _talk(self, *arguments: str) -> bytes:
-        return git.run(self.store.repository.root, *arguments, ask=True)
+        No ref of ours is moved: git itself does not ask whether a tree may take another's place.
+        """
+        before = {one.sha256 for one in self.store.kept()}
+        lines = self._talk("ls-remote", "--", remote, f"{REFS}/*").decode("utf-8", "surrogateescape").split("\n")
+        offered = {ref: one for one, ref in (line.split("\t") for line in lines if line)}
+        sound = {ref: one for ref, one in offered.items() if (name := _OURS.fullmatch(ref)) and name[1] == one}
+        refused = [f"{ref}: is not named after what it holds" for ref in offered if ref not in sound]
+        here = self.store.refs()
+        new = {ref: one for ref, one in sound.items() if ref not in here}
+        if new:  # held by no ref before it has been looked at
+            wanted = "".join(f"{ref}\n" for ref in new).encode()
+            self._talk("fetch", *_FETCH, "--", remote, input=wanted)
+            refused += self.store.adopt(new)
+        kept = self.store.kept()
+        there = self.store.groups(set(sound.values()))
+        self._add(remote, {group for one in kept for group in one.groups & there})
+        return Fetched(len({one.sha256 for one in kept} - before), refused)
+
+    def _talk(self, *arguments: str, input: bytes = b"") -> bytes:
+        return git.run(self.store.repository.root, *arguments, input=input, ask=True)
 
     def _noted(self) -> set[tuple[str, str]]:
         try:
@@ -92,8 +123,8 @@ class Remotes:
             self._places[remote] = files.digest(addresses)[:16]
         return self._places[remote]
 
-    def _add(self, remote: str, kept: Iterable[Kept]) -> None:
-        new = {(remote, one.group) for one in kept if one.group} - self._noted()
+    def _add(self, remote: str, groups: Iterable[str]) -> None:
+        new = {(remote, group) for group in groups} - self._noted()
         text = "".join(sorted(f"{name}\t{self._place(name)}\t{group}\n" for name, group in new))
         try:
             self._note.parent.mkdir(parents=True, exist_ok=True)

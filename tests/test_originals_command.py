@@ -7,6 +7,7 @@ import errno
 import json
 import os
 import stat
+import subprocess
 import sys
 from pathlib import Path
 
@@ -19,7 +20,7 @@ from semcompress_plugin import originals
 from semcompress_plugin.cli import main
 from semcompress_plugin.errors import UsageError
 from semcompress_plugin.lock import Lock
-from semcompress_plugin.originals import open_originals
+from semcompress_plugin.originals import REFS, open_originals
 from semcompress_plugin.settle import Settlement, settle
 from semcompress_plugin.sharing import Remotes
 
@@ -216,6 +217,140 @@ def test_an_original_that_only_a_remotes_branch_had_is_kept_by_whoever_starts_fr
     git(clone, "gc", "-q", "--prune=now")
     assert main(["restore", "a.jpg"]) == 0, capsys.readouterr().out
     assert (clone / "a.jpg").read_bytes() == original
+
+
+def refs(folder: Path) -> dict[str, str]:
+    """Our refs in a repository, and what they point to."""
+    return dict(
+        line.split() for line in git(folder, "for-each-ref", "--format=%(refname) %(objectname)", REFS).splitlines()
+    )
+
+
+def written(folder: Path, data: bytes, *options: str) -> str:
+    """The id of an object that was put into a repository."""
+    made = subprocess.run(
+        ["git", "-C", folder, "hash-object", "-w", "--stdin", *options], input=data, capture_output=True, check=True
+    )
+    return made.stdout.decode().strip()
+
+
+def offered(folder: Path, contents: dict[str, bytes]) -> str:
+    """A group (name -> content) that somebody offers at a remote, under its own name."""
+    lines = "".join(f"100644 blob {written(folder, data)}\t{name}\n" for name, data in contents.items())
+    made = subprocess.run(["git", "-C", folder, "mktree"], input=lines.encode(), capture_output=True, check=True)
+    tree = made.stdout.decode().strip()
+    git(folder, "update-ref", f"{REFS}/originals/{tree}", tree)
+    return tree
+
+
+@pytest.mark.parametrize("mirrored", [False, True])
+def test_a_fetch_moves_no_ref_of_ours_and_takes_none_that_is_not_named_after_what_it_holds(
+    here, tmp_path, capsys, mirrored
+):
+    replaced(here, "a.jpg")
+    assert main(["originals", "push", "--yes"]) == 0
+    ((ours, _),) = (before := refs(here)).items()
+    there = tmp_path / "there.git"
+    empty = written(there, b"", "-t", "tree")
+    git(there, "update-ref", ours, empty)
+    git(there, "update-ref", f"{REFS}/originals/{'7' * 40}", empty)
+    git(there, "update-ref", f"{REFS}/else\u2028/{empty}", empty)
+    if mirrored:
+        git(here, "config", "--add", "remote.origin.fetch", f"+{REFS}/*:{REFS}/*")
+    capsys.readouterr()
+    assert main(["originals", "fetch"]) == 1
+    said = capsys.readouterr()
+    assert said.err.count("is not named after what it holds\n") == 3
+    assert f"refused {ours}: " in said.err
+    assert "0 originals fetched" in said.out
+    assert refs(here) == before
+    git(here, "reflog", "expire", "--expire=now", "--all")
+    git(here, "gc", "-q", "--prune=now")
+    assert main(["restore", "--all"]) == 0
+    assert (here / "a.jpg").read_bytes() == b"original of a.jpg"
+
+
+def test_of_what_a_remote_offers_only_groups_are_taken_in_which_all_is_what_its_name_says(here, tmp_path, capsys):
+    replaced(here, "a.jpg")
+    there = tmp_path / "there.git"
+    true = sha(b"original of a.jpg")
+    lie = offered(there, {true: b"of something else", sha(b"bait"): b"bait"})
+    honest = offered(there, {sha(b"theirs"): b"theirs"})
+    nothing = offered(there, {"README": b"hello"})
+    blob = written(there, b"no tree at all")
+    git(there, "update-ref", f"{REFS}/originals/{blob}", blob)
+    before = refs(here)
+    assert main(["originals", "fetch"]) == 1
+    said = capsys.readouterr()
+    assert f"originals/{lie}: {lie[:12]} is not what it says" in said.err
+    assert said.err.count(": holds no originals\n") == 2
+    assert f"originals/{nothing}: holds" in said.err
+    assert "1 original fetched" in said.out
+    assert refs(here) == {**before, f"{REFS}/originals/{honest}": honest}
+    assert "1 original stays: a lock names it" in prune(capsys, "--yes")
+    assert main(["restore", "--all"]) == 0
+    assert (here / "a.jpg").read_bytes() == b"original of a.jpg"
+
+
+def test_a_group_that_lies_takes_none_with_it_that_were_folded_into_one_with_it(here, tmp_path, capsys):
+    there = tmp_path / "there.git"
+    groups = [offered(there, {sha(b"one"): b"one"}), offered(there, {sha(b"two"): b"another"})]
+    lines = "".join(f"040000 tree {tree}\t{tree}\n" for tree in sorted(groups))
+    made = subprocess.run(["git", "-C", there, "mktree"], input=lines.encode(), capture_output=True, check=True)
+    fold = made.stdout.decode().strip()
+    git(there, "update-ref", f"{REFS}/folded/{fold}", fold)
+    for tree in groups:
+        git(there, "update-ref", "-d", f"{REFS}/originals/{tree}")
+    for _ in range(2):
+        assert main(["originals", "fetch"]) == 1
+        assert f"folded/{fold}: {groups[1][:12]} is not what it says" in capsys.readouterr().err
+        assert refs(here) == {f"{REFS}/originals/{groups[0]}": groups[0]}
+
+
+def test_of_any_number_of_refusals_few_are_told_one_by_one(here, tmp_path, capsys):
+    for number in range(14):
+        offered(tmp_path / "there.git", {f"{number:064}": b"no such thing"})
+    assert main(["originals", "fetch"]) == 1
+    lines = capsys.readouterr().err.splitlines()
+    assert len(lines) == 11
+    assert lines[-1] == "semcompress: origin: refused 4 more"
+
+
+def test_a_clone_without_blobs_fetches_originals_whole(here, tmp_path, monkeypatch, capsys):
+    replaced(here, "a.jpg")
+    there = tmp_path / "there.git"
+    git(here, "push", "-q", "origin", "main")
+    git(there, "config", "uploadpack.allowFilter", "true")
+    assert main(["originals", "push", "--yes"]) == 0
+    git(tmp_path, "clone", "-q", "--filter=blob:none", "-b", "main", f"file://{there}", "clone")
+    monkeypatch.chdir(tmp_path / "clone")
+    assert main(["originals", "fetch"]) == 0
+    assert main(["restore", "--all"]) == 0
+    assert Path("a.jpg").read_bytes() == b"original of a.jpg"
+
+
+@pytest.mark.parametrize("bait", range(4))
+def test_where_two_groups_differ_the_content_decides(here, capsys, bait):
+    """Whichever comes first: one that lies may have been fetched before fetched groups were looked at."""
+    replaced(here, "a.jpg")
+    original = sha(b"original of a.jpg")
+    offered(here, {original: b"of something else", "0" * 63 + str(bait): b""})
+    store = open_originals(here, None)
+    assert isinstance(store, originals.GitOriginals)
+    (kept,) = (one for one in store.kept() if one.sha256 == original)
+    assert git(here, "cat-file", "blob", kept.blob) == "original of a.jpg"
+    assert len(kept.groups) == 1
+
+
+def test_an_original_that_lies_in_several_groups_was_pushed_with_any_of_them(here, capsys):
+    replaced(here, "a.jpg", "b.jpg")
+    assert main(["originals", "push", "--yes"]) == 0
+    assert main(["restore", "--all"]) == 0
+    replaced(here, "a.jpg")
+    replaced(here, "b.jpg")
+    capsys.readouterr()
+    assert [one["pushed"] for one in listed(capsys)["originals"]] == [["origin"], ["origin"]]
+    assert Remotes(open_originals(here, None)).only_here() == []
 
 
 def test_which_remote_is_meant_must_be_clear(here, capsys):

@@ -24,6 +24,8 @@ _PUBLISHES = (
     "This publishes the originals as they were taken, with all that `metadata: strip-private` removed from what is "
     "committed: places, serial numbers, owners, thumbnails."
 )
+_LINES = 10
+"""Refusals of one fetch that are told one by one: a remote may offer any number."""
 
 
 def run(arguments: argparse.Namespace) -> int:
@@ -40,9 +42,18 @@ def run(arguments: argparse.Namespace) -> int:
     remotes = Remotes(store)
     remote = remotes.choose(arguments.remote)
     if arguments.action == "fetch":
-        print(f"{remote}: {_count(remotes.fetch(remote))} fetched that were not here")
-        return 0
+        return _fetch(remotes, remote)
     return _push(remotes, remote, arguments.yes)
+
+
+def _fetch(remotes: Remotes, remote: str) -> int:
+    new, refused = remotes.fetch(remote)
+    for line in refused[:_LINES]:
+        print(f"semcompress: {printable(remote)}: refused {printable(line)}", file=sys.stderr)
+    if (more := len(refused) - _LINES) > 0:
+        print(f"semcompress: {printable(remote)}: refused {more} more", file=sys.stderr)
+    print(f"{remote}: {_count(new)} fetched that were not here")
+    return 1 if refused else 0
 
 
 def _push(remotes: Remotes, remote: str, yes: bool) -> int:
