@@ -60,9 +60,12 @@ def find(folder: Path) -> Repository | None:
     return None
 
 
-def run(folder: Path, *arguments: str, input: bytes = b"", inherit: bool = False, ask: bool = False) -> bytes:
+def run(
+    folder: Path, *arguments: str, input: bytes | BinaryIO = b"", inherit: bool = False, ask: bool = False
+) -> bytes:
     """git's output, run in ``folder``. Raises OriginalsError with the first line that git says when it fails.
 
+    ``input`` may be another git's :func:`output`, of which nothing has been read.
     ``inherit`` obeys what git tells its hooks about the commit under way; ``folder`` must be that repository's. How
     paths are to be read is never inherited: we say it ourselves.
     ``ask`` lets git ask for a password where it is about to talk to a remote.
@@ -73,7 +76,8 @@ def run(folder: Path, *arguments: str, input: bytes = b"", inherit: bool = False
     with _starting():
         done = subprocess.run(
             _command(folder, arguments),
-            input=input,
+            input=input if isinstance(input, bytes) else None,
+            stdin=None if isinstance(input, bytes) else input,
             capture_output=True,
             env=environment,
             check=False,

@@ -23,6 +23,8 @@ from semcompress_plugin.errors import ImageError, OriginalsError, UsageError
 from semcompress_plugin.files import Snapshot
 
 REFS = "refs/semcompress"
+_PACK = "the originals of semcompress"
+"""What our ``.keep`` files say."""
 _ALLOWED = "semcompress.originals"
 _FOLD_BEYOND = 64
 _PIECE = 1 << 16
@@ -192,6 +194,7 @@ class GitOriginals:
         self._read_back(names)
         tree = self._tree([f"100644 blob {blob}\t{sha256}" for sha256, blob in names.items()])
         self._git("update-ref", f"{REFS}/originals/{tree}", tree)
+        self._own([*names.values(), tree])
         if not self._folded:
             self._fold()
             self._folded = True
@@ -244,6 +247,7 @@ class GitOriginals:
             changes.append(f"delete {ref}\n")
         if changes:  # one transaction: what stays is held before and after
             self._git("update-ref", "--stdin", input="".join(dict.fromkeys(changes)).encode())
+            self._pack_anew()
 
     def refs(self) -> set[str]:
         """The names of our refs, whatever they point to."""
@@ -269,6 +273,7 @@ class GitOriginals:
         here = self.refs()
         changes = [f"create {ref} {tree}\n" for ref, tree in new.items() if ref not in here]
         self._git("update-ref", "--stdin", input="".join(changes).encode())
+        self._own({*new.values(), *_objects(self._groups(new))})
         return refused
 
     def groups(self, tops: Collection[str]) -> set[str]:
@@ -284,9 +289,13 @@ class GitOriginals:
 
     def _held(self) -> dict[str, list[_Group]]:
         """Our refs, each with its groups: one, or those that were folded into it."""
+        return self._groups(self._listed())
+
+    def _listed(self) -> dict[str, str]:
+        """Our refs, and the trees that they point to."""
         listed = self._git("for-each-ref", "--format=%(refname) %(objectname) %(objecttype)", f"{REFS}/")
         fields = [line.split() for line in listed.decode().splitlines()]
-        return self._groups({ref: tree for ref, tree, kind in fields if kind == "tree"})
+        return {ref: tree for ref, tree, kind in fields if kind == "tree"}
 
     def _groups(self, refs: Mapping[str, str]) -> dict[str, list[_Group]]:
         """The groups that refs to these trees would hold."""
@@ -395,6 +404,43 @@ class GitOriginals:
         deletions = "".join(f"delete {ref} {held}\n" for held, ref in refs)
         with contextlib.suppress(OriginalsError):  # another process was faster; what is left is folded next time
             self._git("update-ref", "--stdin", input=deletions.encode())
+        self._pack_anew()
+
+    @property
+    def _borrows(self) -> bool:
+        """Whether objects of another repository (``clone --shared``, ``--reference``) stand in for our own.
+
+        That one may let go of them at any time, and git writes none that it sees there.
+        """
+        try:
+            return bool((self.repository.common / "objects/info/alternates").read_bytes().strip())
+        except OSError:
+            return False
+
+    def _own(self, ids: Collection[str]) -> str | None:
+        """Where objects may be borrowed, see to it that these are here as well; the pack that they are in.
+
+        In a pack that is marked to be kept: from any other, ``git gc`` drops what can be borrowed. Call it when refs
+        hold them: what none holds is left out when another process packs anew.
+        """
+        if not ids or not self._borrows:
+            return None
+        listed = "".join(f"{one}\n" for one in ids).encode()
+        packing = ("pack-objects", "--stdout", "--quiet", "--window=0", "--compression=0")
+        with git.output(self.repository.root, *packing, input=listed) as pack:
+            written = git.run(self.repository.root, "index-pack", "--stdin", f"--keep={_PACK}", input=pack)
+        return written.split()[-1].decode()
+
+    def _pack_anew(self) -> None:
+        """Have one pack of our own instead of many, and in it only what is held."""
+        if not (old := [mark for mark in (self.repository.common / "objects/pack").glob("*.keep") if _is_ours(mark)]):
+            return
+        listed = self._listed()
+        name = self._own({*listed.values(), *_objects(self._groups(listed))})
+        for mark in old:
+            if mark.stem != f"pack-{name}":
+                with contextlib.suppress(OSError):  # the pack itself goes with the next gc
+                    mark.unlink()
 
     def _tree(self, lines: Sequence[str]) -> str:
         return self._git("mktree", input="".join(line + "\n" for line in lines).encode()).decode().strip()
@@ -423,6 +469,19 @@ def _entries(data: bytes, width: int) -> Iterator[tuple[str, tuple[str, str]]]:
 def _blobs(entries: Mapping[str, tuple[str, str]]) -> Iterator[tuple[str, str]]:
     # refs that were fetched may hold anything: only what is named by a SHA-256 is an original
     return ((name, one) for name, (one, kind) in entries.items() if kind == "blob" and _SHA256.fullmatch(name))
+
+
+def _objects(held: Mapping[str, Iterable[_Group]]) -> set[str]:
+    """The ids of groups and of all that is in them."""
+    return {one for groups in held.values() for group in groups for one in (group.tree, *group.blobs.values())}
+
+
+def _is_ours(mark: Path) -> bool:
+    """Whether a ``.keep`` file of a pack was made by us."""
+    try:
+        return mark.read_text(encoding="utf-8", errors="replace").strip() == _PACK
+    except OSError:
+        return False
 
 
 def _false(group: _Group, digests: Mapping[str, str]) -> str | None:

@@ -19,6 +19,7 @@ from semcompress_plugin.lock import parse, render
 from semcompress_plugin.originals import GitOriginals, NoOriginals, open_originals
 from semcompress_plugin.restore import plan_restore, restore
 from semcompress_plugin.settle import Settlement, settle
+from semcompress_plugin.sharing import Remotes
 
 
 def snapshot(path, data):
@@ -130,6 +131,83 @@ def test_a_damaged_object_hides_none_that_come_after_it(tmp_path):
         object_file(root, blobs[number]).write_bytes(b"rotten")
     read = store.digests([blobs[0], "0" * 40, *blobs[1:], git(root, "write-tree").strip()])
     assert read == {blobs[number]: some[number].sha256 for number in (1, 2, 4)}
+
+
+@pytest.fixture(params=["--shared", "--reference"])
+def borrower(request, tmp_path):
+    """A clone that borrows the objects of ``tmp_path / "lender"``, in which three pictures are committed."""
+    lender = repository(tmp_path / "lender")
+    for number in range(3):
+        (lender / f"{number}.jpg").write_bytes(b"original %d " % number + b"\0" * 1000)
+    commit(lender)
+    how = ["--shared", str(lender)] if request.param == "--shared" else ["--reference", str(lender), f"file://{lender}"]
+    git(tmp_path, "clone", "-q", *how, "borrower")
+    return tmp_path / "borrower"
+
+
+def amend(lender):
+    for path in lender.glob("*.jpg"):
+        path.write_bytes(b"another " + path.name.encode())
+    git(lender, "commit", "-q", "-a", "--amend", "-m", "y")
+
+
+def packs_kept(root):
+    return {path.stem for path in (root / ".git/objects/pack").glob("*.keep")}
+
+
+def test_what_was_borrowed_can_be_had_when_the_lender_has_let_go_of_it(tmp_path, borrower):
+    lock, store = workplace(borrower)
+    paths = [borrower / f"{number}.jpg" for number in range(3)]
+    before = [path.read_bytes() for path in paths]
+    assert settle([shrunk(path, lock, b"small " + path.name.encode()) for path in paths], lock, store) == [None] * 3
+    git(borrower, "gc", "-q", "--prune=now")  # what can be borrowed is dropped
+    amend(tmp_path / "lender")
+    git(borrower, "fetch", "-q")
+    git(borrower, "reset", "-q", "origin/main")
+    prune(tmp_path / "lender")
+    prune(borrower)
+    lock, store = workplace(borrower)
+    assert [restore(plan, lock, store) for plan in plan_restore(paths, lock)] == [None] * 3
+    assert [path.read_bytes() for path in paths] == before
+    git(borrower, "fsck", "--strict")
+
+
+def test_of_what_was_borrowed_one_pack_is_kept_and_nothing_of_what_was_let_go(tmp_path, borrower, monkeypatch):
+    monkeypatch.setattr(originals, "_FOLD_BEYOND", 3)
+    kept = {}
+    for path in sorted(borrower.glob("*.jpg")):
+        one = files.read(path)
+        (kept[one.sha256],) = open_originals(borrower, None).keep([one])
+    assert len(packs_kept(borrower)) == 3
+    last = snapshot(borrower / "last.jpg", b"never borrowed")
+    (kept[last.sha256],) = open_originals(borrower, None).keep([last])
+    assert len(packs_kept(borrower)) == 1
+    store = open_originals(borrower, None)
+    gone = min(kept)
+    store.drop([gone])
+    amend(tmp_path / "lender")
+    git(borrower, "fetch", "-q")
+    git(borrower, "reset", "-q", "origin/main")
+    prune(tmp_path / "lender")
+    prune(borrower)
+    assert len(packs_kept(borrower)) == 1
+    assert {one.sha256 for one in store.kept()} == {*kept} - {gone}
+    assert store.digests(kept.values()) == {blob: sha256 for sha256, blob in kept.items() if sha256 != gone}
+    store.drop(kept)
+    assert packs_kept(borrower) == set()
+
+
+def test_what_was_fetched_is_not_borrowed_either(tmp_path, borrower):
+    lender = tmp_path / "lender"
+    there = open_originals(lender, None)
+    one = files.read(lender / "0.jpg")
+    (blob,) = there.keep([one])
+    store = open_originals(borrower, None)
+    assert Remotes(store).fetch("origin") == (1, [])
+    there.drop([one.sha256])
+    amend(lender)
+    prune(lender)
+    assert store.get(line(one.data, blob)) == one.data
 
 
 def test_many_refs_are_folded_into_one_and_nothing_is_lost(tmp_path):
