@@ -7,6 +7,9 @@ When in doubt an original is needed: it may be the only copy of a picture. It ma
 - it has been restored: the very original stands at the tip of a branch of ours (a remote's goes with the next fetch, a
   stash with the next pop), and what was made of it in no worktree, in no index, in no stash and at no tip.
 
+Where git filters what was made (git-crypt, LFS), it is not recognised among the objects: its original stays. While a
+rebase or a merge is under way, or a worktree is not at hand, what is needed is not known: nothing may go.
+
 A folder of originals outside the tree (the repository's worktrees, or what lies below the policy) may serve others, of
 which nothing is known here: nothing in it may go. Of one inside, only what was made below this policy's folder is
 judged.
@@ -18,11 +21,11 @@ import contextlib
 import os
 import re
 import stat
-from collections.abc import Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path, PurePosixPath
-from typing import NoReturn
+from typing import NamedTuple, NoReturn
 
 from semcompress_plugin import files, git
 from semcompress_plugin.entries import Content, Entry, Index
@@ -32,6 +35,7 @@ from semcompress_plugin.originals import REFS, FolderOriginals, GitOriginals, Ke
 
 _SHA256 = re.compile(rb"[0-9a-f]{64}")
 _STASH = "refs/stash"
+_UNDER_WAY = ("rebase-merge", "rebase-apply", "MERGE_AUTOSTASH")
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,17 +51,32 @@ def judge(store: Originals, lock: Lock, elsewhere: Iterable[str] = ()) -> list[V
     """A verdict on everything in ``store``; ``elsewhere`` are contents (SHA-256) that a remote has as well.
 
     ``lock`` is one of those that use the store: its journal says what was made here. Hold it while acting on verdicts.
+    Raises OriginalsError, with what to do about it, while it cannot be known what is needed.
     """
+    if not (kept := store.kept()):
+        return []
     repository = git.find(lock.path.parent)
     facts = _GitFacts(repository) if repository is not None else _Facts(lock.path.parent, lock.state)
     if isinstance(store, FolderOriginals) and not facts.own(store.folder):
-        return [Verdict(one, False, "its folder lies outside this tree and may serve others") for one in store.kept()]
+        return [Verdict(one, False, "its folder lies outside this tree and may serve others") for one in kept]
     remote = set(elsewhere)
-    return [_verdict(one, lock.journal, facts, remote) for one in store.kept()]
+    made = {one.sha256: _made(one.sha256, lock.journal) for one in kept}
+    filtered = facts.filtered({entry.path for entries in made.values() for entry in entries})
+    return [_unfiltered(_verdict(one, made[one.sha256], facts, remote), made[one.sha256], filtered) for one in kept]
 
 
-def _verdict(kept: Kept, journal: Index, facts: _Facts, remote: set[str]) -> Verdict:
-    entries = [entry for entry in journal.by_original(kept.sha256) if entry.relation == "replaced"]
+def _made(original: str, journal: Index) -> list[Entry]:
+    """What the journal knows to be all that was left of an original."""
+    return [entry for entry in journal.by_original(original) if entry.relation == "replaced"]
+
+
+def _unfiltered(verdict: Verdict, entries: list[Entry], filtered: set[str]) -> Verdict:
+    if verdict.removable and any(entry.path in filtered for entry in entries):
+        return Verdict(verdict.kept, False, "git filters its picture, so a shrunk copy would not be recognised")
+    return verdict
+
+
+def _verdict(kept: Kept, entries: list[Entry], facts: _Facts, remote: set[str]) -> Verdict:
     made = [entry.output for entry in entries]
     if not facts.reach(entries):
         return Verdict(kept, False, "who needs it is not known here")
@@ -92,6 +111,10 @@ class _Facts:
             return True
         places = (os.path.realpath(self._state / PurePosixPath(entry.path)) for entry in entries)
         return all(Path(place).is_relative_to(os.path.realpath(self.folders[0])) for place in places)
+
+    def filtered(self, paths: Collection[str]) -> set[str]:
+        """Those of the paths (as the journal has them) whose content is another among git's objects."""
+        return set()
 
     @cached_property
     def named(self) -> set[bytes]:
@@ -138,13 +161,66 @@ class _Facts:
         return found
 
 
+class _Worktree(NamedTuple):
+    """A worktree as git lists it, and the commit it stands on; a bare repository has none."""
+
+    path: Path
+    head: str | None = None
+    bare: bool = False
+
+
 class _GitFacts(_Facts):
     """What a repository holds, in all its worktrees, on all its refs and among its objects."""
 
     def __init__(self, repository: git.Repository) -> None:
         self._state = None  # its journal is of this repository alone
         self.root = repository.root
-        self.folders = [path for path, _ in self._worktrees() if path.is_dir()]
+        self._repository = repository
+        self._see_that_nothing_is_under_way()
+        self.folders = [self._folder(worktree) for worktree in self._worktrees if not worktree.bare]
+
+    def filtered(self, paths: Collection[str]) -> set[str]:
+        asked = b"".join(os.fsencode(path) + b"\0" for path in sorted(paths) if not path.startswith("../"))
+        found = set()
+        for folder in self.folders if asked else ():
+            told = git.run(folder, "check-attr", "-z", "--stdin", "filter", input=asked).split(b"\0")
+            names, values = told[0:-1:3], told[2:-1:3]
+            found |= {os.fsdecode(n) for n, v in zip(names, values, strict=True) if v not in (b"unspecified", b"unset")}
+        return found
+
+    def _see_that_nothing_is_under_way(self) -> None:
+        """Raise OriginalsError while a rebase or a merge holds what is at no tip and in no stash."""
+        common = self._repository.common
+        for own in (common, *(common / "worktrees").glob("*")):
+            for name in _UNDER_WAY:
+                if os.path.lexists(own / name):
+                    raise OriginalsError(
+                        f"{own / name}: a rebase or a merge is under way, which may need any original: finish or abort "
+                        "it (git status), then nothing stands in the way"
+                    )
+
+    def _folder(self, worktree: _Worktree) -> Path:
+        """Where a worktree is. Raises OriginalsError where it is not at hand."""
+        common = self._repository.common
+        path = worktree.path
+        if os.path.realpath(path) == str(common):  # git's answer for submodules and `git init --separate-git-dir`
+            path = self._main()
+        found = git.find(path)
+        if found is None or str(found.root) != os.path.realpath(path) or found.common != common:
+            raise OriginalsError(
+                f"{path}: is a worktree that is not there just now, and what it needs is not known: bring it back, or "
+                "run `git worktree prune` if it is gone for good"
+            )
+        return path
+
+    def _main(self) -> Path:
+        """The main worktree, whose git directory does not lie in it."""
+        if self._repository.own == self._repository.common:
+            return self.root
+        with contextlib.suppress(OriginalsError):  # git's way to say that it is not set
+            told = git.run(self.root, "config", "-z", "--get", "core.worktree")
+            return Path(os.path.realpath(self._repository.common / os.fsdecode(told.rstrip(b"\0"))))
+        raise OriginalsError(f"{self._repository.common}: where its main worktree is is not known: run this there")
 
     @cached_property
     def standing(self) -> set[str]:
@@ -185,15 +261,17 @@ class _GitFacts(_Facts):
         assert found is not None
         return GitOriginals(found)
 
-    def _worktrees(self) -> list[tuple[Path, str | None]]:
-        """Every worktree and the commit it stands on."""
-        found: list[tuple[Path, str | None]] = []
+    @cached_property
+    def _worktrees(self) -> list[_Worktree]:
+        found: list[_Worktree] = []
         for record in git.run(self.root, "worktree", "list", "--porcelain", "-z").split(b"\0"):
             word, _, value = record.partition(b" ")
             if word == b"worktree":
-                found.append((Path(os.fsdecode(value)), None))
+                found.append(_Worktree(Path(os.fsdecode(value))))
+            elif word == b"bare":
+                found[-1] = found[-1]._replace(bare=True)
             elif word == b"HEAD" and set(value) != {ord("0")}:
-                found[-1] = (found[-1][0], value.decode())
+                found[-1] = found[-1]._replace(head=value.decode())
         return found
 
     @cached_property
@@ -212,7 +290,7 @@ class _GitFacts(_Facts):
     def _trees(self) -> dict[str, set[tuple[str, bytes]]]:
         """Tip -> (blob, path) of all that a checkout of it, or a pop of the stash, would bring."""
         tips = {one for one, _ in self._refs}
-        tips |= {head for _, head in self._worktrees() if head is not None}
+        tips |= {worktree.head for worktree in self._worktrees if worktree.head is not None}
         if any(ref == _STASH for _, ref in self._refs):  # which names the latest; the others are in its reflog
             stashes = git.run(self.root, "rev-list", "--walk-reflogs", _STASH, "--").decode().split()
             # what was in the index, and what git did not track, are parents of the stash

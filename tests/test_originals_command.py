@@ -6,6 +6,7 @@ import dataclasses
 import errno
 import json
 import os
+import shutil
 import stat
 import subprocess
 import sys
@@ -492,6 +493,107 @@ def test_nothing_is_pruned_while_a_folder_cannot_be_read(here, capsys, monkeypat
     monkeypatch.setattr(os, "scandir", denied)
     assert main(["originals", "prune", "--yes"]) == 2
     assert "album: cannot be read, so who needs which original is not known" in capsys.readouterr().err
+
+
+def worked_on_elsewhere(here: Path, tree: Path) -> None:
+    """A worktree in which a picture was shrunk, and nothing staged."""
+    commit(here)
+    git(here, "worktree", "add", "-q", "-b", "elsewhere", str(tree))
+    (tree / "tree.jpg").write_bytes(b"original of tree")
+    lock, store = workplace(tree)
+    assert settle([shrunk(tree / "tree.jpg", lock, b"small tree")], lock, store) == [None]
+
+
+@pytest.mark.parametrize("instead", [None, "folder", "repository"])
+def test_nothing_is_pruned_while_a_worktree_is_not_at_hand(here, tmp_path, capsys, instead):
+    tree = tmp_path / "w"
+    worked_on_elsewhere(here, tree)
+    replaced(here, "gone.jpg")
+    tree.rename(tmp_path / "moved")
+    if instead is not None:
+        tree.mkdir() if instead == "folder" else repository(tree)
+    assert main(["originals", "prune", "--yes"]) == 2
+    (line,) = capsys.readouterr().err.splitlines()
+    assert f"{tree}: is a worktree that is not there just now" in line
+    assert "git worktree prune" in line
+    assert listed(capsys)["totals"]["count"] == 2
+    if instead is not None:
+        shutil.rmtree(tree)
+    (tmp_path / "moved").rename(tree)
+    assert prune(capsys, "--yes").endswith("removed; 2 stay\n")
+    assert tree.joinpath("tree.jpg").read_bytes() == b"small tree"
+    shutil.rmtree(tree)
+    git(here, "worktree", "prune")
+    assert "1 original, 16 B, removed; 1 stay" in prune(capsys, "--yes")
+
+
+def test_prune_in_a_submodule_sees_its_working_tree_from_wherever_it_is_asked(tmp_path, monkeypatch, capsys):
+    """git says that the main worktree of a submodule is its git directory."""
+    commit(repository(tmp_path / "inner"))
+    outer = repository(tmp_path / "outer")
+    git(outer, "-c", "protocol.file.allow=always", "submodule", "--quiet", "add", str(tmp_path / "inner"), "sub")
+    sub = outer / "sub"
+    (sub / "a.jpg").write_bytes(b"original")
+    lock, store = workplace(sub)
+    assert settle([shrunk(sub / "a.jpg", lock, b"small")], lock, store) == [None]
+    git(sub, "worktree", "add", "-q", "-b", "linked", str(tmp_path / "linked"))
+    for folder in (sub, tmp_path / "linked"):
+        monkeypatch.chdir(folder)
+        assert prune(capsys, "--yes").endswith("removed; 1 stay\n")
+
+
+def test_from_a_linked_worktree_of_a_git_directory_elsewhere_nothing_is_pruned(tmp_path, monkeypatch, capsys):
+    git(tmp_path, "init", "-q", "-b", "main", f"--separate-git-dir={tmp_path / 'apart'}", "main")
+    worked_on_elsewhere(tmp_path / "main", tmp_path / "linked")
+    monkeypatch.chdir(tmp_path / "linked")
+    assert main(["originals", "prune", "--yes"]) == 2
+    assert "where its main worktree is is not known" in capsys.readouterr().err
+    monkeypatch.chdir(tmp_path / "main")
+    assert prune(capsys, "--yes").endswith("removed; 1 stay\n")
+
+
+def test_prune_leaves_the_original_of_a_picture_that_git_filters(here, capsys):
+    for name, command in (("clean", "tr a-z A-Z"), ("smudge", "tr A-Z a-z"), ("required", "true")):
+        git(here, "config", f"filter.shout.{name}", command)
+    (here / ".gitattributes").write_text("*.jpg filter=shout\nplain.jpg -filter\n")
+    replaced(here, "a.jpg", "plain.jpg")
+    git(here, "rm", "-q", "a.jpg", "plain.jpg", "semcompress.lock")
+    git(here, "commit", "-q", "-m", "the album is gone")
+    out = prune(capsys, "--yes")
+    assert "1 original stays: git filters its picture" in out
+    assert "1 original stays: no lock names it, but its shrunk picture is still there" in out
+    git(here, "checkout", "-q", "HEAD~1", "--", ".")
+    assert main(["restore", "--all"]) == 0
+    assert (here / "a.jpg").read_bytes() == b"original of a.jpg"
+
+
+@pytest.mark.parametrize("act", ["rebase", "rebase --apply", "merge"])
+@pytest.mark.parametrize("where", ["main", "linked"])
+def test_nothing_is_pruned_while_a_stash_of_a_rebase_or_a_merge_waits(here, tmp_path, capsys, act, where):
+    for line in ("one", "two"):
+        (here / "text").write_text(line)
+        commit(here)
+    git(here, "checkout", "-q", "-b", "other", "HEAD~1")
+    (here / "text").write_text("three")
+    (here / "a.jpg").write_bytes(b"original")
+    commit(here)
+    tree = here
+    if where == "linked":
+        git(here, "checkout", "-q", "main")
+        tree = tmp_path / "w"
+        git(here, "worktree", "add", "-q", str(tree), "other")
+    lock, store = workplace(tree)
+    assert settle([shrunk(tree / "a.jpg", lock, b"small")], lock, store) == [None]
+    git(tree, "add", "semcompress.lock")
+    git(tree, "commit", "-q", "-m", "the lock alone")
+    with pytest.raises(subprocess.CalledProcessError):
+        git(tree, *act.split(), "--autostash", "main")
+    assert not (tree / "a.jpg").exists() or (tree / "a.jpg").read_bytes() == b"original"
+    assert main(["originals", "prune", "--yes"]) == 2
+    assert "a rebase or a merge is under way" in capsys.readouterr().err
+    git(tree, act.split()[0], "--abort")
+    assert (tree / "a.jpg").read_bytes() == b"small"
+    assert prune(capsys, "--yes").endswith("removed; 1 stay\n")
 
 
 def test_prune_removes_only_what_nothing_refers_to_and_only_when_told(here, capsys):
