@@ -14,6 +14,7 @@ import os
 import re
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import NamedTuple, Protocol
 
@@ -28,7 +29,13 @@ _PACK = "the originals of semcompress"
 _ALLOWED = "semcompress.originals"
 _FOLD_BEYOND = 64
 _PIECE = 1 << 16
+_FOLDERS = "folders"
+_GIT_ID = re.compile("[0-9a-f]{40}|[0-9a-f]{64}")
 _SHA256 = re.compile("[0-9a-f]{64}")
+
+
+class _DamagedError(OriginalsError):
+    """Something is kept, but it is not the original."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,10 +49,17 @@ class Kept:
 
 
 class Originals(Protocol):
-    """``state`` is the folder for the journal and temporary files, None where there is none."""
+    """``state`` is the folder for the journal and temporary files, None where there is none.
+
+    ``elsewhere`` are the other stores that this repository is known to have used: policies change their mind about the
+    place, and what was kept stays where it is.
+    """
 
     @property
     def state(self) -> Path | None: ...
+
+    @property
+    def elsewhere(self) -> Sequence[Originals]: ...
 
     def keep(self, snapshots: Sequence[Snapshot]) -> list[str | None]:
         """Store contents for good; returns their git ids, or None for a store that has none.
@@ -55,7 +69,14 @@ class Originals(Protocol):
         ...
 
     def get(self, entry: Entry) -> bytes:
-        """The original of an entry, its SHA-256 checked. Raises OriginalsError when it cannot be had."""
+        """The original of an entry, its SHA-256 checked; from elsewhere, too.
+
+        Raises OriginalsError when it cannot be had.
+        """
+        ...
+
+    def own(self, entry: Entry) -> bytes:
+        """As :meth:`get`, from this store alone."""
         ...
 
     def kept(self) -> list[Kept]:
@@ -76,12 +97,12 @@ def open_originals(folder: Path, setting: str | None, *, needed: bool = True) ->
     """
     repository = git.find(folder)
     if setting == "none":
-        return NoOriginals(None if repository is None else repository.state)
+        return NoOriginals(repository)
     if setting is not None:
         place = Path(os.path.normpath(folder / Path(setting).expanduser()))
         if repository is not None:
             _confine(place, setting, repository)
-        return FolderOriginals(place, place if repository is None else repository.state)
+        return FolderOriginals(place, repository)
     if repository is not None:
         return GitOriginals(repository)
     if needed:
@@ -108,16 +129,70 @@ def _confine(place: Path, setting: str, repository: git.Repository) -> None:
         )
 
 
+def _stores(repository: git.Repository | None, present: Path | None = None) -> Sequence[Originals]:
+    """The stores that a repository has used; not the ``present`` one (its folder, or the repository's root)."""
+    if repository is None:
+        return ()
+    stores: list[GitOriginals | FolderOriginals] = [] if present == repository.root else [GitOriginals(repository)]
+    return stores + [FolderOriginals(one, repository) for one in _folders(repository) if one != present]
+
+
+def _get(store: Originals, entry: Entry) -> bytes:
+    """The original of an entry from a store, else from one of those elsewhere."""
+    try:
+        return store.own(entry)
+    except OriginalsError:
+        for other in store.elsewhere:
+            with contextlib.suppress(OriginalsError):
+                return other.own(entry)
+        raise
+
+
+def _folders(repository: git.Repository) -> list[Path]:
+    """The folders of originals that this repository has used."""
+    try:
+        lines = (repository.state / _FOLDERS).read_bytes().split(b"\n")
+    except FileNotFoundError:
+        return []
+    except OSError as error:
+        raise OriginalsError(f"{repository.state / _FOLDERS}: cannot be read: {error.strerror}") from error
+    return [Path(os.path.normpath(repository.common / os.fsdecode(line))) for line in lines if line]
+
+
+def _remember(repository: git.Repository, folder: Path) -> None:
+    """Note that a repository uses a folder of originals. Whoever calls holds the lock (:meth:`Lock.exclusive`)."""
+    known = _folders(repository)
+    if folder in known or "\n" in str(folder):
+        return
+    lines = [
+        # what lies beside the git directory moves with it
+        os.path.relpath(one, repository.common) if one.is_relative_to(repository.common.parent) else str(one)
+        for one in (*known, folder)
+    ]
+    try:
+        files.create(repository.state / _FOLDERS, os.fsencode("".join(f"{line}\n" for line in lines)), overwrite=True)
+    except ImageError as error:
+        raise OriginalsError(f"{repository.state / _FOLDERS}: {error}") from error
+
+
 class NoOriginals:
     """``originals: none``, said outright: what is replaced is gone."""
 
-    def __init__(self, state: Path | None) -> None:
-        self.state = state
+    def __init__(self, repository: git.Repository | None = None) -> None:
+        self.state = None if repository is None else repository.state
+        self._repository = repository
+
+    @cached_property
+    def elsewhere(self) -> Sequence[Originals]:
+        return _stores(self._repository)
 
     def keep(self, snapshots: Sequence[Snapshot]) -> list[str | None]:
         return [None] * len(snapshots)
 
     def get(self, entry: Entry) -> bytes:
+        return _get(self, entry)
+
+    def own(self, entry: Entry) -> bytes:
         raise OriginalsError("its original was not kept (originals: none)")
 
     def kept(self) -> list[Kept]:
@@ -130,11 +205,18 @@ class NoOriginals:
 class FolderOriginals:
     """``originals: DIR``: one file per content, ``ab/abcdef…`` after its SHA-256."""
 
-    def __init__(self, folder: Path, state: Path) -> None:
+    def __init__(self, folder: Path, repository: git.Repository | None = None) -> None:
         self.folder = folder
-        self.state = state
+        self.state = folder if repository is None else repository.state
+        self._repository = repository
+
+    @cached_property
+    def elsewhere(self) -> Sequence[Originals]:
+        return _stores(self._repository, self.folder)
 
     def keep(self, snapshots: Sequence[Snapshot]) -> list[str | None]:
+        if snapshots and self._repository is not None:
+            _remember(self._repository, self.folder)
         for snapshot in snapshots:
             place = self._place(snapshot.sha256)
             try:
@@ -145,6 +227,9 @@ class FolderOriginals:
         return [None] * len(snapshots)
 
     def get(self, entry: Entry) -> bytes:
+        return _get(self, entry)
+
+    def own(self, entry: Entry) -> bytes:
         place = self._place(entry.original.sha256)
         try:
             return _checked(files.read(place).data, entry)
@@ -182,6 +267,10 @@ class GitOriginals:
         self.repository = repository
         self._folded = False
 
+    @cached_property
+    def elsewhere(self) -> Sequence[Originals]:
+        return _stores(self.repository, self.repository.root)
+
     @property
     def state(self) -> Path:
         return self.repository.state
@@ -194,6 +283,7 @@ class GitOriginals:
         self._read_back(names)
         tree = self._tree([f"100644 blob {blob}\t{sha256}" for sha256, blob in names.items()])
         self._git("update-ref", f"{REFS}/originals/{tree}", tree)
+        self._forget()
         self._own([*names.values(), tree])
         if not self._folded:
             self._fold()
@@ -201,22 +291,42 @@ class GitOriginals:
         return list(blobs)
 
     def get(self, entry: Entry) -> bytes:
-        if entry.blob is None:
-            raise OriginalsError("its original was not kept in this repository")
-        try:
-            data = self._git("cat-file", "blob", entry.blob)
-        except OriginalsError as error:
-            raise OriginalsError(
-                f"its original (blob {entry.blob[:12]}) is not in this repository: have whoever replaced it run "
-                "`semcompress originals push`, then run `semcompress originals fetch`"
-            ) from error
-        return _checked(data, entry)
+        return _get(self, entry)
 
-    def kept(self) -> list[Kept]:
+    def own(self, entry: Entry) -> bytes:
+        why = "its original is not in this repository, nor in a folder that was used for originals here"
+        for blob in self._candidates(entry):
+            try:
+                return _checked(self._git("cat-file", "blob", blob), entry)
+            except _DamagedError as error:
+                why = str(error)
+            except OriginalsError:
+                why = (
+                    f"its original (blob {blob[:12]}) is not in this repository: have whoever replaced it run "
+                    "`semcompress originals push`, then run `semcompress originals fetch`"
+                )
+        raise OriginalsError(why)
+
+    def _candidates(self, entry: Entry) -> Iterator[str]:
+        """Blobs that may be the original: the one that was noted, then those that are named after its SHA-256."""
+        # a lock may be a stranger's, and git would take much for the name of a blob
+        noted = entry.blob if entry.blob is not None and _GIT_ID.fullmatch(entry.blob) else None
+        if noted is not None:
+            yield noted
+        yield from self._named.get(entry.original.sha256, {}).keys() - {noted}
+
+    @cached_property
+    def _named(self) -> dict[str, dict[str, set[str]]]:
+        """SHA-256 -> blob -> the groups that name it so."""
         found: dict[str, dict[str, set[str]]] = {}
         for group in itertools.chain.from_iterable(self._held().values()):
             for sha256, blob in group.blobs.items():
                 found.setdefault(sha256, {}).setdefault(blob, set()).add(group.tree)
+        return found
+
+    def kept(self) -> list[Kept]:
+        self._forget()
+        found = self._named
         disputed = [blob for blobs in found.values() if len(blobs) > 1 for blob in blobs]
         read = self.digests(disputed)
         # refs may come from anybody: what is named twice is what it says it is
@@ -247,6 +357,7 @@ class GitOriginals:
             changes.append(f"delete {ref}\n")
         if changes:  # one transaction: what stays is held before and after
             self._git("update-ref", "--stdin", input="".join(dict.fromkeys(changes)).encode())
+            self._forget()
             self._pack_anew()
 
     def refs(self) -> set[str]:
@@ -273,6 +384,7 @@ class GitOriginals:
         here = self.refs()
         changes = [f"create {ref} {tree}\n" for ref, tree in new.items() if ref not in here]
         self._git("update-ref", "--stdin", input="".join(changes).encode())
+        self._forget()
         self._own({*new.values(), *_objects(self._groups(new))})
         return refused
 
@@ -353,6 +465,10 @@ class GitOriginals:
     def _store_one(self, snapshot: Snapshot) -> str:
         output = self._git("hash-object", "-w", "--no-filters", "--stdin", input=snapshot.data)
         return output.decode().strip()
+
+    def _forget(self) -> None:
+        """Have refs read again: they have changed, or other processes may have changed them."""
+        self.__dict__.pop("_named", None)
 
     def _read_back(self, names: Mapping[str, str]) -> None:
         """Raise OriginalsError unless these contents (SHA-256 -> blob) can be had.
@@ -499,5 +615,5 @@ def _git_id(data: bytes, length: int) -> str:
 
 def _checked(data: bytes, entry: Entry) -> bytes:
     if files.digest(data) != entry.original.sha256:
-        raise OriginalsError("its original is damaged: its SHA-256 is not the one in the lock")
+        raise _DamagedError("its original is damaged: its SHA-256 is not the one in the lock")
     return data

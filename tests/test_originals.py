@@ -355,6 +355,64 @@ def test_restore_brings_back_bytes_name_and_mode(tmp_path, setting):
     assert lock.by_original(sha(b"another one"))
 
 
+PLACES = [None, "kept", "other/kept", "../apart", "none"]
+
+
+@pytest.mark.parametrize("now", PLACES)
+@pytest.mark.parametrize("then", PLACES)
+def test_what_was_kept_can_be_had_wherever_the_policy_keeps_originals_now(tmp_path, then, now):
+    root = repository(tmp_path / "r")
+    git(root, "config", "semcompress.originals", "../apart")
+    lock, store = workplace(root, then)
+    (root / "a.jpg").write_bytes(b"original")
+    assert settle([shrunk(root / "a.jpg", lock, b"small")], lock, store) == [None]
+    lock, store = workplace(root, now)
+    (root / "b.jpg").write_bytes(b"another")
+    assert settle([shrunk(root / "b.jpg", lock, b"smaller")], lock, store) == [None]
+    (tmp_path / "r").rename(tmp_path / "moved")
+    root = tmp_path / "moved"
+    prune(root)
+    lock, store = workplace(root, now)
+    plans = plan_restore([root / "a.jpg", root / "b.jpg"], lock)
+    lost = "its original was not kept (originals: none)"
+    said = [restore(plan, lock, store) for plan in plans]
+    assert said[1] == (lost if now == "none" else None)
+    if then != "none":
+        assert said[0] is None
+        assert (root / "a.jpg").read_bytes() == b"original"
+    elif now == "none":
+        assert said[0] == lost
+    else:
+        assert "its original" in said[0]
+        assert "originals: none" not in said[0]
+
+
+def test_of_a_place_that_holds_something_else_the_next_is_asked(tmp_path):
+    root = repository(tmp_path)
+    one = snapshot(root / "a.jpg", b"mine")
+    open_originals(root, "kept").keep([one])
+    store = open_originals(root, None)
+    other = git(root, "hash-object", "-w", ".git/config").strip()
+    assert store.get(line(b"mine", other)) == b"mine"
+    with pytest.raises(OriginalsError, match="damaged"):
+        store.get(line(b"never kept", other))
+    (blob,) = store.keep([one])
+    (kept,) = (path for path in (root / "kept").rglob(one.sha256))
+    kept.chmod(0o644)
+    kept.write_bytes(b"rotten")
+    for noted in (None, blob, other):
+        assert open_originals(root, "kept").get(line(b"mine", noted)) == b"mine"
+
+
+@pytest.mark.parametrize("blob", ["HEAD:a.jpg", "main:a.jpg", ":a.jpg", "--help", "@{0}:a.jpg", ""])
+def test_a_lock_names_no_blob_but_by_its_id(tmp_path, blob):
+    root = repository(tmp_path)
+    (root / "a.jpg").write_bytes(b"mine")
+    commit(root)
+    with pytest.raises(OriginalsError, match="is not in this repository, nor in a folder"):
+        open_originals(root, None).get(line(b"mine", blob))
+
+
 def test_two_originals_with_one_output_are_each_restored(tmp_path):
     root = repository(tmp_path)
     lock, store = workplace(root)

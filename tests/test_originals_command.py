@@ -664,6 +664,42 @@ def test_pruning_one_of_many_folded_groups_keeps_the_rest_and_who_has_them(here,
     assert git(here, "for-each-ref", "refs/semcompress") == ""
 
 
+def test_list_says_what_is_kept_where_the_policy_once_said(here, capsys):
+    replaced(here, "a.jpg", "b.jpg")
+    (here / ".semcompress.yaml").write_text("version: 1\noriginals: kept\n")
+    lock, store = workplace(here, "kept")
+    (here / "c.jpg").write_bytes(b"original of c.jpg")
+    assert settle([shrunk(here / "c.jpg", lock, b"small c")], lock, store) == [None]
+    assert main(["originals", "list"]) == 0
+    said = capsys.readouterr()
+    assert said.out.endswith("1 original, 17 B; 1 only here, in kept\n")
+    assert said.err == (
+        "semcompress: not listed, but found by restore: 2 originals in this git repository, as the policy once said\n"
+    )
+    (here / ".semcompress.yaml").write_text("version: 1\noriginals: none\n")
+    assert main(["originals", "list"]) == 0
+    assert "2 originals in this git repository, 1 original in kept, as" in capsys.readouterr().err
+    assert main(["restore", "--all"]) == 0
+    assert [(here / f"{name}.jpg").read_bytes() for name in "abc"] == [
+        b"original of %s.jpg" % n for n in (b"a", b"b", b"c")
+    ]
+
+
+def test_what_lies_in_git_is_pushed_and_fetched_wherever_originals_are_kept_now(here, tmp_path, monkeypatch, capsys):
+    replaced(here, "a.jpg")
+    (here / ".semcompress.yaml").write_text("version: 1\noriginals: kept\n")
+    commit(here)
+    git(here, "push", "-q", "origin", "main")
+    git(tmp_path, "clone", "-q", "-b", "main", f"file://{tmp_path}/there.git", "clone")
+    assert main(["originals", "push", "--yes"]) == 0
+    monkeypatch.chdir(tmp_path / "clone")
+    assert main(["originals", "push", "--yes"]) == 2
+    assert "copy that folder yourself" in capsys.readouterr().err
+    assert main(["originals", "fetch"]) == 0
+    assert main(["restore", "--all"]) == 0
+    assert Path("a.jpg").read_bytes() == b"original of a.jpg"
+
+
 def test_a_folder_of_originals_that_is_none_is_told_of(tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
     (tmp_path / ".semcompress.yaml").write_text("version: 1\noriginals: kept\n")

@@ -14,7 +14,7 @@ from semcompress_plugin.commands._shared import absolute, here
 from semcompress_plugin.entries import Entry, Index
 from semcompress_plugin.errors import ImageError, UsageError
 from semcompress_plugin.lock import NAME
-from semcompress_plugin.originals import FolderOriginals, GitOriginals, Kept
+from semcompress_plugin.originals import FolderOriginals, GitOriginals, Kept, Originals
 from semcompress_plugin.plan import Domain, Domains, shown_path
 from semcompress_plugin.report.text import printable, size
 from semcompress_plugin.sharing import Remotes
@@ -36,14 +36,19 @@ def run(arguments: argparse.Namespace) -> int:
         return _list(domain, base, arguments.format)
     if arguments.action == "prune":
         return _prune(domain, base, arguments.yes)
-    store = domain.originals
-    if not isinstance(store, GitOriginals):
+    store = _in_git(domain.originals)
+    if store is None or (arguments.action == "push" and store is not domain.originals and not store.kept()):
         raise UsageError("the policy keeps originals outside git: copy that folder yourself")
     remotes = Remotes(store)
     remote = remotes.choose(arguments.remote)
     if arguments.action == "fetch":
         return _fetch(remotes, remote)
     return _push(remotes, remote, arguments.yes)
+
+
+def _in_git(store: Originals) -> GitOriginals | None:
+    """The originals in the git repository, whether or not the policy keeps them there now."""
+    return next((one for one in (store, *store.elsewhere) if isinstance(one, GitOriginals)), None)
 
 
 def _fetch(remotes: Remotes, remote: str) -> int:
@@ -91,6 +96,7 @@ def _list(domain: Domain, base: Path, form: str) -> int:
     kept = store.kept()
     remotes = Remotes(store).of(kept) if isinstance(store, GitOriginals) else {}
     folder = shown_path(store.folder, base) if isinstance(store, FolderOriginals) else None
+    _tell_of_others(store, base)
     told = _told(domain, base)
     rows = []
     for one in kept:
@@ -123,6 +129,20 @@ def _list(domain: Domain, base: Path, form: str) -> int:
     total = sum(one.bytes for one in kept)
     print(f"{_count(len(rows))}, {size(total)}; {only_here} only here, in {folder or 'this git repository'}")
     return 0
+
+
+def _tell_of_others(store: Originals, base: Path) -> None:
+    """Say in one line what is kept where the policy once said."""
+    others = [
+        f"{_count(number)} in {printable(shown_path(one.folder, base))}"
+        if isinstance(one, FolderOriginals)
+        else f"{_count(number)} in this git repository"
+        for one in store.elsewhere
+        if (number := len(one.kept()))
+    ]
+    if others:
+        there = ", ".join(others)
+        print(f"semcompress: not listed, but found by restore: {there}, as the policy once said", file=sys.stderr)
 
 
 def _told(domain: Domain, base: Path) -> dict[str, dict[str, Entry]]:
