@@ -30,6 +30,7 @@ _ALLOWED = "semcompress.originals"
 _FOLD_BEYOND = 64
 _PIECE = 1 << 16
 _FOLDERS = "folders"
+_USERS = "users"
 _GIT_ID = re.compile("[0-9a-f]{40}|[0-9a-f]{64}")
 _SHA256 = re.compile("[0-9a-f]{64}")
 
@@ -102,7 +103,7 @@ def open_originals(folder: Path, setting: str | None, *, needed: bool = True) ->
         place = Path(os.path.normpath(folder / Path(setting).expanduser()))
         if repository is not None:
             _confine(place, setting, repository)
-        return FolderOriginals(place, repository)
+        return FolderOriginals(place, repository, folder)
     if repository is not None:
         return GitOriginals(repository)
     if needed:
@@ -205,18 +206,22 @@ class NoOriginals:
 class FolderOriginals:
     """``originals: DIR``: one file per content, ``ab/abcdef…`` after its SHA-256."""
 
-    def __init__(self, folder: Path, repository: git.Repository | None = None) -> None:
+    def __init__(self, folder: Path, repository: git.Repository | None = None, policy: Path | None = None) -> None:
+        """``policy`` is the folder of the policy that keeps originals here."""
         self.folder = folder
         self.state = folder if repository is None else repository.state
         self._repository = repository
+        self._policy = policy
+        self._known = False
 
     @cached_property
     def elsewhere(self) -> Sequence[Originals]:
         return _stores(self._repository, self.folder)
 
     def keep(self, snapshots: Sequence[Snapshot]) -> list[str | None]:
-        if snapshots and self._repository is not None:
-            _remember(self._repository, self.folder)
+        if snapshots and not self._known:
+            self._make_known()
+            self._known = True
         for snapshot in snapshots:
             place = self._place(snapshot.sha256)
             try:
@@ -243,6 +248,39 @@ class FolderOriginals:
             return [Kept(place.name, place.stat().st_size) for place in named if place == self._place(place.name)]
         except FileNotFoundError:
             return []
+        except OSError as error:
+            raise self._failed(error) from error
+
+    def users(self) -> list[Path]:
+        """Who keeps originals here: a repository's git directory, the one of all its worktrees, else a policy's folder.
+
+        Raises OriginalsError when that cannot be read.
+        """
+        try:
+            lines = (self.folder / _USERS).read_bytes().split(b"\n")
+        except FileNotFoundError:
+            return []
+        except OSError as error:
+            raise self._failed(error) from error
+        return [Path(os.path.realpath(self.folder / os.fsdecode(line))) for line in lines if line]
+
+    def _make_known(self) -> None:
+        """Have the repository know of the folder, and the folder of who uses it."""
+        if self._repository is not None:
+            _remember(self._repository, self.folder)
+        user = self._policy if self._repository is None else self._repository.common
+        if user is None or (user := Path(os.path.realpath(user))) in self.users():
+            return
+        # what the folder lies in, and what lies beside it, moves with it
+        home = user if self._repository is None else user.parent
+        together = self.folder.is_relative_to(home) or user.is_relative_to(self.folder.parent)
+        line = os.path.relpath(user, self.folder) if together else str(user)
+        try:
+            self.folder.mkdir(parents=True, exist_ok=True)
+            with (self.folder / _USERS).open("ab") as file:
+                file.write(b"\n" * bool(file.tell()) + os.fsencode(line) + b"\n")
+                file.flush()
+                os.fsync(file.fileno())
         except OSError as error:
             raise self._failed(error) from error
 

@@ -11,8 +11,8 @@ Where git filters what was made (git-crypt, LFS), it is not recognised among the
 rebase or a merge is under way, or a worktree is not at hand, what is needed is not known: nothing may go.
 
 A folder of originals outside the tree (the repository's worktrees, or what lies below the policy) may serve others, of
-which nothing is known here: nothing in it may go. Of one inside, only what was made below this policy's folder is
-judged.
+which nothing is known here: nothing in it may go. The same holds while another repository or policy, at which we do not
+look, is listed among its users. Of one inside, only what was made below this policy's folder is judged.
 """
 
 from __future__ import annotations
@@ -35,6 +35,7 @@ from semcompress_plugin.originals import REFS, FolderOriginals, GitOriginals, Ke
 
 _SHA256 = re.compile(rb"[0-9a-f]{64}")
 _STASH = "refs/stash"
+_SHARED = "its folder serves {other} as well (if that is gone for good, take its line out of {folder}/users)"
 _UNDER_WAY = ("rebase-merge", "rebase-apply", "MERGE_AUTOSTASH")
 
 
@@ -59,10 +60,17 @@ def judge(store: Originals, lock: Lock, elsewhere: Iterable[str] = ()) -> list[V
     facts = _GitFacts(repository) if repository is not None else _Facts(lock.path.parent, lock.state)
     if isinstance(store, FolderOriginals) and not facts.own(store.folder):
         return [Verdict(one, False, "its folder lies outside this tree and may serve others") for one in kept]
+    if isinstance(store, FolderOriginals) and (other := _another(store, facts)) is not None:
+        return [Verdict(one, False, _SHARED.format(other=other, folder=store.folder)) for one in kept]
     remote = set(elsewhere)
     made = {one.sha256: _made(one.sha256, lock.journal) for one in kept}
     filtered = facts.filtered({entry.path for entries in made.values() for entry in entries})
     return [_unfiltered(_verdict(one, made[one.sha256], facts, remote), made[one.sha256], filtered) for one in kept]
+
+
+def _another(store: FolderOriginals, facts: _Facts) -> Path | None:
+    """Somebody who keeps originals in this folder, too, of whom the facts say nothing."""
+    return next((user for user in store.users() if not facts.speak_of(user)), None)
 
 
 def _made(original: str, journal: Index) -> list[Entry]:
@@ -104,6 +112,11 @@ class _Facts:
         """Whether a folder lies where we look."""
         real = Path(os.path.realpath(place))
         return any(real.is_relative_to(os.path.realpath(folder)) for folder in self.folders)
+
+    def speak_of(self, user: Path) -> bool:
+        """Whether all that a user of a folder of originals has lies where we look."""
+        looked_at = user.is_relative_to(os.path.realpath(self.folders[0]))
+        return looked_at and user.is_dir() and git.find(user) is None and not (user / "HEAD").exists()
 
     def reach(self, entries: Iterable[Entry]) -> bool:
         """Whether all places where outputs were made lie where we look. The journal tells them from its own folder."""
@@ -178,6 +191,12 @@ class _GitFacts(_Facts):
         self._repository = repository
         self._see_that_nothing_is_under_way()
         self.folders = [self._folder(worktree) for worktree in self._worktrees if not worktree.bare]
+
+    def speak_of(self, user: Path) -> bool:
+        if user == self._repository.common:
+            return True
+        found = git.find(user) if user.exists() and not (user / "HEAD").exists() else None
+        return found is not None and found.common == self._repository.common
 
     def filtered(self, paths: Collection[str]) -> set[str]:
         asked = b"".join(os.fsencode(path) + b"\0" for path in sorted(paths) if not path.startswith("../"))

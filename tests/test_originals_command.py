@@ -478,6 +478,75 @@ def test_prune_leaves_what_another_repository_has_put_into_the_same_folder(tmp_p
     assert Path("x.jpg").read_bytes() == b"the same photo"
 
 
+def keeps(tree: Path, setting: str, original: bytes, small: bytes = b"small") -> None:
+    """A shrunk picture ``x.jpg``, of which nothing was committed."""
+    tree.mkdir(exist_ok=True, parents=True)
+    (tree / ".semcompress.yaml").write_text(f"version: 1\noriginals: {setting}\n")
+    (tree / "x.jpg").write_bytes(original)
+    lock, store = workplace(tree, setting)
+    assert settle([shrunk(tree / "x.jpg", lock, small)], lock, store) == [None]
+
+
+def forget(tree: Path) -> None:
+    for name in ("x.jpg", "semcompress.lock"):
+        (tree / name).unlink()
+
+
+@pytest.mark.parametrize("mine", ["git", "folder"])
+@pytest.mark.parametrize("other", ["git", "folder", "nested"])
+def test_nothing_is_pruned_in_a_folder_inside_that_another_tree_uses_too(tmp_path, monkeypatch, capsys, mine, other):
+    one, two = tmp_path / "one", tmp_path / ("one/two" if other == "nested" else "two")
+    if mine == "git":
+        repository(one)
+    keeps(one, "kept", b"the same photo")
+    if other != "folder":
+        git(repository(two), "config", "semcompress.originals", str(one / "kept"))
+    keeps(two, str(one / "kept"), b"the same photo")
+    forget(one)
+    if other == "nested":  # of what lies among its objects nothing can be seen from above
+        git(two, "add", "x.jpg")
+        forget(two)
+    monkeypatch.chdir(one)
+    out = prune(capsys, "--yes")
+    user = two if other == "folder" else two / ".git"
+    assert f"1 original stays: its folder serves {user} as well" in out
+    (one / "kept/users").write_text((one / "kept/users").read_text().splitlines()[0])
+    stay = 1 if (mine, other) == ("folder", "folder") else 0  # those share a journal as well
+    assert prune(capsys, "--yes").endswith(f"removed; {stay} stay\n")
+
+
+@pytest.mark.parametrize("kind", ["git", "folder"])
+def test_a_folder_that_one_tree_uses_in_several_ways_is_pruned_and_may_be_moved(tmp_path, monkeypatch, capsys, kind):
+    tree = tmp_path / "tree"
+    keeps(tree, "kept", b"first", b"small 1")  # before there was a repository, perhaps
+    if kind == "git":
+        commit(repository(tree))
+        git(tree, "worktree", "add", "-q", str(tmp_path / "linked"))
+        git(tree, "config", "semcompress.originals", str(tree / "kept"))
+        keeps(tmp_path / "linked", str(tree / "kept"), b"second", b"small 2")
+        keeps(tree, "kept", b"fourth", b"small 4")
+    keeps(tree / "deep", "../kept", b"third", b"small 3")
+    if kind == "git":
+        git(tree, "worktree", "remove", "--force", str(tmp_path / "linked"))
+    tree.rename(tmp_path / "moved")
+    monkeypatch.chdir(tmp_path / "moved")
+    forget(tmp_path / "moved/deep")
+    out = prune(capsys, "--yes")
+    assert " 1 original" not in out
+    assert "serves" not in out
+    assert "x.jpg: no lock names it, and its shrunk picture is nowhere" in out
+
+
+def test_nothing_is_pruned_while_it_cannot_be_read_who_uses_a_folder(tmp_path, monkeypatch, capsys):
+    keeps(tmp_path / "tree", "kept", b"original")
+    forget(tmp_path / "tree")
+    (tmp_path / "tree/kept/users").unlink()
+    (tmp_path / "tree/kept/users").mkdir()
+    monkeypatch.chdir(tmp_path / "tree")
+    assert main(["originals", "prune", "--yes"]) == 2
+    assert "kept: cannot be used for originals: Is a directory" in capsys.readouterr().err
+
+
 def test_nothing_is_pruned_while_a_folder_cannot_be_read(here, capsys, monkeypatch):
     replaced(here, "a.jpg")
     (here / "album").mkdir()

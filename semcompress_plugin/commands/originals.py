@@ -183,7 +183,7 @@ def _prune(domain: Domain, base: Path, yes: bool) -> int:
         print(f"{verdict.kept.sha256[:12]}  {size(verdict.kept.bytes):>8}  {paths}: {verdict.why}")
     staying = Counter(verdict.why for verdict in verdicts if not verdict.removable)
     for why, number in sorted(staying.items()):
-        print(f"{_count(number)} {'stays' if number == 1 else 'stay'}: {why}")
+        print(f"{_count(number)} {'stays' if number == 1 else 'stay'}: {printable(why)}")
     amount = f"{_count(len(going))}, {size(sum(verdict.kept.bytes for verdict in going))}"
     stay = f"{staying.total()} stay"
     if not yes:
