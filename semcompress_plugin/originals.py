@@ -31,6 +31,7 @@ _FOLD_BEYOND = 64
 _PIECE = 1 << 16
 _FOLDERS = "folders"
 _USERS = "users"
+_IGNORE = b"# originals are not for commits: they hold all that metadata says\n*\n"
 _GIT_ID = re.compile("[0-9a-f]{40}|[0-9a-f]{64}")
 _SHA256 = re.compile("[0-9a-f]{64}")
 
@@ -265,7 +266,7 @@ class FolderOriginals:
         return [Path(os.path.realpath(self.folder / os.fsdecode(line))) for line in lines if line]
 
     def _make_known(self) -> None:
-        """Have the repository know of the folder, and the folder of who uses it."""
+        """Have the repository know of the folder, and the folder of who uses it; git passes by a new one."""
         if self._repository is not None:
             _remember(self._repository, self.folder)
         user = self._policy if self._repository is None else self._repository.common
@@ -277,10 +278,14 @@ class FolderOriginals:
         line = os.path.relpath(user, self.folder) if together else str(user)
         try:
             self.folder.mkdir(parents=True, exist_ok=True)
+            if all(_is_state(one.name) for one in self.folder.iterdir()):  # no ignoring what is not ours
+                files.create(self.folder / ".gitignore", _IGNORE)
             with (self.folder / _USERS).open("ab") as file:
                 file.write(b"\n" * bool(file.tell()) + os.fsencode(line) + b"\n")
                 file.flush()
                 os.fsync(file.fileno())
+        except ImageError as error:
+            raise OriginalsError(f"{self.folder}: cannot be used for originals: {error}") from error
         except OSError as error:
             raise self._failed(error) from error
 
@@ -296,6 +301,11 @@ class FolderOriginals:
 
     def _place(self, sha256: str) -> Path:
         return self.folder / sha256[:2] / sha256
+
+
+def _is_state(name: str) -> bool:
+    """Whether a file lies in a folder of originals because that is the state folder outside git."""
+    return name in ("guard", "journal") or name.startswith("digests-") or files.is_temporary(name)
 
 
 class GitOriginals:

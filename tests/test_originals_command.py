@@ -733,6 +733,34 @@ def test_pruning_one_of_many_folded_groups_keeps_the_rest_and_who_has_them(here,
     assert git(here, "for-each-ref", "refs/semcompress") == ""
 
 
+@pytest.mark.parametrize("later", [False, True])
+def test_a_folder_of_originals_is_neither_committed_nor_cleaned_away(tmp_path, monkeypatch, later):
+    root = tmp_path / "r"
+    if not later:
+        repository(root)
+    keeps(root, ".originals/deep", b"original")
+    repository(root)
+    commit(root)
+    git(root, "clean", "-ffd")
+    assert git(root, "ls-files").split() == [".semcompress.yaml", "semcompress.lock", "x.jpg"]
+    monkeypatch.chdir(root)
+    assert main(["restore", "x.jpg"]) == 0
+    assert (root / "x.jpg").read_bytes() == b"original"
+
+
+@pytest.mark.parametrize("setting", [".", "album", "tracked"])
+def test_git_is_not_told_to_pass_by_what_is_not_ours(here, setting):
+    (here / "album").mkdir()
+    (here / "album/notes.txt").write_text("mine")
+    if setting == "tracked":
+        keeps(here, setting, b"first")
+        for name in (".gitignore", "users"):
+            (here / "tracked" / name).unlink()
+    keeps(here, setting, b"original")
+    assert not (here / setting / ".gitignore").exists()
+    assert git(here, "status", "--porcelain", "--ignored", "-uall").count("!!") == 0
+
+
 def test_list_says_what_is_kept_where_the_policy_once_said(here, capsys):
     replaced(here, "a.jpg", "b.jpg")
     (here / ".semcompress.yaml").write_text("version: 1\noriginals: kept\n")
