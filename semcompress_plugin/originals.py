@@ -16,7 +16,7 @@ from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import NamedTuple, Protocol
+from typing import BinaryIO, NamedTuple, Protocol
 
 from semcompress_plugin import files, git
 from semcompress_plugin.entries import Entry
@@ -32,12 +32,17 @@ _PIECE = 1 << 16
 _FOLDERS = "folders"
 _USERS = "users"
 _IGNORE = b"# originals are not for commits: they hold all that metadata says\n*\n"
+_NOT_HERE = (
+    "its original (blob {blob}) is not in this repository: have whoever replaced it run `semcompress originals push`, "
+    "then run `semcompress originals fetch`"
+)
+_FSCK = "an object of this git repository is damaged: run `git fsck`"
 _GIT_ID = re.compile("[0-9a-f]{40}|[0-9a-f]{64}")
 _SHA256 = re.compile("[0-9a-f]{64}")
 
 
 class _DamagedError(OriginalsError):
-    """Something is kept, but it is not the original."""
+    """Something is kept, but it is not what it was."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -195,7 +200,10 @@ class NoOriginals:
         return _get(self, entry)
 
     def own(self, entry: Entry) -> bytes:
-        raise OriginalsError("its original was not kept (originals: none)")
+        noted = None if self.state is None else _git_id_of(entry)
+        raise OriginalsError(
+            "its original was not kept (originals: none)" if noted is None else _NOT_HERE.format(blob=noted[:12])
+        )
 
     def kept(self) -> list[Kept]:
         return []
@@ -274,12 +282,13 @@ class FolderOriginals:
             return
         # what the folder lies in, and what lies beside it, moves with it
         home = user if self._repository is None else user.parent
-        together = self.folder.is_relative_to(home) or user.is_relative_to(self.folder.parent)
-        line = os.path.relpath(user, self.folder) if together else str(user)
+        real = Path(os.path.realpath(self.folder))
+        together = real.is_relative_to(home) or user.is_relative_to(real.parent)
+        line = os.path.relpath(user, real) if together else str(user)
         try:
             self.folder.mkdir(parents=True, exist_ok=True)
             if all(_is_state(one.name) for one in self.folder.iterdir()):  # no ignoring what is not ours
-                files.create(self.folder / ".gitignore", _IGNORE)
+                files.create(self.folder / ".gitignore", _IGNORE, overwrite=True)
             with (self.folder / _USERS).open("ab") as file:
                 file.write(b"\n" * bool(file.tell()) + os.fsencode(line) + b"\n")
                 file.flush()
@@ -349,16 +358,12 @@ class GitOriginals:
             except _DamagedError as error:
                 why = str(error)
             except OriginalsError:
-                why = (
-                    f"its original (blob {blob[:12]}) is not in this repository: have whoever replaced it run "
-                    "`semcompress originals push`, then run `semcompress originals fetch`"
-                )
+                why = _NOT_HERE.format(blob=blob[:12])
         raise OriginalsError(why)
 
     def _candidates(self, entry: Entry) -> Iterator[str]:
         """Blobs that may be the original: the one that was noted, then those that are named after its SHA-256."""
-        # a lock may be a stranger's, and git would take much for the name of a blob
-        noted = entry.blob if entry.blob is not None and _GIT_ID.fullmatch(entry.blob) else None
+        noted = _git_id_of(entry)
         if noted is not None:
             yield noted
         yield from self._named.get(entry.original.sha256, {}).keys() - {noted}
@@ -419,19 +424,21 @@ class GitOriginals:
         """
         offered = self._groups(refs)
         read = self.digests(blob for groups in offered.values() for group in groups for blob in group.blobs.values())
-        refused, new = [], {}
+        refused: list[str] = []
+        new: dict[str, str] = {}
         for ref, groups in offered.items():
             false = {group.tree: blob for group in groups if (blob := _false(group, read)) is not None}
             refused += [f"{ref}: {tree[:12]} is not what it says: blob {blob[:12]}" for tree, blob in false.items()]
             if not groups:
                 refused.append(f"{ref}: holds no originals")
-            elif not false:
+            trees = [group.tree for group in groups if group.tree not in false]
+            if trees == [refs[ref]] or (ref.startswith(f"{REFS}/folded/") and not false):
                 new[ref] = refs[ref]
-            else:  # what else was folded into it is none the worse
-                new.update({f"{REFS}/originals/{one.tree}": one.tree for one in groups if one.tree not in false})
-        here = self.refs()
-        changes = [f"create {ref} {tree}\n" for ref, tree in new.items() if ref not in here]
-        self._git("update-ref", "--stdin", input="".join(changes).encode())
+            else:  # what else lies in it is none the worse, each under its own name
+                new.update({f"{REFS}/originals/{tree}": tree for tree in trees})
+        here = self.refs() if new else set()
+        if changes := [f"create {ref} {tree}\n" for ref, tree in new.items() if ref not in here]:
+            self._git("update-ref", "--stdin", input="".join(changes).encode())
         self._forget()
         self._own({*new.values(), *_objects(self._groups(new))})
         return refused
@@ -475,19 +482,28 @@ class GitOriginals:
 
     def objects(self, ids: Collection[str], kind: str = "blob") -> Iterator[tuple[str, bytes]]:
         """Objects and their content; nothing for one that is missing or of another kind."""
+        seen = 0
+        for one, found, pieces in self._batch(ids):
+            yield one, b"".join(pieces) if found == kind else b""
+            seen += 1
+        if seen < len(ids):
+            raise _DamagedError(_FSCK)
+
+    def _batch(self, ids: Collection[str]) -> Iterator[tuple[str, str, Iterator[bytes]]]:
+        """Objects, their kind (``missing``, too) and their content in pieces, until there is one that git cannot read.
+
+        Raises _DamagedError when that is found out half way through it.
+        """
         if not ids:
             return
-        output, start = self._git("cat-file", "--batch", input="".join(f"{one}\n" for one in ids).encode()), 0
-        while start < len(output):
-            end = output.index(b"\n", start)
-            fields = output[start:end].decode().split()
-            start = end + 1
-            if len(fields) == 3:
-                size = int(fields[2])
-                yield fields[0], output[start : start + size] if fields[1] == kind else b""
-                start += size + 1
-            else:
-                yield fields[0], b""
+        listed = "".join(f"{one}\n" for one in ids).encode()
+        with git.output(self.repository.root, "cat-file", "--batch", "--buffer", input=listed) as output:
+            while line := output.readline():
+                one, kind, *size = line.decode().split()
+                pieces = _pieces(output, int(size[0])) if size else iter(())
+                yield one, kind, pieces
+                for _ in pieces:  # that nobody wanted
+                    pass
 
     def _sizes(self, ids: Collection[str]) -> dict[str, int]:
         listed = "".join(f"{one}\n" for one in ids).encode()
@@ -541,20 +557,12 @@ class GitOriginals:
             left = left[len(read) + 1 :]  # git gives up at an object that is damaged
         return found
 
-    def _digests(self, ids: Iterable[str]) -> Iterator[tuple[str, str | None]]:
-        listed = "".join(f"{one}\n" for one in ids).encode()
-        with git.output(self.repository.root, "cat-file", "--batch", "--buffer", input=listed) as output:
-            while line := output.readline():
-                one, kind, *size = line.decode().split()
-                if not size:  # missing
-                    yield one, None
-                    continue
-                hashed, left = hashlib.sha256(), int(size[0])
-                while left and (chunk := output.read(min(left, _PIECE))):
-                    hashed.update(chunk)
-                    left -= len(chunk)
-                if left or output.read(1) != b"\n":
-                    return
+    def _digests(self, ids: Collection[str]) -> Iterator[tuple[str, str | None]]:
+        with contextlib.suppress(_DamagedError):
+            for one, kind, pieces in self._batch(ids):
+                hashed = hashlib.sha256()
+                for piece in pieces:
+                    hashed.update(piece)
                 yield one, hashed.hexdigest() if kind == "blob" else None
 
     def _fold(self) -> None:
@@ -620,6 +628,17 @@ class _Group(NamedTuple):
     blobs: Mapping[str, str]
 
 
+def _pieces(output: BinaryIO, size: int) -> Iterator[bytes]:
+    """The content of an object of ``size`` bytes, to the line's end after it. Raises _DamagedError if it is cut off."""
+    while size:
+        if not (piece := output.read(min(size, _PIECE))):
+            raise _DamagedError(_FSCK)
+        yield piece
+        size -= len(piece)
+    if output.read(1) != b"\n":
+        raise _DamagedError(_FSCK)
+
+
 def _entries(data: bytes, width: int) -> Iterator[tuple[str, tuple[str, str]]]:
     """Name -> (id, kind) of a tree object: ``mode SP name NUL id`` over and over, ids of ``width`` bytes."""
     start = 0
@@ -651,6 +670,11 @@ def _is_ours(mark: Path) -> bool:
 def _false(group: _Group, digests: Mapping[str, str]) -> str | None:
     """A blob of a group that is not the content (blob -> SHA-256) that it is named after; None if there is none."""
     return next((blob for sha256, blob in group.blobs.items() if digests.get(blob) != sha256), None)
+
+
+def _git_id_of(entry: Entry) -> str | None:
+    """The blob that an original was kept as: a lock may be a stranger's, and git takes much for the name of a blob."""
+    return entry.blob if entry.blob is not None and _GIT_ID.fullmatch(entry.blob) else None
 
 
 def _git_id(data: bytes, length: int) -> str:

@@ -50,8 +50,10 @@ class Remotes:
 
     def of(self, kept: Iterable[Kept]) -> dict[str, list[str]]:
         """SHA-256 -> the remotes that have this original, sorted."""
-        has = self._noted()
-        return {one.sha256: sorted({remote for remote, group in has if group in one.groups}) for one in kept}
+        has: dict[str, set[str]] = {}
+        for remote, group in self._noted():
+            has.setdefault(group, set()).add(remote)
+        return {one.sha256: sorted({remote for group in one.groups for remote in has.get(group, ())}) for one in kept}
 
     def only_here(self) -> list[Kept]:
         """The originals that no remote is known to have."""

@@ -128,9 +128,22 @@ def test_a_damaged_object_hides_none_that_come_after_it(tmp_path):
     blobs = store.keep(some)
     for number in (0, 3):
         object_file(root, blobs[number]).chmod(0o644)
-        object_file(root, blobs[number]).write_bytes(b"rotten")
-    read = store.digests([blobs[0], "0" * 40, *blobs[1:], git(root, "write-tree").strip()])
-    assert read == {blobs[number]: some[number].sha256 for number in (1, 2, 4)}
+    object_file(root, blobs[0]).write_bytes(b"rotten")
+    object_file(root, blobs[3]).write_bytes(object_file(root, blobs[3]).read_bytes()[:2000])
+    ids = [blobs[0], "0" * 40, *blobs[1:], git(root, "write-tree").strip()]
+    assert store.digests(ids) == {blobs[number]: some[number].sha256 for number in (1, 2, 4)}
+    with pytest.raises(OriginalsError, match="damaged: run `git fsck`"):
+        list(store.objects(ids))
+
+
+def test_of_objects_of_another_kind_nothing_is_told(tmp_path):
+    root = repository(tmp_path)
+    store = open_originals(root, None)
+    (one, other) = store.keep([snapshot(root / f"{number}.jpg", os.urandom(200_000)) for number in range(2)])
+    tree = git(root, "write-tree").strip()
+    ids = [one, tree, "0" * 40, other]
+    assert [len(data) for _, data in store.objects(ids)] == [200_000, 0, 0, 200_000]
+    assert [(name, data) for name, data in store.objects(ids, "tree")] == [(name, b"") for name in ids]
 
 
 @pytest.fixture(params=["--shared", "--reference"])
@@ -402,6 +415,14 @@ def test_of_a_place_that_holds_something_else_the_next_is_asked(tmp_path):
     kept.write_bytes(b"rotten")
     for noted in (None, blob, other):
         assert open_originals(root, "kept").get(line(b"mine", noted)) == b"mine"
+
+
+def test_what_somebody_else_kept_in_git_is_not_said_to_be_lost_where_nothing_is_kept(tmp_path):
+    store = open_originals(repository(tmp_path), "none")
+    with pytest.raises(OriginalsError, match="is not in this repository: have whoever replaced it run"):
+        store.get(line(b"theirs", "a" * 40))
+    with pytest.raises(OriginalsError, match=r"was not kept \(originals: none\)"):
+        store.get(line(b"nobody's"))
 
 
 @pytest.mark.parametrize("blob", ["HEAD:a.jpg", "main:a.jpg", ":a.jpg", "--help", "@{0}:a.jpg", ""])

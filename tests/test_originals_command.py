@@ -308,6 +308,22 @@ def test_a_group_that_lies_takes_none_with_it_that_were_folded_into_one_with_it(
         assert refs(here) == {f"{REFS}/originals/{groups[0]}": groups[0]}
 
 
+def test_groups_that_are_folded_under_the_name_of_one_are_each_held_and_stay_in_sight(here, tmp_path, monkeypatch):
+    monkeypatch.setattr(originals, "_FOLD_BEYOND", 1)
+    there = tmp_path / "there.git"
+    groups = [offered(there, {sha(b"%d" % number): b"%d" % number}) for number in range(3)]
+    lines = "".join(f"040000 tree {tree}\t{tree}\n" for tree in sorted(groups))
+    made = subprocess.run(["git", "-C", there, "mktree"], input=lines.encode(), capture_output=True, check=True)
+    fold = made.stdout.decode().strip()
+    for tree in groups:
+        git(there, "update-ref", "-d", f"{REFS}/originals/{tree}")
+    git(there, "update-ref", f"{REFS}/originals/{fold}", fold)
+    assert main(["originals", "fetch"]) == 0
+    replaced(here, "a.jpg")
+    assert len(refs(here)) == 1, "all were folded"
+    assert {one.sha256 for one in open_originals(here, None).kept()} >= {sha(b"%d" % number) for number in range(3)}
+
+
 def test_of_any_number_of_refusals_few_are_told_one_by_one(here, tmp_path, capsys):
     for number in range(14):
         offered(tmp_path / "there.git", {f"{number:064}": b"no such thing"})
@@ -513,6 +529,16 @@ def test_nothing_is_pruned_in_a_folder_inside_that_another_tree_uses_too(tmp_pat
     (one / "kept/users").write_text((one / "kept/users").read_text().splitlines()[0])
     stay = 1 if (mine, other) == ("folder", "folder") else 0  # those share a journal as well
     assert prune(capsys, "--yes").endswith(f"removed; {stay} stay\n")
+
+
+def test_a_folder_that_is_named_by_a_link_is_pruned_and_its_user_noted_once(here, capsys):
+    (here / "deep/er").mkdir(parents=True)
+    (here / "link").symlink_to(here / "deep/er")
+    for number in range(2):
+        keeps(here, "link", b"%d" % number)
+    assert len((here / "link/users").read_text().splitlines()) == 1
+    forget(here)
+    assert prune(capsys, "--yes").endswith("removed; 0 stay\n")
 
 
 @pytest.mark.parametrize("kind", ["git", "folder"])
