@@ -108,8 +108,8 @@ class _Run:
             self.running -= 1
             self.asked.pop(future, None)
             error = future.exception()
-            if (batch := self.together.pop(future, None)) and isinstance(error, MemoryError):
-                for slot, task in batch:  # one by one: what is too much may be one of them
+            if (batch := self.together.pop(future, None)) and isinstance(error, Exception):
+                for slot, task in batch:  # one by one: what it fails at may be one of them
                     self._submit([slot], partial(self.workshop.observe, [task]))
                 continue
             results, seconds = ([None] * len(slots), 0.0) if error else future.result()

@@ -145,13 +145,50 @@ class Short(Thumbnails):
         return super().observe(images)[1:]
 
 
-@pytest.mark.parametrize(("factory", "words"), [(Failing, "KeyError"), (Short, "1 answers for 2 pictures")])
+@pytest.mark.parametrize(("factory", "words"), [(Failing, "KeyError"), (Short, "0 answers for 1 pictures")])
 def test_a_strangers_evaluator_that_fails_is_named(factory, words):
     known = registry(reader(factory=factory))
     (done,) = Runner(Workshop(known), 1).run(jobs(known, [reference(photo())]))
     assert isinstance(done.error, PluginError)
     assert "evaluator 'thumbnails' of third-party" in str(done.error)
     assert words in str(done.error)
+
+
+class Picky(Thumbnails):
+    """Fails at pictures of one width, and remembers how many it was shown at once."""
+
+    sizes: list[int]
+
+    def observe(self, images):
+        type(self).sizes.append(len(images))
+        if any(image.width == 111 for image in images):
+            raise KeyError("width")
+        return super().observe(images)
+
+
+def test_one_picture_at_which_a_reader_fails_costs_that_picture_only_whoever_is_in_its_batch():
+    Picky.sizes = []
+    known = registry(reader(factory=Picky, batch=16))
+    pictures = [reference(photo((111 if seed == 2 else 96, 64), seed=seed)) for seed in range(6)]
+    alone = [
+        drive(decide(it, rule(known, "jpeg"), known), Workshop(known).perform)
+        for it in pictures
+        if it.image.width == 96
+    ]
+    Picky.sizes = []
+    done = {d.key: d for d in Runner(Workshop(known), 1).run(jobs(known, pictures))}
+    assert max(Picky.sizes) > 1
+    assert "KeyError: 'width'" in str(done.pop(2).error)
+    assert [one.error for one in done.values()] == [None] * 5
+    found = [done[key].answer[0].candidate.data for key in sorted(done)]
+    assert found == [decision.candidate.data for (decision,) in alone]
+
+
+def test_a_reader_that_fails_at_every_picture_ends_each_by_itself():
+    known = registry(reader(factory=Short, batch=16))
+    done = list(Runner(Workshop(known), 2).run(jobs(known, [reference(photo(seed=seed)) for seed in range(5)])))
+    assert len(done) == 5
+    assert all("answers for" in str(one.error) for one in done)
 
 
 def test_few_pictures_are_in_work_at_once_and_large_ones_one_by_one(monkeypatch):
