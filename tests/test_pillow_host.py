@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+import math
 import re
 import subprocess
 import sys
@@ -22,7 +23,7 @@ from semcompress_plugin.errors import UnsupportedImageError
 from semcompress_plugin.hosts import _encode
 from semcompress_plugin.hosts.pillow import encode, recorded, register
 from semcompress_plugin.images import MODES, decode
-from semcompress_plugin.types import CompressorSpec, Reference, Settings
+from semcompress_plugin.types import CompressorSpec, EvaluatorSpec, Metric, Reference, Settings
 from semcompress_plugin.workshop import Workshop
 
 SIZE = (160, 120)
@@ -166,6 +167,29 @@ def test_a_semc_says_what_it_was_judged_by() -> None:
     assert judged["compressor"] in ("jpeg", "webp")
     assert set(judged["settings"]) == {"scale", "quality"}
     assert re.fullmatch("[0-9a-f]{64}", judged["rule"])
+
+
+class Psnr(Thumbnails):
+    """Infinite where nothing changed."""
+
+    def compare(self, reference, candidates):
+        errors = [one["difference"] for one in super().compare(reference, candidates)]
+        return [{"psnr": -20 * math.log10(error) if error else math.inf} for error in errors]
+
+
+@pytest.mark.parametrize("options", [{"container": True, "target": "PNG"}, {"record": True, "target": "PNG"}])
+def test_an_infinite_score_is_recorded_as_text_as_in_the_lock(
+    monkeypatch: pytest.MonkeyPatch, options: dict[str, Any]
+) -> None:
+    psnr = Metric("psnr", "", higher_is_better=True, maximum=math.inf)
+    spec = EvaluatorSpec("psnr", "1", "", metrics=(psnr,), factory=Psnr)
+    monkeypatch.setattr(_encode, "_workshop", Workshop(registry(spec)))
+    rule = {"compress": [{"png": {"scale": 1, "colors": 257}}], "keep": {"psnr": {"psnr": {"min": 60}}}}
+    image = opened(save(photo(SIZE), **options, **rule))
+    judged = recorded(image)
+    assert judged is not None
+    assert judged["scores"] == {"psnr": {"psnr": "inf"}}
+    assert image.tobytes() == photo(SIZE).tobytes()
 
 
 def test_a_semc_holds_jpeg_or_webp_unless_told_otherwise(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import math
+from dataclasses import replace
 
 import jsonschema
 import pytest
@@ -38,6 +40,22 @@ def test_the_json_report_is_one_object_of_the_documented_shape_sorted_by_path():
         {"path": "a.jpg", "compressor": "jpeg", "settings": {"scale": 0.5, "quality": 40}, "bytes": 400,
          "scores": {"reader": {"js_divergence": 0.01, "other": 3.0}}}
     ]  # fmt: skip
+
+
+def not_json(name: str) -> None:
+    raise AssertionError(f"{name} is not JSON")
+
+
+def test_a_score_that_is_infinite_is_text_as_in_the_lock_for_json_has_no_such_number():
+    scores = {"reader": {"psnr": math.inf, "gain": -math.inf, "plain": 1.0}}
+    out = replace(OUT, scores=scores)
+    report = json.loads(json_report.report([replace(RESULTS[1], outputs=(out,))], 1.0), parse_constant=not_json)
+    jsonschema.validate(report, json_report.SCHEMA)
+    (written,) = report["results"][0]["outputs"]
+    assert written["scores"] == {"reader": {"psnr": "inf", "gain": "-inf", "plain": 1.0}}
+    assert {name: float(value) for name, value in written["scores"]["reader"].items()} == scores["reader"]
+    assert json.loads(json_report.dumps({"scores": scores}), parse_constant=not_json)["scores"] == written["scores"]
+    markdown_report.report(report)
 
 
 @pytest.mark.parametrize("alone", [None, 0, 3])

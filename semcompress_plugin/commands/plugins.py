@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import math
 from typing import Any
 
 from semcompress_plugin.commands._shared import load_registry
@@ -44,8 +45,8 @@ def as_json(registry: Registry) -> dict[str, Any]:
                         "name": m.name,
                         "summary": m.summary,
                         "higher_is_better": m.higher_is_better,
-                        "minimum": m.minimum,
-                        "maximum": None if m.maximum == float("inf") else m.maximum,
+                        "minimum": None if math.isinf(m.minimum) else m.minimum,
+                        "maximum": None if math.isinf(m.maximum) else m.maximum,
                         "unit": m.unit,
                     }
                     for m in spec.metrics

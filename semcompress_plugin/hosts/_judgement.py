@@ -9,6 +9,7 @@ from typing import Any
 
 from PIL import Image
 
+from semcompress_plugin.plain import plain
 from semcompress_plugin.plugins import DISTRIBUTION
 from semcompress_plugin.registry import Registry
 from semcompress_plugin.types import Proposal, Rule, Scores
@@ -35,7 +36,7 @@ def judgement(rule: Rule, proposal: Proposal, scores: Scores, registry: Registry
         }
         for use in rule.evaluators
     }
-    return {
+    judged: dict[str, Any] = {
         KEY: version(DISTRIBUTION),
         "rule": rule.digest,
         "keep": keep,
@@ -45,6 +46,7 @@ def judgement(rule: Rule, proposal: Proposal, scores: Scores, registry: Registry
         "compressor_version": registry.compressor(proposal.compressor).version,
         "settings": dict(proposal.settings),
     }
+    return {key: plain(value) for key, value in judged.items()}
 
 
 def with_record(exif: bytes | None, judged: Mapping[str, Any]) -> bytes:
@@ -52,7 +54,8 @@ def with_record(exif: bytes | None, judged: Mapping[str, Any]) -> bytes:
     tags = Image.Exif()
     if exif:
         tags.load(exif)
-    tags.get_ifd(_EXIF_IFD)[_USER_COMMENT] = _ASCII + json.dumps(judged, separators=(",", ":")).encode()
+    text = json.dumps(judged, allow_nan=False, separators=(",", ":"))
+    tags.get_ifd(_EXIF_IFD)[_USER_COMMENT] = _ASCII + text.encode()
     return tags.tobytes()
 
 

@@ -8,6 +8,7 @@ from dataclasses import asdict
 from itertools import islice
 from typing import TYPE_CHECKING, Any
 
+from semcompress_plugin.plain import plain
 from semcompress_plugin.report import totals
 from semcompress_plugin.report.ledger import Ledger
 from semcompress_plugin.types import Result
@@ -57,8 +58,11 @@ def _indented(value: Mapping[str, Any] | Sequence[Any]) -> str:
 
 def dumps(value: Mapping[str, Any] | Sequence[Any]) -> str:
     """JSON for standard output. Names of files that are not UTF-8 are escaped, not refused."""
-    return json.dumps(value, indent=2, default=dict)
+    return json.dumps(plain(value), indent=2, allow_nan=False)
 
+
+_SCORE = {"anyOf": [{"type": "number"}, {"enum": ["inf", "-inf"]}]}
+"""JSON has no infinite number, and a metric may be one."""
 
 SCHEMA: dict[str, Any] = {
     "$schema": "https://json-schema.org/draft/2020-12/schema",
@@ -98,7 +102,7 @@ SCHEMA: dict[str, Any] = {
                                     "type": "object",
                                     "additionalProperties": {
                                         "type": "object",
-                                        "additionalProperties": {"type": "number"},
+                                        "additionalProperties": _SCORE,
                                     },
                                 },
                             },
