@@ -15,7 +15,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from pictures import encoded, photo
+from pictures import Thumbnails, encoded, photo, reader
+from pictures import registry as known_with
 from semcompress_plugin.engine import drive, measure
 from semcompress_plugin.errors import ModelError, PluginError
 from semcompress_plugin.evaluators._boxes import Boxes, compared, overlap
@@ -302,6 +303,35 @@ def test_an_evaluator_that_comes_with_its_weights_has_nothing_to_fetch(registry,
     assert registry.fetcher("classifier") is None
     assert main(["weights", "fetch", "classifier"]) == 2
     assert "no weights to fetch" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("family", ["torchvision", "torchvision-detection"])
+def test_a_family_without_a_model_has_nothing_to_fetch_and_says_how_to_name_one(hub, capsys, family):
+    from semcompress_plugin.cli import main
+
+    assert main(["weights", "fetch", family]) == 2
+    assert capsys.readouterr().err.splitlines() == [
+        f"semcompress: evaluator '{family}': which model? Write {family}:NAME, or give the option model"
+    ]
+
+
+def test_a_strangers_fetch_that_fails_is_named(capsys, monkeypatch):
+    from semcompress_plugin.cli import main
+    from semcompress_plugin.commands import weights
+
+    class Theirs(Thumbnails):
+        @staticmethod
+        def fetch(weights):
+            raise KeyError("no mirror")
+
+    known = known_with(reader(factory=Theirs))
+    monkeypatch.setattr(weights, "load_registry", lambda: known)
+    assert main(["weights", "fetch", "thumbnails"]) == 2
+    told = capsys.readouterr().err
+    assert told.startswith(
+        "semcompress: evaluator 'thumbnails' of third-party failed: KeyError: 'no mirror' (test_torch"
+    )
+    assert len(told.splitlines()) == 1
 
 
 def test_only_families_take_an_argument(registry):

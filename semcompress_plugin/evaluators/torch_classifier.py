@@ -96,9 +96,9 @@ class TorchvisionClassifier(TorchClassifier):
         super().__init__(net, offered.transforms(), offered.meta["categories"], **options)
 
     @staticmethod
-    def fetch(model: str, weights: str | None = None) -> Path:
+    def fetch(model: str | None = None, weights: str | None = None) -> Path:
         """Download weights into torchvision's cache; where they are."""
-        return _torchvision.fetch(model, models, weights)
+        return _torchvision.fetch(named("torchvision", model), models, weights)
 
 
 def named(family: str, model: str | None) -> str:

@@ -60,9 +60,9 @@ class TorchvisionDetector:
         return ", ".join(f"{labels.count(label)} x {label}" for label in dict.fromkeys(labels)) or "nothing"
 
     @staticmethod
-    def fetch(model: str, weights: str | None = None) -> Path:
+    def fetch(model: str | None = None, weights: str | None = None) -> Path:
         """Download weights into torchvision's cache; where they are."""
-        return _torchvision.fetch(model, models.detection, weights)
+        return _torchvision.fetch(named(FAMILY, model), models.detection, weights)
 
     def _boxes(self, found: dict[str, torch.Tensor], size: tuple[int, int]) -> Boxes:
         scores = found["scores"].float().cpu().numpy()
