@@ -93,6 +93,33 @@ def test_a_model_sees_exactly_what_it_sees_in_torchvision_itself(registry, hub, 
     assert reader.observe([]) == []
 
 
+@pytest.mark.parametrize("name", ["torchvision:mobilenet_v3_small", "torchvision:resnet18"])
+def test_on_the_cpu_a_picture_gives_the_same_numbers_whatever_else_is_in_the_batch(registry, hub, tmp_path, name):
+    saved(name.partition(":")[2], tmp_path / "own.pth")
+    reader = registry.make_evaluator(name, {"weights": str(tmp_path / "own.pth"), "device": "cpu"})
+    pictures = photos()
+    together = reader.observe(pictures * 3)[:3]
+    for picture, among in zip(pictures, together, strict=True):
+        (alone,) = reader.observe([picture])
+        assert alone.probabilities.tobytes() == among.probabilities.tobytes()
+        assert alone.features.tobytes() == among.features.tobytes()
+    assert reader.observe([]) == []
+
+
+def test_a_detector_finds_the_same_whatever_else_is_in_the_batch(registry, hub, tmp_path):
+    """torchvision pads a batch to its largest picture."""
+    name = "fasterrcnn_mobilenet_v3_large_320_fpn"
+    saved(name, tmp_path / "detector.pth", weights_backbone=None)
+    options = {"weights": str(tmp_path / "detector.pth"), "score": 0.0, "device": "cpu"}
+    reader = registry.make_evaluator(f"torchvision-detection:{name}", options)
+    reader.net.roi_heads.score_thresh = 0.0  # an untrained one is sure of nothing
+    wide, tall = photo((120, 60)), photo((60, 120), seed=1)
+    (alone,), (among, _) = reader.observe([wide]), reader.observe([wide, tall])
+    assert len(alone) > 0
+    assert alone.corners.tobytes() == among.corners.tobytes()
+    assert alone.scores.tobytes() == among.scores.tobytes()
+
+
 def test_weights_come_from_torchvisions_cache_by_their_name(registry, hub, tmp_path):
     saved(SMALL, hub / "squeezenet1_1-b8a52dc0.pth")
     by_default, by_name, in_full = (

@@ -68,6 +68,7 @@ def semcompress_evaluators() -> Iterable[EvaluatorSpec]:
             options=_torch_metrics.DETECTION_OPTIONS,
             cost=1000,
             extra="torch",
+            batch=1,  # in a batch the largest picture would decide how the others are padded
             argument="model",
         ),
     )

@@ -51,9 +51,15 @@ class TorchClassifier:
         self.net = _torchvision.prepared(net, self.device, precision, compile)
 
     def observe(self, images: Sequence[Image.Image]) -> list[Seen]:
-        """One :class:`Seen` per picture, all of them in one batch."""
-        if not images:
-            return []
+        """One :class:`Seen` per picture; on the CPU the same to the last bit whatever came with it.
+
+        There pictures are looked at one by one: PyTorch adds up in another order for another number of pictures. On a
+        GPU all of them are one batch, and the last digits may depend on how many there are.
+        """
+        batches = [[image] for image in images] if self.device.type == "cpu" else [images] if images else []
+        return [seen for batch in batches for seen in self._look(batch)]
+
+    def _look(self, images: Sequence[Image.Image]) -> list[Seen]:
         inputs = torch.stack(list(self._transforming.map(self.transform, images)))
         if self.device.type == "cuda":
             inputs = inputs.pin_memory()  # a copy from there need not be waited for

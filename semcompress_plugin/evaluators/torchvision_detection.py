@@ -43,12 +43,11 @@ class TorchvisionDetector:
         self.net = _torchvision.prepared(net, self.device, precision, compile)
 
     def observe(self, images: Sequence[Image.Image]) -> list[Boxes]:
-        """What is found in each picture; corners are shares of its size, so that scaled candidates compare."""
-        if not images:
-            return []
-        with torch.inference_mode():
-            found = self.net([self.transform(image).to(self.device, self.dtype) for image in images])
-        return [self._boxes(each, image.size) for each, image in zip(found, images, strict=True)]
+        """What is found in each picture; corners are shares of its size, so that scaled candidates compare.
+
+        One by one: torchvision pads the pictures of a batch to the size of the largest, which shows in what is found.
+        """
+        return [self._look(image) for image in images]
 
     def compare(self, reference: Boxes, candidates: Sequence[Boxes]) -> list[dict[str, float]]:
         """``box_recall``, ``box_precision`` and ``count_change`` of each candidate."""
@@ -63,6 +62,11 @@ class TorchvisionDetector:
     def fetch(model: str | None = None, weights: str | None = None) -> Path:
         """Download weights into torchvision's cache; where they are."""
         return _torchvision.fetch(named(FAMILY, model), models.detection, weights)
+
+    def _look(self, image: Image.Image) -> Boxes:
+        with torch.inference_mode():
+            (found,) = self.net([self.transform(image).to(self.device, self.dtype)])
+        return self._boxes(found, image.size)
 
     def _boxes(self, found: dict[str, torch.Tensor], size: tuple[int, int]) -> Boxes:
         scores = found["scores"].float().cpu().numpy()
