@@ -41,6 +41,112 @@ def run(installed: dict[str, str], *command: str, cwd: Path, code: int = 0) -> s
     return done.stdout
 
 
+TYPED = """
+from __future__ import annotations
+
+import io
+from collections.abc import Iterable, Mapping, Sequence
+from random import Random
+
+from PIL import Image, ImageFilter
+
+from semcompress_plugin import (
+    Compressor,
+    CompressorSpec,
+    Effort,
+    Evaluator,
+    EvaluatorSpec,
+    IterativeCompressor,
+    Knob,
+    Metric,
+    Parts,
+    Reference,
+    Result,
+    hookimpl,
+    iterative_spec,
+    save_parameters,
+    scaled,
+    truecolour,
+)
+
+
+class Blur(IterativeCompressor):
+    def iteration(self, image: Image.Image) -> Image.Image:
+        return image.filter(ImageFilter.BoxBlur(1))
+
+
+class Blot(IterativeCompressor):
+    def iteration(self, image: Image.Image, rng: Random) -> Image.Image:
+        image.putpixel((rng.randrange(image.width), rng.randrange(image.height)), 0)
+        return image
+
+
+class Grey:
+    def observe(self, images: Sequence[Image.Image]) -> list[float]:
+        return [image.convert("L").resize((1, 1)).tobytes()[0] / 255 for image in images]
+
+    def compare(self, reference: float, candidates: Sequence[float]) -> list[Mapping[str, float]]:
+        return [{"difference": abs(reference - candidate)} for candidate in candidates]
+
+
+class Plain:
+    def __init__(self, optimize: bool = False) -> None:
+        self.optimize = optimize
+
+    def compress(self, reference: Reference, settings: Mapping[str, float], format: str) -> bytes:
+        out = io.BytesIO()
+        parameters = save_parameters(reference.metadata, format)
+        image = truecolour(scaled(reference, settings)).convert("RGB")
+        image.save(out, format, quality=int(settings["quality"]), optimize=self.optimize, **parameters)
+        return out.getvalue()
+
+
+grey: Evaluator = Grey()
+compressors: tuple[Compressor, ...] = (Plain(), Blur(), Blot(then={"quality": 90}, seed=7))
+
+
+@hookimpl
+def semcompress_evaluators() -> Iterable[EvaluatorSpec]:
+    difference = Metric("difference", "change of the mean grey", higher_is_better=False)
+    half = Parts("half", {"both": ("left", "right")}, default="both")
+    yield EvaluatorSpec("grey", "1", "mean grey", metrics=(difference,), factory=Grey)
+    yield EvaluatorSpec("halves", "1", "mean grey", metrics=(difference,), factory="typed:Grey", parts=half)
+
+
+@hookimpl
+def semcompress_compressors() -> Iterable[CompressorSpec]:
+    quality = Knob("quality", "quality", low=1, high=95, integer=True)
+    yield CompressorSpec(
+        "plain",
+        "1",
+        "",
+        formats=("JPEG",),
+        knobs=(quality,),
+        factory=Plain,
+        options={"optimize": {"type": "boolean", "default": False}},
+        efforts={"fast": Effort({"optimize": False}), "best": Effort({"optimize": True}, 0.97)},
+    )
+    yield iterative_spec("blur", "1", "blurred", Blur)
+    yield iterative_spec("blot", "1", "blotted", "typed:Blot")
+
+
+@hookimpl
+def semcompress_result(result: Result) -> None:
+    with open("log.txt", "a") as log:
+        log.write(f"{result.path} {result.before} -> {result.after}\\n")
+"""
+
+
+def test_a_typed_plugin_passes_mypy_strict_in_either_form_of_a_step(tmp_path):
+    pytest.importorskip("mypy")
+    (tmp_path / "typed.py").write_text(TYPED)
+    mypy = [sys.executable, "-m", "mypy", "--strict", "--cache-dir", str(tmp_path / "cache"), "typed.py"]
+    done = subprocess.run(mypy, cwd=tmp_path, env=os.environ | {"MYPYPATH": str(ROOT)}, capture_output=True, text=True)
+    own = [line for line in done.stdout.splitlines() if line.startswith("typed.py")]
+    assert own == [], done.stdout
+    assert "Success" in done.stdout, done.stdout + done.stderr
+
+
 def test_the_page_shows_the_files_of_the_example():
     shown = {name: code for name, code in BLOCKS.items() if name.startswith("examples/")}
     assert len(shown) == 4

@@ -127,11 +127,12 @@ class IterativeCompressor(ABC):
         self._opening = threading.Lock()
 
     @abstractmethod
-    def iteration(self, image: Image.Image, *rng: Random) -> Image.Image:
-        """The next picture. ``image`` is a copy (mode L, LA, RGB or RGBA), which may be changed in place.
+    def iteration(self, *args: Any, **kwargs: Any) -> Image.Image:
+        """The next picture, of ``image``: a copy (mode L, LA, RGB or RGBA), which may be changed in place.
 
-        Written as ``iteration(self, image)`` or ``iteration(self, image, rng)``; ``rng`` is a ``random.Random``, and
-        all that may differ from one call to the next. A step that draws nothing and changes nothing ends the chain.
+        Written as ``iteration(self, image)`` or ``iteration(self, image, rng)``, for which the parameters are left open
+        here (type checkers take either form then); ``rng`` is a ``random.Random``, and all that may differ from one
+        call to the next. A step that draws nothing and changes nothing ends the chain.
         """
 
     def preview(self, reference: Reference, settings: Settings) -> Image.Image:

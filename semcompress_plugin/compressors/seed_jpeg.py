@@ -25,7 +25,7 @@ class SeedJpegCompressor(IterativeCompressor):
     def __init__(self, *, seed: int = 0) -> None:
         super().__init__(seed=seed)
 
-    def iteration(self, image: Image.Image, rng: Random) -> Image.Image:  # type: ignore[override]  # either form
+    def iteration(self, image: Image.Image, rng: Random) -> Image.Image:
         return file_of(_encoded(image, rng.randint(WORST, BEST)))
 
     def compress(self, reference: Reference, settings: Settings, format: str) -> bytes:

@@ -15,6 +15,6 @@ class SeedResizeCompressor(IterativeCompressor):
     No side becomes smaller than one pixel (Pillow raises there); at 1 x 1 the chain ends.
     """
 
-    def iteration(self, image: Image.Image) -> Image.Image:  # type: ignore[override]  # either of the two forms
+    def iteration(self, image: Image.Image) -> Image.Image:
         image.thumbnail((max(1, image.width - STEP), max(1, image.height - STEP)))
         return image
