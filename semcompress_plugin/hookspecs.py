@@ -72,9 +72,12 @@ def semcompress_result(result: Result) -> None:
 
     Example::
 
+        import logging
+
         from semcompress_plugin import hookimpl
 
         @hookimpl
         def semcompress_result(result):
-            print(result.path, result.before, "->", result.after)
+            # not to standard output, where reports go
+            logging.getLogger("my_package").info("%s: %d -> %d bytes", result.path, result.before, result.after)
     """

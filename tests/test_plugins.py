@@ -16,6 +16,7 @@ from semcompress_plugin import CompressorSpec, EvaluatorSpec, Knob, Metric, hook
 from semcompress_plugin.errors import PluginError
 from semcompress_plugin.plugins import BUILT_INS, Plugins
 from semcompress_plugin.registry import Registry
+from semcompress_plugin.types import Result
 
 GREY = Metric("difference", "change of the mean grey", higher_is_better=False)
 
@@ -148,7 +149,7 @@ def test_SEMCOMPRESS_PLUGINS_restricts_what_is_loaded(distribution, monkeypatch)
         Plugins(found)
 
 
-def test_the_example_of_every_hookspec_runs():
+def test_the_example_of_every_hookspec_runs(capsys, caplog):
     hooks = [name for name in vars(hookspecs) if name.startswith("semcompress_")]
     assert len(hooks) == 3
     for name in hooks:
@@ -159,6 +160,11 @@ def test_the_example_of_every_hookspec_runs():
         plugins.register(module, name)
         if name != "semcompress_result":
             assert len(list(plugins.offers(name))) > len(BUILT_INS)
+            continue
+        with caplog.at_level("INFO", "my_package"):
+            assert list(plugins.tell(Result("a.jpg", "compressed", 9, 4))) == []
+        assert caplog.messages == ["a.jpg: 9 -> 4 bytes"]
+    assert capsys.readouterr().out == ""
 
 
 def test_listing_plugins_loads_no_heavy_module():
