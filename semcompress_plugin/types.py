@@ -84,8 +84,13 @@ class Constraint:
         above = math.inf if self.min is None else here - self.metric.smooth(self.min)
         return min(below, above)
 
+    def shown(self, value: float) -> str:
+        """``value`` in four digits, or in as many as it takes to see on which side of the bound it lies."""
+        texts = (f"{value:.{digits}g}" for digits in range(4, 18))
+        return next((text for text in texts if self.holds(float(text)) == self.holds(value)), f"{value!r}")
+
     def __str__(self) -> str:
-        bounds = [f"{word} {bound:g}" for word, bound in (("min", self.min), ("max", self.max)) if bound is not None]
+        bounds = [f"{word} {bound:.15g}" for word, bound in (("min", self.min), ("max", self.max)) if bound is not None]
         return f"{self.evaluator}.{self.metric.name} {' '.join(bounds)}"
 
 

@@ -9,7 +9,7 @@ import pytest
 from PIL import Image, ImageCms
 
 from pictures import Thumbnails, photo, reader, reference, registry, rule
-from semcompress_plugin import CompressorSpec, Knob
+from semcompress_plugin import CompressorSpec, Constraint, Knob, Metric
 from semcompress_plugin.engine import Observe, decide, drive, measure
 from semcompress_plugin.errors import PluginError
 from semcompress_plugin.images import decode_candidate
@@ -233,6 +233,40 @@ def test_measure_asks_every_evaluator_and_says_what_was_missed():
     assert "cheap.difference max 0.01 not held" in found.reason
     same = drive(measure(picture, picture.image, strict, known), Workshop(known).perform)
     assert same.holds
+
+
+@pytest.mark.parametrize(
+    ("bounds", "value", "words"),
+    [
+        ({"min": 0.998}, 0.997963, "min 0.998 but got 0.99796"),
+        ({"min": 0.998}, math.nextafter(0.998, 0), "min 0.998 but got 0.9979999999999999"),
+        ({"max": 0.01}, 0.010000004, "max 0.01 but got 0.010000004"),
+        ({"max": 0.01}, 0.02, "max 0.01 but got 0.02"),
+        ({"min": 0.12345649}, 0.1234563, "min 0.12345649 but got 0.123456"),
+        ({"min": 0.5, "max": 0.75}, 0.12345678, "min 0.5 max 0.75 but got 0.1235"),
+        ({"min": 0.998}, math.nan, "min 0.998 but got nan"),
+        ({"max": 5}, math.inf, "max 5 but got inf"),
+    ],
+)
+def test_a_value_is_told_in_as_many_digits_as_tell_it_from_the_bound(bounds, value, words):
+    constraint = Constraint("reader", Metric("m", "", higher_is_better=True), **bounds)
+    assert f"{constraint} but got {constraint.shown(value)}" == f"reader.m {words}"
+
+
+class Nearly(Thumbnails):
+    """Misses a bound of 0.25 by less than four digits show."""
+
+    def compare(self, reference, candidates):
+        return [{"difference": 0.250004} for _ in candidates]
+
+
+def test_reasons_do_not_contradict_themselves_by_rounding():
+    known = registry(reader(factory=Nearly))
+    picture, how = reference(photo()), rule(known, "jpeg", bound=0.25)
+    (decision,) = drive(decide(picture, how, known), Workshop(known).perform)
+    assert "thumbnails.difference max 0.25 but got 0.250004" in decision.reason
+    measured = drive(measure(picture, picture.image, how, known), Workshop(known).perform)
+    assert measured.reason == "thumbnails.difference max 0.25 not held: 0.250004"
 
 
 class Undecided(Thumbnails):

@@ -83,7 +83,7 @@ class Reader:
     def missed(self, scores: Scores) -> list[str]:
         """The constraints that do not hold, in words, among the evaluators that were asked."""
         return [
-            f"{constraint} not held: {scores[constraint.evaluator][constraint.metric.name]:.4g}"
+            f"{constraint} not held: {constraint.shown(scores[constraint.evaluator][constraint.metric.name])}"
             for constraint in self.constraints
             if constraint.evaluator in scores
             and not constraint.holds(scores[constraint.evaluator][constraint.metric.name])

@@ -41,7 +41,8 @@ def why_nothing(hunt: Hunt, rule: Rule) -> str:
     spared = any(f"{missed.metric.name}/{part}" not in seen for part in hunt.reader.parts.get(missed.evaluator, ()))
     return (
         f"{nothing} holds; nearest of {len(looked)} looks: "
-        f"{nearest.proposal.compressor} {settings}, {size}, {missed} but got {value:.4g}{' or worse' if spared else ''}"
+        f"{nearest.proposal.compressor} {settings}, {size}, {missed} but got {missed.shown(value)}"
+        f"{' or worse' if spared else ''}"
     )
 
 
