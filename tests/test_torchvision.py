@@ -165,6 +165,42 @@ def test_a_pickle_that_would_run_code_is_refused_and_does_not_run(registry, hub,
     assert not (tmp_path / "ran").exists()
 
 
+class Foreign(dict):
+    """What a whole model is to those who load weights only: a class of somebody's."""
+
+
+@pytest.mark.parametrize(
+    ("name", "data"),
+    [
+        ("junk.pth", b"x"),
+        ("empty.pt", b""),
+        ("whole.pth", Foreign()),
+        ("cut.pth", None),
+        ("junk.safetensors", b"x" * 99),
+    ],
+)
+def test_what_is_no_file_of_weights_is_one_clean_line_without_bad_advice(registry, hub, tmp_path, recwarn, name, data):
+    import torch
+
+    pytest.importorskip("safetensors")
+    path = tmp_path / name
+    if isinstance(data, bytes):
+        path.write_bytes(data)
+    elif data is not None:
+        torch.save(data, path)
+    else:
+        saved(SMALL, path)
+        path.write_bytes(path.read_bytes()[:-5000])
+    with pytest.raises(ModelError) as caught:
+        registry.make_evaluator(f"torchvision:{SMALL}", {"weights": str(path)})
+    said = str(caught.value)
+    assert said.startswith(f"{path}: is no file of weights that can be read without running what is in it")
+    assert said.isprintable()
+    assert "weights_only" not in said
+    assert "torch.save(model.state_dict(), FILE)" in said
+    assert not recwarn.list
+
+
 def test_weights_of_another_model_do_not_fit(registry, hub, tmp_path):
     saved(SMALL, tmp_path / "other.pth")
     with pytest.raises(ModelError, match="the weights do not fit alexnet"):

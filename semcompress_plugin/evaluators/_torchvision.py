@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import warnings
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path, PurePosixPath
 from typing import Any
@@ -111,11 +112,18 @@ def _loaded(path: Path) -> dict[str, torch.Tensor]:
 
             found: Any = load_file(path)
         else:
-            found = torch.load(path, map_location="cpu", weights_only=True)  # never runs what a pickle says
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore")  # of pickles that are then refused
+                found = torch.load(path, map_location="cpu", weights_only=True)  # never runs what a pickle says
     except ImportError as error:
         raise ModelError(f"{path}: reading it needs safetensors: pip install safetensors") from error
-    except Exception as error:  # every format fails in its own way on what it is not
-        raise ModelError(f"{path}: is no file of weights: {str(error).splitlines()[0]}") from error
+    except OSError as error:
+        raise ModelError(f"{path}: cannot be read: {error.strerror or error}") from error
+    except Exception as error:  # every format fails in its own way on what it is not, and PyTorch with bad advice
+        raise ModelError(
+            f"{path}: is no file of weights that can be read without running what is in it: save the model's with "
+            "torch.save(model.state_dict(), FILE), or download the file again if it was cut short"
+        ) from error
     if not isinstance(found, dict) or not all(isinstance(value, torch.Tensor) for value in found.values()):
         raise ModelError(f"{path}: expected a state dict (names and tensors)")
     return found
