@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from semcompress_plugin.search import Problem
 from semcompress_plugin.search._grid import grid, to_unit, with_values
 from semcompress_plugin.search._table import BYTES, load, quantity
-from semcompress_plugin.search.frontier import HOPELESS, Frontier
+from semcompress_plugin.search.frontier import FAILURES, HOPELESS, Frontier
 from semcompress_plugin.types import Constraint, Knob, Metric, Proposal, Space, Trial
 
 JS = Metric("js_divergence", "", higher_is_better=False, transform="log")
@@ -382,6 +382,62 @@ def test_a_compressor_that_fails_at_large_sizes_is_tried_at_small_ones() -> None
             search.tell([Trial(proposal, size, {"c": {"js_divergence": value / 8}}, value / 8 <= 0.0144)])
     assert worked > failed
     assert search.best is not None
+
+
+ONE = Space("acme", "JPEG", (Knob("quality", "", 1, 95, integer=True),))
+OWN = Space("mine", "JPEG", JPEG.knobs)  # no table knows it
+
+
+def play_refusing(at: Problem, refuses: Callable[[Proposal], bool], landscape: Landscape) -> tuple[Frontier, int]:
+    """The search where some settings cannot be encoded, and how many looks were taken."""
+    search, looks = Frontier(at), 0
+    while proposals := search.ask(1):
+        (proposal,) = proposals
+        size, value = (0, 0.0) if refuses(proposal) else landscape(proposal)
+        looked = 0 < size <= min(at.ceiling, search.best.bytes - 1 if search.best else math.inf)
+        looks += looked
+        scores = {"c": {"js_divergence": value}} if looked else {}
+        search.tell([Trial(proposal, size, scores, looked and at.constraints[0].holds(value), looked)])
+    return search, looks
+
+
+@pytest.mark.parametrize("most", [10, 30, 50, 80])
+@pytest.mark.parametrize("share", [0.3, 0.7, 1.0])
+def test_where_part_of_a_knobs_range_cannot_be_encoded_what_holds_in_the_rest_is_found(most: int, share: float) -> None:
+    needed = max(1, int(share * most))
+
+    def landscape(proposal: Proposal) -> tuple[int, float]:
+        quality = proposal.settings["quality"]
+        return round(300 + 3750 * math.exp(quality / 32)), 0.05 * math.exp(-quality / 22)
+
+    at = problem(ONE, bound=0.05 * math.exp(-needed / 22))
+    search, looks = play_refusing(at, lambda proposal: proposal.settings["quality"] > most, landscape)
+    assert search.best is not None
+    assert search.best.proposal.settings["quality"] - needed <= 2
+    assert looks <= at.looks
+    assert search.asked <= 2 * at.looks
+
+
+@pytest.mark.parametrize("space", [JPEG, OWN], ids=["jpeg", "unknown"])
+@pytest.mark.parametrize("bound", [0.03, 0.06, 0.15])
+def test_what_cannot_be_encoded_may_be_due_to_another_knob_than_the_scale(space: Space, bound: float) -> None:
+    def refuses(proposal: Proposal) -> bool:
+        return proposal.settings["quality"] > 30
+
+    at = problem(space, bound=bound)
+    search, looks = play_refusing(at, refuses, photo)
+    points = grid(space, 1000)
+    could = [photo(one) for one in map(points.proposal, range(len(points))) if not refuses(one)]
+    assert search.best is not None
+    assert search.best.bytes <= 1.1 * min(size for size, value in could if value <= bound)
+    assert looks <= at.looks
+
+
+def test_a_compressor_that_can_write_nothing_is_given_up_soon() -> None:
+    for space in (ONE, OWN, JPEG, STRANGE):
+        search, _ = play_refusing(problem(space), lambda proposal: True, photo)
+        assert search.best is None
+        assert search.asked <= FAILURES + 1
 
 
 def test_a_trial_that_teaches_nothing_is_not_asked_for_again() -> None:

@@ -17,10 +17,11 @@ class Problem:
 
     ``spaces`` are searched together: the smallest file of any of them wins. ``source_bytes`` is the size of the
     file as it stood, if there was one; ``size`` is the picture's width and height in pixels. ``looks`` is the
-    budget: a strategy proposes at most so many settings. The same problem, with the same answers, is
-    searched in the same way. ``parts`` names, by evaluator, the parts that are asked one by one: each must
-    hold its evaluator's bounds, and trials say what each showed. ``look`` is what a look costs beside
-    encoding, in rough milliseconds per megapixel of the picture.
+    budget: a strategy proposes at most so many settings (``frontier`` at most as many again that turn out to be none
+    which can be encoded: that is no look). The same problem, with the same answers, is searched in the same way.
+    ``parts`` names, by evaluator, the parts that are asked one by one: each must hold its evaluator's bounds, and
+    trials say what each showed. ``look`` is what a look costs beside encoding, in rough milliseconds per megapixel
+    of the picture.
     """
 
     spaces: tuple[Space, ...]

@@ -48,10 +48,11 @@ GAIN_ALONE = 0.005
 _NEVER = 1e-6
 
 FAILURES = 4
-"""A compressor that has failed so often and never worked is given up for this picture."""
+"""A compressor that has failed so often and never worked is given up for this picture, but for its smallest file."""
 
 _SMALLER = 0.75
 _NEAR = 0.25  # in unit coordinates
+_TINY = 1e-9  # by which numbers may differ that are the same
 
 
 class Frontier:
@@ -87,8 +88,10 @@ class Frontier:
         self._usable = np.ones(count, bool)
         self._bounds = np.cumsum([0, *(len(grid) for grid in self.grids)])
         self._price = _prices(problem, self.grids)
-        self._failures = [0] * len(self.grids)
-        self._worked = [False] * len(self.grids)
+        self._doubtful = np.zeros(count, bool)
+        self._failed: list[list[int]] = [[] for _ in self.grids]  # could not be encoded
+        self._lost = [0] * len(self.grids)
+        self._worked: list[list[int]] = [[] for _ in self.grids]
         self._proposals: dict[int, Proposal] = {}
 
     def ask(self, n: int) -> list[Proposal]:
@@ -97,7 +100,7 @@ class Frontier:
         Proposals that have not been told yet are supposed to turn out as expected, so that a batch is diverse.
         """
         proposals: list[Proposal] = []
-        while len(proposals) < n and self.asked < self.problem.looks and (index := self._choose()) is not None:
+        while len(proposals) < n and self._spent < self.problem.looks and (index := self._choose()) is not None:
             number = self._space_of(index)
             proposal = self.grids[number].proposal(index - int(self._bounds[number]))
             self._proposals[index] = proposal
@@ -125,16 +128,19 @@ class Frontier:
         if trial.bytes > 0:
             self._sizes[index] = trial.bytes
         self._leave_out_larger()
-        if trial.looked or trial.bytes > min(self.problem.ceiling, self._limit() - 1):
-            self._worked[number] = True
-            return
-        # Small enough, and yet not looked at: it could not be encoded, or lost something.
-        self._failures[number] += 1
         here = slice(int(self._bounds[number]), int(self._bounds[number + 1]))
-        if self._failures[number] >= FAILURES and not self._worked[number]:
-            self._usable[here] = False
-        else:
+        worked, failed = self._worked[number], self._failed[number]
+        if trial.looked or trial.bytes > min(self.problem.ceiling, self._limit() - 1):
+            worked.append(index - here.start)
+        elif trial.bytes > 0:  # it lost something, or is larger than what another search has found
+            self._lost[number] += 1
             self._usable[here] &= ~_like(self.grids[number], index - here.start)
+        else:
+            failed.append(index - here.start)
+        if not worked and len(failed) + self._lost[number] >= FAILURES:
+            self._doubtful[here] = True
+        elif failed:
+            self._doubtful[here] = _doubtful(self.grids[number], failed, worked)
 
     def _leave_out_larger(self) -> None:
         """What is at least as generous in every knob as a file that is too large is larger still."""
@@ -150,10 +156,31 @@ class Frontier:
         """Only files of fewer bytes than this are of use."""
         return math.inf if self.best is None else self.best.bytes
 
+    @property
+    def _spent(self) -> int:
+        """Looks that have been taken or are about to be: what cannot be encoded costs none, up to as many again."""
+        return self.asked - min(sum(map(len, self._failed)), self.problem.looks)
+
     def _choose(self) -> int | None:
+        promising = self._promising()
+        return self._last_resort() if promising is None else promising
+
+    def _last_resort(self) -> int | None:
+        """Where nothing has been found: the smallest file of a space of which none could be encoded so far.
+
+        If that one can be, others that are like it may be, too, and hold.
+        """
+        for number, failed in enumerate(self._failed):
+            if self.best is None and failed and not self._worked[number]:
+                smallest = int(self._bounds[number]) + int(self.grids[number].unit.sum(axis=1).argmin())
+                if self._open[smallest]:
+                    return smallest
+        return None
+
+    def _promising(self) -> int | None:
         surrogate = self._believed()
         log_bytes, deviation = surrogate.log_bytes()
-        chance = surrogate.chance() * self._usable * self._open
+        chance = surrogate.chance() * (self._usable & ~self._doubtful) * self._open
         best = min(self._limit(), self._supposed_best)
         if math.isfinite(best):
             limit = math.log(best)
@@ -165,9 +192,9 @@ class Frontier:
         found = math.isfinite(best)
         if not found:
             safety = chance * cdf((limit - log_bytes) / np.maximum(deviation, 1e-9))
-            if safety.max() < (HOPELESS if self.asked >= DOUBT else _NEVER):
+            if safety.max() < (HOPELESS if self._spent >= DOUBT else _NEVER):
                 return None
-            if self.problem.looks - self.asked <= SECURE or safety.max() < HOPELESS:
+            if self.problem.looks - self._spent <= SECURE or safety.max() < HOPELESS:
                 return int(safety.argmax())
         elif gains.max() < self._worth(best):
             return None
@@ -213,6 +240,18 @@ def _prices(problem: Problem, grids: Sequence[Grid]) -> Array:
         costs.append(look + points.space.cost * megapixels * share)
     cost = np.concatenate(costs)
     return np.asarray(cost / np.median(cost))
+
+
+def _doubtful(grid: Grid, failed: Sequence[int], worked: Sequence[int]) -> NDArray[np.bool_]:
+    """Which candidates will probably fail as those did: all that are like one, unless one that worked is as near."""
+    like = np.any([_like(grid, index) for index in failed], axis=0)
+    return np.asarray(like & (_distance(grid, failed) < _distance(grid, worked) - _TINY))
+
+
+def _distance(grid: Grid, places: Sequence[int]) -> Array:
+    """Each candidate's distance to the nearest of those places, in unit coordinates of the knob that differs most."""
+    away = [np.abs(grid.unit - grid.unit[index]).max(axis=1, initial=0.0) for index in places]
+    return np.min(away, axis=0, initial=math.inf) if away else np.full(len(grid), math.inf)
 
 
 def _like(grid: Grid, index: int) -> NDArray[np.bool_]:
