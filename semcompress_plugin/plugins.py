@@ -48,7 +48,7 @@ class Provider:
 
 @dataclass(frozen=True, slots=True)
 class Broken:
-    """A third-party plugin that could not be loaded, or offers nothing, and why."""
+    """A third-party plugin, or one thing that it offers, that cannot be used, and why."""
 
     entry_point: str
     provider: Provider
@@ -56,6 +56,15 @@ class Broken:
 
     def __str__(self) -> str:
         return f"plugin {self.entry_point!r} of {self.provider} cannot be used: {self.reason}"
+
+
+@dataclass(frozen=True, slots=True)
+class Offer:
+    """What a plugin, called ``plugin``, offers: a spec if it knows what it does."""
+
+    plugin: str
+    provider: Provider
+    spec: Any
 
 
 class Plugins:
@@ -73,10 +82,10 @@ class Plugins:
             self._load(entry_point)
 
     def register(self, plugin: object, name: str, provider: Provider | None = None) -> None:
-        """Add a plugin object by hand, as tests and notebooks do."""
+        """Add a plugin object by hand, as tests and notebooks do. Raises PluginError for one that does not fit."""
         self._register(plugin, name, provider or Provider(name, ""))
 
-    def offers(self, hook: str) -> Iterator[tuple[Provider, Any]]:
+    def offers(self, hook: str) -> Iterator[Offer]:
         """Every spec that implementations of ``hook`` offer, with who offers it.
 
         Implementations are called one by one, since pluggy's merged result forgets whose is whose. One that raises
@@ -95,7 +104,7 @@ class Plugins:
                 self._refuse(implementation.plugin_name, provider, error)
                 continue
             for spec in offered:
-                yield provider, spec
+                yield Offer(implementation.plugin_name, provider, spec)
 
     def tell(self, result: Result) -> Iterator[str]:
         """Tell every plugin that wants to hear of a finished picture; yields in words what went wrong."""
@@ -121,33 +130,43 @@ class Plugins:
         except STRANGERS_FAULTS as error:  # import time of a stranger's module: anything can happen there
             self._refuse(entry_point.name, provider, error)
             return
-        self._register(plugin, entry_point.name, provider)
-        if not self.manager.get_hookcallers(plugin):
+        if reason := self._misfit(plugin, entry_point.name, provider):
+            self.broken.append(Broken(entry_point.name, provider, reason))
+        elif not self.manager.get_hookcallers(plugin):
             reason = f"{entry_point.value} implements no hook (is a @hookimpl missing?)"
             self.broken.append(Broken(entry_point.name, provider, reason))
 
     def _register(self, plugin: object, name: str, provider: Provider) -> None:
-        self._providers[id(plugin)] = provider
+        if reason := self._misfit(plugin, name, provider):
+            raise PluginError(str(Broken(name, provider, reason)))
+
+    def _misfit(self, plugin: object, name: str, provider: Provider) -> str | None:
+        """Add a plugin. Where it does not fit it is left out as a whole: why, in words."""
         try:
             self.manager.register(plugin, name)
             self.manager.check_pending()
-        except ValueError as error:
-            what = "another entry point has this name, or names the same module: give each its own"
-            raise PluginError(f"plugin {name!r} of {provider} cannot be registered: {what}") from error
+        except ValueError:
+            return "another entry point has this name, or names the same module: give each its own"
         except pluggy.PluginValidationError as error:
-            raise PluginError(self._misspelt(name, provider, error)) from error
+            if self.manager.is_registered(plugin):  # older managers begin before they have seen all of it
+                self.manager.unregister(plugin)
+            return self._misspelt() or f"it does not fit its hook: {' '.join(str(error).split())}"
+        self._providers[id(plugin)] = provider
+        return None
 
-    def _misspelt(self, name: str, provider: Provider, error: pluggy.PluginValidationError) -> str:
+    def _misspelt(self) -> str | None:
+        """What is wrong with a name that no hook has, which the manager then forgets; None where there is none."""
         import difflib
 
         known = [hook for hook in dir(hookspecs) if hook.startswith("semcompress_")]
-        unknown = [hook for hook in vars(self.manager.hook) if hook.startswith("semcompress_") and hook not in known]
-        near = [close for hook in unknown for close in difflib.get_close_matches(hook, known, 1)]
+        unknown = [name for name, hook in vars(self.manager.hook).items() if name[0] != "_" and not hook.has_spec()]
+        for hook in unknown:
+            delattr(self.manager.hook, hook)  # else it would be found again beside the next plugin's
         if not unknown:
-            said = " ".join(str(error).split())
-            return f"plugin {name!r} of {provider} does not fit its hook: {said}"
+            return None
+        near = difflib.get_close_matches(unknown[0], known, 1)
         hint = f"did you mean {near[0]!r}?" if near else f"known hooks: {', '.join(known)}"
-        return f"plugin {name!r} of {provider} implements the unknown hook {unknown[0]!r}; {hint}"
+        return f"it implements the unknown hook {unknown[0]!r}; {hint}"
 
 
 def _wanted(found: Iterable[EntryPoint] | None) -> list[EntryPoint]:

@@ -10,7 +10,7 @@ from types import MappingProxyType
 from typing import Any, TypeVar, cast
 
 from semcompress_plugin.errors import PluginError
-from semcompress_plugin.plugins import DISTRIBUTION, Broken, Plugins, Provider
+from semcompress_plugin.plugins import DISTRIBUTION, Broken, Offer, Plugins, Provider
 from semcompress_plugin.search import STRATEGIES, Problem, SearchSpec
 from semcompress_plugin.types import Compressor, CompressorSpec, Evaluator, EvaluatorSpec, Search
 
@@ -18,18 +18,22 @@ Spec = TypeVar("Spec", CompressorSpec, EvaluatorSpec)
 
 
 class Registry:
-    """Every known name with its spec. Two providers of one name are an error that names both."""
+    """Every known name with its spec.
+
+    A name of ours stays ours, and one that two strangers give is nobody's: asking for it is an error that names both.
+    """
 
     def __init__(self, plugins: Plugins | None = None) -> None:
         self.plugins = plugins or Plugins()
         self._providers: dict[tuple[str, str], Provider] = {}
+        self._contested: dict[tuple[str, str], list[Provider]] = {}
         self.compressors = self._collect("compressor", "semcompress_compressors", CompressorSpec)
         self.evaluators = self._collect("evaluator", "semcompress_evaluators", EvaluatorSpec)
         self.searches: Mapping[str, SearchSpec] = STRATEGIES
 
     @property
     def broken(self) -> tuple[Broken, ...]:
-        """Third-party plugins that could not be loaded: a warning, unless a policy asks for what they bring."""
+        """What of third-party plugins cannot be used: a warning, unless a policy asks for what they bring."""
         return tuple(self.plugins.broken)
 
     def provider(self, spec: CompressorSpec | EvaluatorSpec) -> Provider:
@@ -41,7 +45,8 @@ class Registry:
     def evaluator(self, name: str) -> EvaluatorSpec:
         """The spec of an evaluator or, for a name such as ``torchvision:resnet152``, of its family."""
         family, colon, argument = name.partition(":")
-        if colon and argument and family in self.evaluators and self.evaluators[family].argument:
+        known = family in self.evaluators and self.evaluators[family].argument
+        if colon and argument and (known or ("evaluator", family) in self._contested):
             name = family
         return self._find("evaluator", name, self.evaluators)
 
@@ -70,32 +75,48 @@ class Registry:
 
     def _collect(self, kind: str, hook: str, wanted: type[Spec]) -> Mapping[str, Spec]:
         found: dict[str, Spec] = {}
-        for provider, spec in self.plugins.offers(hook):
-            if not isinstance(spec, wanted):
-                raise PluginError(f"{hook} of {provider} must yield {wanted.__name__}, got {spec!r:.80}")
-            if provider.distribution != DISTRIBUTION and not self._sound(kind, spec, provider):
+        # ours first, whatever order strangers ask for: a name of ours is taken then
+        for offer in sorted(self.plugins.offers(hook), key=lambda offer: not _is_ours(offer.provider)):
+            if not _is_ours(offer.provider) and not self._sound(kind, hook, wanted, offer):
                 continue
-            if spec.name in found:
-                other = self._providers[kind, spec.name]
-                raise PluginError(
-                    f"two {kind}s are called {spec.name!r}: one from {other}, one from {provider}; "
-                    "uninstall one, or name the plugins to load in SEMCOMPRESS_PLUGINS"
-                )
+            spec, key = offer.spec, (kind, offer.spec.name)
+            if key in self._providers:
+                self._contest(kind, offer, self._providers[key])
+                continue
             found[spec.name] = spec
-            self._providers[kind, spec.name] = provider
-        return MappingProxyType(dict(sorted(found.items())))
+            self._providers[key] = offer.provider
+        named = ((name, spec) for name, spec in found.items() if (kind, name) not in self._contested)
+        return MappingProxyType(dict(sorted(named)))
 
-    def _sound(self, kind: str, spec: Spec, provider: Provider) -> bool:
-        """Whether a stranger's spec can be worked with; if not, it is left out, and told of."""
+    def _sound(self, kind: str, hook: str, wanted: type[Spec], offer: Offer) -> bool:
+        """Whether what a stranger offers can be worked with; if not, it is left out, and told of."""
+        if not isinstance(offer.spec, wanted):
+            said = f"{hook} must yield {wanted.__name__}, got {offer.spec!r:.80}"
+            self.plugins.broken.append(Broken(offer.plugin, offer.provider, said))
+            return False
         from semcompress_plugin.strangers import mistakes
 
-        found = list(mistakes(spec))
-        self.plugins.broken += [Broken(str(spec.name), provider, f"its {kind}'s {mistake}") for mistake in found]
+        found = [f"its {kind}'s {mistake}" for mistake in mistakes(offer.spec)]
+        self.plugins.broken += [Broken(str(offer.spec.name), offer.provider, mistake) for mistake in found]
         return not found
+
+    def _contest(self, kind: str, offer: Offer, other: Provider) -> None:
+        """Two things have one name: one of ours keeps it; of two strangers' neither can be asked for."""
+        name = offer.spec.name
+        said = f"{other} has {_a(kind)} called {name!r} as well"
+        if _is_ours(other):
+            said += ", which keeps the name: give this one another"
+        else:
+            self._contested.setdefault((kind, name), [other]).append(offer.provider)
+            said += f", and neither can be asked for: {_EITHER}"
+        self.plugins.broken.append(Broken(offer.plugin, offer.provider, said))
 
     def _find(self, kind: str, name: str, known: Mapping[str, Spec]) -> Spec:
         if name in known:
             return known[name]
+        if providers := self._contested.get((kind, name)):
+            said = ", ".join(f"one from {provider}" for provider in providers)
+            raise PluginError(f"{len(providers)} {kind}s are called {name!r}: {said}; {_EITHER}")
         import difflib
 
         near = difflib.get_close_matches(name, known, 1)
@@ -121,6 +142,17 @@ class Registry:
         provider = self._providers[kind, spec.name]
         extra = f"; install it with: pip install '{provider.distribution}[{spec.extra}]'" if spec.extra else ""
         return PluginError(f"{kind} {spec.name!r} of {provider} cannot be used: {error}{extra}")
+
+
+_EITHER = "uninstall one, or name the plugins to load in SEMCOMPRESS_PLUGINS"
+
+
+def _is_ours(provider: Provider) -> bool:
+    return provider.distribution == DISTRIBUTION
+
+
+def _a(kind: str) -> str:
+    return f"{'an' if kind[0] in 'aeiou' else 'a'} {kind}"
 
 
 def _argument(spec: EvaluatorSpec, name: str) -> dict[str, str]:

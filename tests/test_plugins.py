@@ -7,14 +7,17 @@ import subprocess
 import sys
 import textwrap
 import types
-from importlib.metadata import EntryPoint, entry_points
+from dataclasses import replace
+from importlib.metadata import EntryPoint, entry_points, version
 from pathlib import Path
 
 import pytest
 
 from semcompress_plugin import CompressorSpec, EvaluatorSpec, Knob, Metric, hookimpl, hookspecs
-from semcompress_plugin.errors import PluginError
+from semcompress_plugin.cli import main
+from semcompress_plugin.errors import PluginError, PolicyError
 from semcompress_plugin.plugins import BUILT_INS, Plugins
+from semcompress_plugin.policy import parse_policy
 from semcompress_plugin.registry import Registry
 from semcompress_plugin.types import Result
 
@@ -117,9 +120,49 @@ def test_a_misspelt_hook_is_an_error_with_the_nearest_name():
         Plugins(found=[]).register(Plugin(), "typo")
 
 
-def test_two_plugins_with_one_name_are_an_error_that_names_both():
-    with pytest.raises(PluginError, match=r"'classifier': one from semcompress-plugin .*, one from third-party"):
-        Registry(board(evaluator("classifier")))
+def test_a_name_of_ours_stays_ours_and_the_strangers_is_told_of():
+    registry = Registry(board(evaluator("classifier"), evaluator("theirs")))
+    assert registry.provider(registry.evaluator("classifier")).distribution == "semcompress-plugin"
+    assert registry.evaluator("theirs").name == "theirs"
+    assert [str(broken) for broken in registry.broken] == [
+        f"plugin 'third-party' of third-party cannot be used: semcompress-plugin {version('semcompress-plugin')} has "
+        "an evaluator called 'classifier' as well, which keeps the name: give this one another"
+    ]
+
+
+def test_a_name_of_ours_stays_ours_even_if_a_stranger_comes_first():
+    class Early:
+        @hookimpl(trylast=True)  # of the last the implementations are asked first
+        def semcompress_evaluators(self) -> list[EvaluatorSpec]:
+            return [evaluator("classifier")]
+
+    plugins = Plugins(found=[])
+    plugins.register(Early(), "third-party")
+    registry = Registry(plugins)
+    assert registry.provider(registry.evaluator("classifier")).distribution == "semcompress-plugin"
+    assert len(registry.broken) == 1
+
+
+def test_two_strangers_with_one_name_are_an_error_that_names_both_where_one_is_asked_for():
+    class Other:
+        @hookimpl
+        def semcompress_evaluators(self) -> list[EvaluatorSpec]:
+            return [replace(evaluator("theirs"), argument="model", options={"model": {"type": "string"}})]
+
+    plugins = board(evaluator("theirs"), evaluator("mine"))
+    plugins.register(Other(), "fourth-party")
+    registry = Registry(plugins)
+    assert "theirs" not in registry.evaluators
+    assert registry.evaluator("mine").name == "mine"
+    (broken,) = registry.broken
+    assert "of fourth-party cannot be used: third-party has an evaluator called 'theirs' as well" in str(broken)
+    both = r"2 evaluators are called 'theirs': one from third-party, one from fourth-party; uninstall one, or name the"
+    for name in ("theirs", "theirs:resnet"):
+        with pytest.raises(PluginError, match=both):
+            registry.evaluator(name)
+    rule = "{name: all, files: ['*'], compress: [jpeg], keep: {theirs: {difference: {max: 0.1}}}}"
+    with pytest.raises(PolicyError, match=f"p.yaml:1:.*{both}"):
+        parse_policy(f"{{version: 1, rules: [{rule}]}}", registry, Path(), "p.yaml")
 
 
 def test_an_unknown_name_lists_the_known_ones_and_the_nearest():
@@ -127,9 +170,59 @@ def test_an_unknown_name_lists_the_known_ones_and_the_nearest():
         Registry(Plugins(found=[])).evaluator("clasifier")
 
 
-def test_what_is_not_a_spec_is_an_error_that_names_its_provider():
-    with pytest.raises(PluginError, match="third-party must yield EvaluatorSpec"):
-        Registry(board("classifier2"))  # type: ignore[arg-type]
+def test_what_is_not_a_spec_is_told_of_with_its_provider_and_the_others_work():
+    registry = Registry(board("classifier2", evaluator("theirs")))  # type: ignore[arg-type]
+    assert [str(broken) for broken in registry.broken] == [
+        "plugin 'third-party' of third-party cannot be used: semcompress_evaluators must yield EvaluatorSpec, "
+        "got 'classifier2'"
+    ]
+    assert registry.evaluator("theirs").name == "theirs"
+    with pytest.raises(PluginError, match=r"unknown evaluator 'classifier2'.*third-party cannot be used"):
+        registry.evaluator("classifier2")
+
+
+SOUND = """
+from semcompress_plugin import EvaluatorSpec, Metric, hookimpl
+@hookimpl
+def semcompress_evaluators():
+    yield EvaluatorSpec("sound", "1", "", (Metric("m", "", False),), "nowhere:Nothing")
+"""
+
+
+@pytest.mark.parametrize(
+    ("code", "words"),
+    [
+        ("@hookimpl\ndef semcompress_evaluator(): return []", "unknown hook 'semcompress_evaluator'; did you mean"),
+        ("@hookimpl\ndef offer(): return []", "unknown hook 'offer'; known hooks: semcompress_compressors"),
+        ("@hookimpl\ndef semcompress_evaluators(config): return []", "does not fit its hook: "),
+        ("@hookimpl\ndef semcompress_evaluators(): return ['bad']", "must yield EvaluatorSpec, got 'bad'"),
+    ],
+)
+def test_a_mistake_of_one_plugin_is_a_warning_and_stops_neither_commands_nor_others(
+    distribution, monkeypatch, capsys, code, words
+):
+    distribution("a_first", SOUND.replace("sound", "before"), "a-first")
+    distribution("bad_plugin", f"from semcompress_plugin import hookimpl\n{code}\n")
+    distribution("z_last", SOUND, "z-last")
+    monkeypatch.delenv("SEMCOMPRESS_PLUGINS", raising=False)
+    for module in ("a_first", "bad_plugin", "z_last"):
+        monkeypatch.delitem(sys.modules, module, raising=False)
+    for command in (["plugins", "--format", "json"], ["schema"]):
+        assert main(command) == 0
+        told = capsys.readouterr()
+        (line,) = told.err.splitlines()
+        assert line.startswith("semcompress: warning: plugin 'bad_plugin' of stranger 2.5 cannot be used: ")
+        assert words in line
+        assert '"before"' in told.out
+        assert '"sound"' in told.out
+
+
+def test_two_entry_points_of_one_name_are_told_of_and_the_first_works(distribution):
+    found = distribution("twice_plugin", SOUND)
+    registry = Registry(Plugins([*found, *found]))
+    assert registry.provider(registry.evaluator("sound")).distribution == "stranger"
+    (broken,) = registry.broken
+    assert "another entry point has this name" in str(broken)
 
 
 def test_a_missing_extra_is_named_with_the_command_that_installs_it():
