@@ -284,12 +284,33 @@ def test_a_rule_says_everything_but_the_target() -> None:
         ({"rule": {"keep": {}}}, "expected rule to be a semcompress_plugin.Rule, got dict"),
         ({"kep": {}}, "unknown option 'kep'; did you mean 'keep'"),
         ({"constraint": {}, "presets": "web"}, "unknown option 'presets'; did you mean 'preset'"),
+        ({"compress": {"jpeg"}}, r"^compress: expected a mapping, a list, text or a number, got \{'jpeg'\}"),
+        ({"compress": [{"webp": {"quality": np.array([5, 6])}}]}, r"^compress\[0\]\.webp\.quality: expected a mapping"),
+        ({"keep": {("a", "b"): {}}}, r"^keep: expected names, got \('a', 'b'\)"),
+        ({"preset": b"web"}, "^preset: expected a mapping, a list, text or a number, got b'web'"),
+        ({"evaluators": {"mine": {"use": object()}}}, r"^evaluators\.mine\.use: expected a mapping"),
+        ({"exif": b"garbage"}, "^exif: expected EXIF data as bytes or a PIL.Image.Exif, got b'garbage'"),
+        ({"exif": 5}, "^exif: expected EXIF data as bytes or a PIL.Image.Exif, got 5"),
+        ({"icc_profile": 5}, "^icc_profile: expected a profile as bytes, got 5"),
+        ({"xmp": 5}, "^xmp: expected XMP as bytes or text, got 5"),
+        ({"dpi": "a"}, "^dpi: expected two numbers, got 'a'"),
+        ({"dpi": (72,)}, r"^dpi: expected two numbers, got \(72,\)"),
+        ({"dpi": 72}, "^dpi: expected two numbers, got 72"),
     ],
 )
 def test_senseless_options_are_value_errors_in_the_policys_words(options: dict[str, Any], said: str) -> None:
     with pytest.raises(ValueError, match=said) as caught:
         encode(photo(SIZE), **{"target": "WEBP", **options})
     assert not re.search(r"save:\d|rules\[0\]", str(caught.value))
+
+
+def test_numbers_of_numpy_are_numbers() -> None:
+    search = {"exhaustive": {"steps": np.int64(3), "looks": np.int32(100)}}
+    compress = ({"webp": {"quality": [np.uint8(5), np.int64(90)]}},)
+    bound = {"thumbnails": {"difference": {"max": np.float32(0.0625)}}}
+    same = {"keep": keep(0.0625), "compress": [{"webp": {"quality": [5, 90]}}], "min_saving": 0.25}
+    options = {"keep": bound, "search": search, "compress": compress, "min_saving": np.float32(0.25)}
+    assert save(photo(SIZE), target="WEBP", **options) == save(photo(SIZE), target="WEBP", **same)
 
 
 def test_options_of_other_formats_are_passed_over() -> None:

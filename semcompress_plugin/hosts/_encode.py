@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import difflib
 import json
+import operator
 import re
 import threading
 from collections.abc import Mapping
@@ -31,6 +33,11 @@ ORIENTATION = 0x0112
 _RULE = ("preset", "compress", "keep", "min_saving", "search", "metadata", "icc")
 _PASSED = ("icc_profile", "exif", "xmp", "dpi")
 _OPTIONS = ("target", "container", "record", "rule", "evaluators", *_RULE, *_PASSED)
+_KINDS: Mapping[str, tuple[tuple[type, ...], str]] = {
+    "icc_profile": ((bytes,), "a profile as bytes"),
+    "exif": ((bytes, Image.Exif), "EXIF data as bytes or a PIL.Image.Exif"),
+    "xmp": ((bytes, str), "XMP as bytes or text"),
+}
 _TYPO = 0.85  # catches `kep` and `presets`; lets Pillow's own `compression` pass
 
 # data colour space in an ICC profile's header (ICC.1, 7.2.6), and the modes whose pixels it describes
@@ -56,6 +63,7 @@ def encode(image: Image.Image, filename: str = "", /, **options: Any) -> bytes:
     OSError for an image that cannot be written or bounds that nothing satisfies (saying what came nearest).
     """
     _refuse_typos(options)
+    _check_passed(options)
     tools = workshop()
     if image.mode not in MODES:
         raise OSError(f"cannot write mode {image.mode} as {FORMAT}")
@@ -84,6 +92,24 @@ def _refuse_typos(options: Mapping[str, Any]) -> None:
     for name in options.keys() - set(_OPTIONS):
         if near := difflib.get_close_matches(name, _OPTIONS, 1, _TYPO):
             raise ValueError(f"unknown option {name!r}; did you mean {near[0]!r}?")
+
+
+def _check_passed(options: Mapping[str, Any]) -> None:
+    """Raise ValueError for what cannot be written beside a picture."""
+    for name, (kinds, expected) in _KINDS.items():
+        value = options.get(name)
+        if value and not isinstance(value, kinds):  # an empty text too says that there is to be none
+            raise ValueError(f"{name}: expected {expected}, got {value!r:.80}")
+    try:
+        if exif := options.get("exif"):
+            Image.Exif().load(exif if isinstance(exif, bytes) else exif.tobytes())
+    except Exception as error:  # whatever Pillow raises for bytes that are none
+        raise ValueError(f"exif: expected {_KINDS['exif'][1]}, got {exif!r:.80}: {error}") from error
+    try:
+        if (dpi := options.get("dpi")) is not None:
+            _, _ = map(float, dpi)
+    except (TypeError, ValueError) as error:
+        raise ValueError(f"dpi: expected two numbers, got {dpi!r:.80}") from error
 
 
 def _target(filename: str, options: Mapping[str, Any], registry: Registry) -> tuple[str, bool]:
@@ -130,6 +156,7 @@ def _rule(target: str, container: bool, options: Mapping[str, Any], registry: Re
 def _composed(given: dict[str, Any], target: str, registry: Registry) -> Rule:
     evaluators = {"evaluators": given.pop("evaluators")} if "evaluators" in given else {}
     rule = {"name": "save", "files": ["*"], **given, "outputs": {"formats": [target.lower()]}}
+    evaluators, rule = _as_policy(evaluators), _as_policy(rule)
     # JSON is YAML: the policy's own parser judges, in its own words
     text = json.dumps({"version": 1, **evaluators, "rules": [rule]}, ensure_ascii=False)
     try:
@@ -138,6 +165,24 @@ def _composed(given: dict[str, Any], target: str, registry: Registry) -> Rule:
         # lines and columns of a text that was made up here would only puzzle
         findings = [re.sub(r"^save:\d+:\d+: (rules\[0\]\.)?", "", finding) for finding in error.findings]
         raise ValueError("\n".join(findings)) from error
+
+
+def _as_policy(value: Any, path: str = "") -> Any:
+    """``value`` as a policy can say it: mappings, lists, text, numbers. Raises ValueError for anything else."""
+    if value is None or isinstance(value, (str, int, float)):
+        return value
+    if isinstance(value, Mapping):
+        if odd := [key for key in value if not isinstance(key, (str, int))]:
+            raise ValueError(f"{path}: expected names, got {odd[0]!r:.80}")
+        return {key: _as_policy(one, f"{path}.{key}" if path else str(key)) for key, one in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [_as_policy(one, f"{path}[{index}]") for index, one in enumerate(value)]
+    for number in (
+        (operator.index, float) if not hasattr(value, "__len__") else ()
+    ):  # numpy's numbers are none of Python's
+        with contextlib.suppress(TypeError, ValueError):
+            return number(value)
+    raise ValueError(f"{path}: expected a mapping, a list, text or a number, got {value!r:.80}")
 
 
 def _reference(image: Image.Image, rule: Rule, options: Mapping[str, Any]) -> tuple[Reference, int]:
