@@ -147,7 +147,7 @@ def test_previews_are_no_drafts_and_what_they_led_to_is_written_with_the_final_e
             return out.getvalue()
 
     efforts = {"draft": Effort({"slow": False}), "fast": Effort({"slow": True})}
-    options = {"properties": {"slow": {"type": "boolean"}}}
+    options = {"slow": {"type": "boolean"}}
     knob = Knob("steps", "", 0, 5, integer=True, smaller="high")
     spec = CompressorSpec(
         "loop", "1", "", ("JPEG",), (knob,), Loop, options, previews=True, efforts=efforts, search="linear"

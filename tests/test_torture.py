@@ -24,6 +24,7 @@ from PIL import Image
 
 from disk import commit, git, repository
 from pictures import encoded, photo
+from semcompress_plugin.images import decode
 
 RUNS = int(os.environ.get("SEMCOMPRESS_TORTURE_RUNS", "6"))
 POLICY = """\
@@ -373,8 +374,9 @@ def test_an_edit_of_the_same_size_within_the_same_second_is_seen(undisturbed, tm
     path = folder / "a.jpg"
     was = path.stat()
     new = bytearray(after["a.jpg"])
-    new[-3] ^= 1  # in the last bytes of the scan: another picture
+    new[-40] ^= 1  # towards the end of the scan: another picture
     path.write_bytes(new)
+    assert decode(bytes(new)).image.tobytes() != decode(after["a.jpg"]).image.tobytes()
     os.utime(path, ns=(was.st_atime_ns, was.st_mtime_ns))
     assert path.stat().st_size == was.st_size
     seen = json.loads(semcompress(folder, "check", "--format", "json").stdout)["results"]

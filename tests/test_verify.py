@@ -241,7 +241,10 @@ def test_a_baseline_only_ratchets_down_unless_it_is_renewed(folder, capsys):
     (folder / "new.jpg").write_bytes(encoded(photo((240, 180), 5), "JPEG", quality=97))
     capsys.readouterr()
     assert main(["baseline"]) == 0
-    assert "2 pictures may stay as they are; 1 other is not in it (--renew adds what is missing)" in capsys.readouterr().out
+    assert (
+        "2 pictures may stay as they are; 1 other is not in it (--renew adds what is missing)"
+        in capsys.readouterr().out
+    )
     assert main(["check"]) == 1
     assert main(["baseline", "--renew"]) == 0
     assert main(["check"]) == 0
