@@ -11,12 +11,12 @@ import subprocess
 import pytest
 
 from disk import commit, content, entry, git, repository, sha, shrunk, workplace
-from semcompress_plugin import files, originals
+from semcompress_plugin import files
 from semcompress_plugin import git as ours
 from semcompress_plugin.errors import OriginalsError, UsageError
 from semcompress_plugin.files import Snapshot
 from semcompress_plugin.lock import parse, render
-from semcompress_plugin.originals import GitOriginals, NoOriginals, open_originals
+from semcompress_plugin.originals import REFS, GitOriginals, NoOriginals, _git, open_originals
 from semcompress_plugin.restore import plan_restore, restore
 from semcompress_plugin.settle import Settlement, settle
 from semcompress_plugin.sharing import Remotes
@@ -52,7 +52,7 @@ def test_git_originals_survive_gc_and_lie_on_no_branch(tmp_path):
     assert git(tmp_path / "clone", "cat-file", "--batch-all-objects", "--batch-check").count("blob") == 0
     with pytest.raises(OriginalsError, match="run `semcompress originals fetch`"):
         open_originals(tmp_path / "clone", None).get(line(some[0].data, blobs[0]))
-    git(tmp_path / "clone", "fetch", "-q", "origin", f"{originals.REFS}/*:{originals.REFS}/*")
+    git(tmp_path / "clone", "fetch", "-q", "origin", f"{REFS}/*:{REFS}/*")
     assert open_originals(tmp_path / "clone", None).get(line(some[0].data, blobs[0])) == some[0].data
 
 
@@ -186,7 +186,7 @@ def test_what_was_borrowed_can_be_had_when_the_lender_has_let_go_of_it(tmp_path,
 
 
 def test_of_what_was_borrowed_one_pack_is_kept_and_nothing_of_what_was_let_go(tmp_path, borrower, monkeypatch):
-    monkeypatch.setattr(originals, "_FOLD_BEYOND", 3)
+    monkeypatch.setattr(_git, "_FOLD_BEYOND", 3)
     kept = {}
     for path in sorted(borrower.glob("*.jpg")):
         one = files.read(path)
@@ -226,7 +226,7 @@ def test_what_was_fetched_is_not_borrowed_either(tmp_path, borrower):
 def test_many_refs_are_folded_into_one_and_nothing_is_lost(tmp_path):
     root = repository(tmp_path)
     kept = {}
-    for number in range(originals._FOLD_BEYOND + 2):
+    for number in range(_git._FOLD_BEYOND + 2):
         one = Snapshot(root / "gone", b"%d" % number, sha(b"%d" % number))
         (kept[one.data],) = open_originals(root, None).keep([one])
     refs = git(root, "for-each-ref", "--format=%(refname)", "refs/semcompress").split()
@@ -247,7 +247,7 @@ def test_two_processes_at_once_lose_no_original(tmp_path, monkeypatch):
     root = repository(tmp_path)
     with multiprocessing.get_context("spawn").Pool(2) as pool:
         pool.map(keep_twenty, [(root, 0), (root, 20)])
-    monkeypatch.setattr(originals, "_FOLD_BEYOND", 3)
+    monkeypatch.setattr(_git, "_FOLD_BEYOND", 3)
     keep_twenty((root, 40))
     prune(root)
     listed = git(root, "cat-file", "--batch-all-objects", "--batch-check")

@@ -17,11 +17,10 @@ import pytest
 from disk import commit, git, names, repository, sha, shrunk, workplace
 from pictures import encoded, photo
 from semcompress_plugin import git as ours
-from semcompress_plugin import originals
 from semcompress_plugin.cli import main
 from semcompress_plugin.errors import UsageError
 from semcompress_plugin.lock import Lock
-from semcompress_plugin.originals import REFS, open_originals
+from semcompress_plugin.originals import REFS, GitOriginals, _git, open_originals
 from semcompress_plugin.settle import Settlement, settle
 from semcompress_plugin.sharing import Remotes
 
@@ -309,7 +308,7 @@ def test_a_group_that_lies_takes_none_with_it_that_were_folded_into_one_with_it(
 
 
 def test_groups_that_are_folded_under_the_name_of_one_are_each_held_and_stay_in_sight(here, tmp_path, monkeypatch):
-    monkeypatch.setattr(originals, "_FOLD_BEYOND", 1)
+    monkeypatch.setattr(_git, "_FOLD_BEYOND", 1)
     there = tmp_path / "there.git"
     groups = [offered(there, {sha(b"%d" % number): b"%d" % number}) for number in range(3)]
     lines = "".join(f"040000 tree {tree}\t{tree}\n" for tree in sorted(groups))
@@ -353,7 +352,7 @@ def test_where_two_groups_differ_the_content_decides(here, capsys, bait):
     original = sha(b"original of a.jpg")
     offered(here, {original: b"of something else", "0" * 63 + str(bait): b""})
     store = open_originals(here, None)
-    assert isinstance(store, originals.GitOriginals)
+    assert isinstance(store, GitOriginals)
     (kept,) = (one for one in store.kept() if one.sha256 == original)
     assert git(here, "cat-file", "blob", kept.blob) == "original of a.jpg"
     assert len(kept.groups) == 1
@@ -742,12 +741,12 @@ def test_originals_of_unknown_owners_stay(here, capsys):
 
 
 def test_pruning_one_of_many_folded_groups_keeps_the_rest_and_who_has_them(here, capsys, monkeypatch):
-    monkeypatch.setattr(originals, "_FOLD_BEYOND", 3)
+    monkeypatch.setattr(_git, "_FOLD_BEYOND", 3)
     for number in range(6):
         replaced(here, f"{number}.jpg")
     assert main(["originals", "push", "--yes"]) == 0
     store = open_originals(here, None)
-    assert isinstance(store, originals.GitOriginals)
+    assert isinstance(store, GitOriginals)
     kept = store.kept()
     assert len(kept) == 6
     store.drop([kept[0].sha256])

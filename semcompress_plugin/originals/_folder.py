@@ -1,0 +1,123 @@
+"""Originals in a folder, one file for each."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Collection, Sequence
+from functools import cached_property
+from pathlib import Path
+
+from semcompress_plugin import files, git
+from semcompress_plugin.entries import Entry
+from semcompress_plugin.errors import ImageError, OriginalsError
+from semcompress_plugin.files import Snapshot
+from semcompress_plugin.originals._base import SHA256, Kept, Originals, checked
+from semcompress_plugin.originals._elsewhere import get, remember, stores
+
+_USERS = "users"
+_IGNORE = b"# originals are not for commits: they hold all that metadata says\n*\n"
+
+
+class FolderOriginals:
+    """``originals: DIR``: one file per content, ``ab/abcdef…`` after its SHA-256."""
+
+    def __init__(self, folder: Path, repository: git.Repository | None = None, policy: Path | None = None) -> None:
+        """``policy`` is the folder of the policy that keeps originals here."""
+        self.folder = folder
+        self.state = folder if repository is None else repository.state
+        self._repository = repository
+        self._policy = policy
+        self._known = False
+
+    @cached_property
+    def elsewhere(self) -> Sequence[Originals]:
+        return stores(self._repository, self.folder)
+
+    def keep(self, snapshots: Sequence[Snapshot]) -> list[str | None]:
+        if snapshots and not self._known:
+            self._make_known()
+            self._known = True
+        for snapshot in snapshots:
+            place = self._place(snapshot.sha256)
+            try:
+                if not files.holds(place, snapshot.sha256):
+                    files.create(place, snapshot.data, overwrite=True, mode=0o444)
+            except ImageError as error:
+                raise OriginalsError(f"{place}: {error}") from error
+        return [None] * len(snapshots)
+
+    def get(self, entry: Entry) -> bytes:
+        return get(self, entry)
+
+    def own(self, entry: Entry) -> bytes:
+        place = self._place(entry.original.sha256)
+        try:
+            return checked(files.read(place).data, entry)
+        except ImageError as error:
+            raise OriginalsError(f"its original {place} {error}") from error
+
+    def kept(self) -> list[Kept]:
+        try:
+            places = (place for shelf in self.folder.iterdir() if shelf.is_dir() for place in shelf.iterdir())
+            named = sorted(place for place in places if SHA256.fullmatch(place.name))
+            return [Kept(place.name, place.stat().st_size) for place in named if place == self._place(place.name)]
+        except FileNotFoundError:
+            return []
+        except OSError as error:
+            raise self._failed(error) from error
+
+    def users(self) -> list[Path]:
+        """Who keeps originals here: a repository's git directory, the one of all its worktrees, else a policy's folder.
+
+        Raises OriginalsError when that cannot be read.
+        """
+        try:
+            lines = (self.folder / _USERS).read_bytes().split(b"\n")
+        except FileNotFoundError:
+            return []
+        except OSError as error:
+            raise self._failed(error) from error
+        return [Path(os.path.realpath(self.folder / os.fsdecode(line))) for line in lines if line]
+
+    def _make_known(self) -> None:
+        """Have the repository know of the folder, and the folder of who uses it; git passes by a new one."""
+        if self._repository is not None:
+            remember(self._repository, self.folder)
+        user = self._policy if self._repository is None else self._repository.common
+        if user is None or (user := Path(os.path.realpath(user))) in self.users():
+            return
+        # what the folder lies in, and what lies beside it, moves with it
+        home = user if self._repository is None else user.parent
+        real = Path(os.path.realpath(self.folder))
+        together = real.is_relative_to(home) or user.is_relative_to(real.parent)
+        line = os.path.relpath(user, real) if together else str(user)
+        try:
+            self.folder.mkdir(parents=True, exist_ok=True)
+            if all(_is_state(one.name) for one in self.folder.iterdir()):  # no ignoring what is not ours
+                files.create(self.folder / ".gitignore", _IGNORE, overwrite=True)
+            with (self.folder / _USERS).open("ab") as file:
+                file.write(b"\n" * bool(file.tell()) + os.fsencode(line) + b"\n")
+                file.flush()
+                os.fsync(file.fileno())
+        except ImageError as error:
+            raise OriginalsError(f"{self.folder}: cannot be used for originals: {error}") from error
+        except OSError as error:
+            raise self._failed(error) from error
+
+    def _failed(self, error: OSError) -> OriginalsError:
+        return OriginalsError(f"{self.folder}: cannot be used for originals: {error.strerror or error}")
+
+    def drop(self, contents: Collection[str]) -> None:
+        try:
+            for sha256 in contents:
+                self._place(sha256).unlink(missing_ok=True)
+        except OSError as error:
+            raise self._failed(error) from error
+
+    def _place(self, sha256: str) -> Path:
+        return self.folder / sha256[:2] / sha256
+
+
+def _is_state(name: str) -> bool:
+    """Whether a file lies in a folder of originals because that is the state folder outside git."""
+    return name in ("guard", "journal") or name.startswith("digests-") or files.is_temporary(name)
