@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 _MARKS = ((codecs.BOM_UTF8, "utf-8"), (codecs.BOM_UTF16_LE, "utf-16-le"), (codecs.BOM_UTF16_BE, "utf-16-be"))
 # the standard looks at the first 1,024 bytes, and browsers at more where those say nothing
-_META = re.compile(rb"<meta\b[^>]*?\bcharset\s*=\s*[\"']?\s*([^\s\"'/>;]+)", re.IGNORECASE)
+_META = re.compile(rb"<meta\b[^>]*?\bcharset\s*+=\s*+[\"']?+\s*+([^\s\"'/>;]+)", re.IGNORECASE)
 _AT_CHARSET = re.compile(rb'@charset "([^"]*)";')
 _COMMENT = re.compile(rb"<!--.*?-->", re.DOTALL)
 _HEAD = 4096

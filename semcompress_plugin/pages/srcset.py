@@ -67,4 +67,6 @@ def render(candidates: Iterable[Candidate], references: Sequence[str]) -> str:
 def _one_word(reference: str) -> str:
     """A reference as a srcset can have it: ``src`` may contain spaces and begin or end with commas, it may not."""
     words = re.sub(r"[\t\n\f\r]", "", reference).replace(" ", "%20")
-    return re.sub(r"^,+|,+$", lambda commas: "%2C" * len(commas[0]), words)
+    core = words.strip(",")
+    before = len(words) - len(words.lstrip(",")) if core else len(words)
+    return "%2C" * before + core + "%2C" * (len(words) - before - len(core))

@@ -68,7 +68,7 @@ def _code(text: str) -> str:
     """``text`` as a code span on one line that may stand in a table's cell."""
     text = printable(text)
     # a table is cut at its bars before anything else is read; a backslash before one would undo its escape
-    text = re.sub(r"\\*\|", r"\\|", text)
+    text = re.sub(r"(?<!\\)\\*\|", r"\\|", text)
     fence = "`" * (1 + max(map(len, re.findall("`+", text)), default=0))
     pad = " " if text[0] in "` " or text[-1] in "` " else ""
     return f"{fence}{pad}{text}{pad}{fence}"
