@@ -511,3 +511,18 @@ def test_pictures_of_any_size_and_unknown_source_are_searched(size: tuple[int, i
     search = Frontier(at)
     play(search, lambda proposal: (int(photo(proposal)[0] * pixels / 187_500) + 20, photo(proposal)[1]))
     assert search.best is not None
+
+
+def test_of_a_knob_that_no_table_knows_what_lies_between_refused_and_held_is_halved():
+    """Palettes of a photograph: nothing but the end will do, and creeping there takes all the looks there are."""
+    knob = Knob("colors", "", 2, 257, integer=True, log=True)
+    at = Problem((Space("png", "PNG", (knob,)),), (Constraint("c", JS, max=0.01),), 95_000, 100_000, (500, 375), 16)
+    search, asked = Frontier(at), []
+    while proposals := search.ask(1):
+        colours = proposals[0].settings["colors"]
+        asked.append(colours)
+        holds = colours == 257
+        size = 90_000 if holds else 30_000 + 40 * int(colours)
+        search.tell([Trial(proposals[0], size, {"c": {"js_divergence": 0.0 if holds else 0.05}}, holds)])
+    assert 257 in asked
+    assert len(asked) <= 10

@@ -73,13 +73,13 @@ def semcompress_compressors() -> Iterable[CompressorSpec]:
         ),
         CompressorSpec(
             "png",
-            "1",
+            "2",
             "PNG: lossless recompression, palettes of fewer colours",
             formats=("PNG",),
             knobs=(SCALE, COLORS),
             factory=f"{_HERE}.png:PngCompressor",
-            options={"level": {"type": "integer", "minimum": 0, "maximum": 6, "default": 2}},
-            efforts={"fast": Effort({"level": 2}), "best": Effort({"level": 4})},
+            options={"level": {"type": "integer", "minimum": 0, "maximum": 6, "default": 1}},
+            efforts={"fast": Effort({"level": 1}), "best": Effort({"level": 4})},
             cost=300,
         ),
         CompressorSpec(

@@ -26,7 +26,7 @@ class PngCompressor:
     Where it is not installed, Pillow's deflate does. ``level`` is oxipng's effort, 0 to 6.
     """
 
-    def __init__(self, level: int = 2) -> None:
+    def __init__(self, level: int = 1) -> None:
         self.level = level
 
     def compress(self, reference: Reference, settings: Settings, format: str) -> bytes:

@@ -75,7 +75,8 @@ class Frontier:
         alone = all(sum(not knob.fixed for knob in space.knobs) <= 1 for space in problem.spaces)
         self.gain = GAIN_ALONE if gain is None and alone else gain
         self.grids = _grids(problem, None if candidates is None else list(candidates))
-        self.surrogate = Surrogate(problem, self.grids, (table or _table.load()) if prior else None)
+        known = (table or _table.load()) if prior else None
+        self.surrogate = Surrogate(problem, self.grids, known)
         self.best: Trial | None = None
         self.asked = 0
         self._pending: list[int] = []
@@ -93,6 +94,8 @@ class Frontier:
         self._lost = [0] * len(self.grids)
         self._worked: list[list[int]] = [[] for _ in self.grids]
         self._proposals: dict[int, Proposal] = {}
+        self._unknown = [known is not None and _is_unknown(grid, known) for grid in self.grids]
+        self._refused: dict[int, int] = {}  # by space of which no table knows: what was refused last
 
     def ask(self, n: int) -> list[Proposal]:
         """Up to ``n`` proposals, each new; none once the budget is spent or further looks are not worth while.
@@ -130,6 +133,8 @@ class Frontier:
         self._leave_out_larger()
         here = slice(int(self._bounds[number]), int(self._bounds[number + 1]))
         worked, failed = self._worked[number], self._failed[number]
+        if trial.looked and not trial.holds and self._unknown[number]:
+            self._refused[number] = index - here.start
         if trial.looked or trial.bytes > min(self.problem.ceiling, self._limit() - 1):
             worked.append(index - here.start)
         elif trial.bytes > 0:  # it lost something, or is larger than what another search has found
@@ -180,7 +185,7 @@ class Frontier:
     def _promising(self) -> int | None:
         surrogate = self._believed()
         log_bytes, deviation = surrogate.log_bytes()
-        chance = surrogate.chance() * (self._usable & ~self._doubtful) * self._open
+        chance = surrogate.chance() * self._allowed() * self._open
         best = min(self._limit(), self._supposed_best)
         if math.isfinite(best):
             limit = math.log(best)
@@ -200,6 +205,14 @@ class Frontier:
             return None
         choice = int(gains.argmax())
         return choice if gains[choice] > 0 else None
+
+    def _allowed(self) -> NDArray[np.bool_]:
+        """What may be looked at, as far as is known; much gentler than what was refused where little else is."""
+        allowed = self._usable & ~self._doubtful
+        for number, index in self._refused.items():
+            here = slice(int(self._bounds[number]), int(self._bounds[number + 1]))
+            allowed[here] &= _much_gentler(self.grids[number], index, allowed[here])
+        return allowed
 
     def _worth(self, best: float) -> float:
         """The least share of ``best`` bytes that is worth a look.
@@ -252,6 +265,23 @@ def _distance(grid: Grid, places: Sequence[int]) -> Array:
     """Each candidate's distance to the nearest of those places, in unit coordinates of the knob that differs most."""
     away = [np.abs(grid.unit - grid.unit[index]).max(axis=1, initial=0.0) for index in places]
     return np.min(away, axis=0, initial=math.inf) if away else np.full(len(grid), math.inf)
+
+
+def _is_unknown(grid: Grid, table: _table.Table) -> bool:
+    """Whether a space has one free knob, and no calibration set says what it does."""
+    return sum(not knob.fixed for knob in grid.space.knobs) == 1 and not table.knows(grid, _table.BYTES)
+
+
+def _much_gentler(grid: Grid, index: int, allowed: NDArray[np.bool_]) -> NDArray[np.bool_]:
+    """What lies at least half way from a refused candidate to the most generous one that is ``allowed``, and that one.
+
+    For one knob of which no table tells how readers take it: what is sought lies between what was refused and what
+    held, or the end. A look at the very next value is wasted where nothing but the end will do, as with palettes for
+    photographs.
+    """
+    unit = grid.unit[:, [number for number, knob in enumerate(grid.space.knobs) if not knob.fixed]].max(axis=1)
+    most = unit[allowed].max(initial=unit[index])
+    return np.asarray(unit >= most - (most - unit[index]) / 2)
 
 
 def _like(grid: Grid, index: int) -> NDArray[np.bool_]:
