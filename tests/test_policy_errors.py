@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from pictures import registry
 from policy_registry import Knob, Stand, compressor
 from semcompress_plugin.errors import PluginError, PolicyError
 from semcompress_plugin.policy import load_policy, parse_policy
@@ -451,3 +452,15 @@ def test_text_and_lists_of_the_wrong_length_or_shape_are_told_what_was_expected(
     registry = Stand(compressor("odd", options={"x": schema}))
     found = findings(RULE + f"compress: [{{odd: {{x: {value}}}}}]", registry)
     assert found == [f"p.yaml:5:26: rules[0].compress[0].odd.x: expected {said}"]
+
+
+@pytest.mark.parametrize("use", ["", "evaluators:\n  torchvision: {weights: x.pth}\n"])
+def test_a_family_of_readers_is_none_of_them(use):
+    rule = "{name: a, files: [a], keep: {torchvision: {js_divergence: {max: 0.1}}}}"
+    text = f"version: 1\n{use}rules: [{rule}]\n"
+    with pytest.raises(PolicyError) as error:
+        parse_policy(text, registry(), Path())
+    (finding,) = error.value.findings
+    assert "torchvision is many readers: expected the name of one, such as torchvision:MODEL" in finding
+    named = text.replace("weights: x.pth", "model: resnet18, weights: x.pth")
+    assert use == "" or parse_policy(named, registry(), Path()).rules

@@ -86,8 +86,9 @@ def _lines(scores: Scores, constraints: tuple[Constraint, ...]) -> list[str]:
     for evaluator, values in scores.items():
         for metric, value in values.items():
             bound = bounds.get((evaluator, metric))
+            shown = f"{value:.4g}" if bound is None else bound.shown(value)
             verdict = "" if bound is None else f"   {'ok' if bound.holds(value) else 'MISSED'}: {_bound(bound)}"
-            lines.append(f"  {evaluator}.{metric} {value:.4g}{verdict}")
+            lines.append(f"  {evaluator}.{metric} {shown}{verdict}")
     return lines
 
 

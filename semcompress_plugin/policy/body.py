@@ -112,6 +112,11 @@ class Body:
                     continue
                 use = EvaluatorUse(name, name)
             spec = self._registry.evaluator(use.plugin)
+            if spec.argument and use.plugin == spec.name and spec.argument not in use.options:
+                one = f"{spec.name}:{spec.argument.upper()}"
+                said = f"{spec.name} is many readers: expected the name of one, such as {one}"
+                self._checker.fault(node.keys[name], path, said)
+                continue
             if name not in self._registry.evaluators and self._checker.valid(wanted, ANY_METRICS):
                 self._checker.check(wanted, metrics(spec), here)
             for metric_name, bound in wanted.value.items() if isinstance(wanted.value, dict) else ():
