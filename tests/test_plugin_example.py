@@ -141,9 +141,7 @@ def test_a_typed_plugin_passes_mypy_strict_in_either_form_of_a_step(tmp_path):
     pytest.importorskip("mypy")
     (tmp_path / "typed.py").write_text(TYPED)
     mypy = [sys.executable, "-m", "mypy", "--strict", "--cache-dir", str(tmp_path / "cache"), "typed.py"]
-    done = subprocess.run(mypy, cwd=tmp_path, env=os.environ | {"MYPYPATH": str(ROOT)}, capture_output=True, text=True)
-    own = [line for line in done.stdout.splitlines() if line.startswith("typed.py")]
-    assert own == [], done.stdout
+    done = subprocess.run(mypy, cwd=tmp_path, capture_output=True, text=True)
     assert "Success" in done.stdout, done.stdout + done.stderr
 
 
