@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import contextlib
+import hashlib
 import os
+import posixpath
 import subprocess
-import tempfile
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -95,6 +96,8 @@ def output(folder: Path, *arguments: str, input: bytes = b"") -> Iterator[Binary
 
     Raises OriginalsError when git cannot be started.
     """
+    import tempfile  # brings decompressors along: not for a run with nothing to do
+
     with tempfile.TemporaryFile() as asked:  # through a pipe, git and we might wait for each other
         asked.write(input)
         asked.seek(0)
@@ -153,3 +156,23 @@ def _directories(git: Path) -> tuple[Path, Path] | None:
     except OSError:
         return None
     return Path(os.path.realpath(common)), Path(os.path.realpath(git))
+
+
+def blob_id(data: bytes, length: int) -> str:
+    """git's id of a blob; repositories come with ids of 40 digits (SHA-1) or 64 (SHA-256)."""
+    hashed = hashlib.sha256() if length == 64 else hashlib.sha1(usedforsecurity=False)
+    hashed.update(b"blob %d\0" % len(data))
+    hashed.update(data)
+    return hashed.hexdigest()
+
+
+def blob_at(repository: Repository, revision: str, path: Path) -> bytes | None:
+    """A file of the repository as ``revision`` has it (``:0:`` the index, ``HEAD:`` the commit); None if it has none.
+
+    Nor where git cannot be asked: it may not trust the repository.
+    """
+    name = os.path.relpath(os.path.realpath(path.parent), repository.root).replace(os.sep, "/")
+    try:
+        return run(repository.root, "cat-file", "blob", f"{revision}{posixpath.normpath(f'{name}/{path.name}')}")
+    except OriginalsError:
+        return None

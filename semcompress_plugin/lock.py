@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING
 
 from semcompress_plugin import cache, files, git
 from semcompress_plugin.entries import Content, Entry, Index, decode, encode, is_sound, lacking, merged, parse, render
-from semcompress_plugin.errors import ImageError, LockError, OriginalsError
+from semcompress_plugin.errors import ImageError, LockError
 
 if TYPE_CHECKING:
     from filelock import BaseFileLock
@@ -229,11 +229,8 @@ class Lock:
         repository = git.find(self.path.parent)
         if repository is None or self._is_there():
             return Index()
-        name = _posix(os.path.relpath(os.path.realpath(self.path.parent), repository.root), self.path.name)
-        for revision in (":0:", "HEAD:"):
-            with contextlib.suppress(OriginalsError):  # it is not there, or git does not trust the repository
-                return Index.salvage(_decode(git.run(repository.root, "cat-file", "blob", f"{revision}{name}")))
-        return Index()
+        found = (git.blob_at(repository, revision, self.path) for revision in (":0:", "HEAD:"))
+        return Index.salvage(_decode(next((data for data in found if data is not None), b"")))
 
     def _append_to_journal(self, entries: Iterable[Entry], lines: Iterable[str]) -> None:
         """``lines`` are the entries' in the lock: where the journal's are the same, they are kept once."""

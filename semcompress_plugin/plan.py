@@ -14,7 +14,7 @@ from semcompress_plugin import files
 from semcompress_plugin.digests import Digests
 from semcompress_plugin.entries import Entry, Index, ambiguous, decode, encode, origin
 from semcompress_plugin.errors import ImageError, OriginalsError, UsageError
-from semcompress_plugin.git import Repository
+from semcompress_plugin.git import Repository, blob_at
 from semcompress_plugin.git import find as find_repository
 from semcompress_plugin.git import run as run_git
 from semcompress_plugin.lock import NAME, Lock
@@ -101,10 +101,8 @@ def _text_of(lock: Path, repository: Repository | None) -> str | None:
         return files.read(lock).data.decode("utf-8", "surrogateescape")
     if repository is None:
         return None
-    name = os.path.relpath(lock, repository.root).replace(os.sep, "/")
-    with contextlib.suppress(OriginalsError):
-        return run_git(repository.root, "cat-file", "blob", f":0:{name}").decode("utf-8", "surrogateescape")
-    return None
+    staged = blob_at(repository, ":0:", lock)
+    return None if staged is None else staged.decode("utf-8", "surrogateescape")
 
 
 @dataclass(frozen=True, slots=True)

@@ -72,7 +72,7 @@ class GitObjects:
         if len(blobs) != len(snapshots):
             blobs = [""] * len(snapshots)
         return [
-            blob if blob == _git_id(snapshot.data, len(blob)) else self._store_one(snapshot)
+            blob if blob == git.blob_id(snapshot.data, len(blob)) else self._store_one(snapshot)
             for snapshot, blob in zip(snapshots, blobs, strict=True)
         ]
 
@@ -121,11 +121,3 @@ def _entries(data: bytes, width: int) -> Iterator[tuple[str, tuple[str, str]]]:
         mode, _, name = data[start:end].partition(b" ")
         start = end + 1 + width
         yield os.fsdecode(name), (data[end + 1 : start].hex(), "tree" if mode == b"40000" else "blob")
-
-
-def _git_id(data: bytes, length: int) -> str:
-    """git's id of a blob; repositories come with ids of 40 digits (SHA-1) or 64 (SHA-256)."""
-    hashed = hashlib.sha256() if length == 64 else hashlib.sha1(usedforsecurity=False)
-    hashed.update(b"blob %d\0" % len(data))
-    hashed.update(data)
-    return hashed.hexdigest()
