@@ -262,7 +262,9 @@ def ambiguous(entries: Iterable[Entry]) -> str:
     """What to say of an output for which :func:`origin` finds no single original."""
     names = sorted({entry.name for entry in entries})
     if len(names) == 1:
-        return f"more than one original called {names[0]} became this very file"
+        return (
+            f"more than one original called {names[0]} became this very file (`semcompress originals list` names them)"
+        )
     return f"{' and '.join(names)} became this very file: give it the name of the one that it is"
 
 

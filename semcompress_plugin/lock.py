@@ -17,7 +17,19 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from semcompress_plugin import cache, files, git
-from semcompress_plugin.entries import Content, Entry, Index, decode, encode, is_sound, lacking, merged, parse, render
+from semcompress_plugin.entries import (
+    Content,
+    Entry,
+    Index,
+    decode,
+    encode,
+    is_sound,
+    lacking,
+    merged,
+    origin,
+    parse,
+    render,
+)
 from semcompress_plugin.errors import ImageError, LockError
 
 if TYPE_CHECKING:
@@ -63,6 +75,21 @@ class Lock:
         return self._index.by_original(sha256) or self._recall(
             self._remembered(lambda index: index.by_original(sha256))
         )
+
+    def origin(self, entries: Collection[Entry], path: Path) -> Entry | None:
+        """Of entries about one output the one that tells of the file at ``path``; None where that cannot be told.
+
+        Of several originals that lay there, one after the other, the journal knows which was replaced last.
+        """
+        here = self.relative(path)
+        if (found := origin(entries, here)) is not None:
+            return found
+        by_original = {entry.original: entry for entry in entries if entry.path == here}
+        told = [
+            entry for output in {entry.output for entry in entries} for entry in self._journal.by_output(output.sha256)
+        ]
+        lately = (entry.original for entry in reversed(told) if posixpath.relpath(entry.path, self._prefix) == here)
+        return next((by_original[original] for original in lately if original in by_original), None)
 
     def at(self, path: Path) -> tuple[Entry, ...]:
         """What was settled at a place, whatever lies there by now."""

@@ -12,7 +12,7 @@ from pathlib import Path, PurePosixPath
 
 from semcompress_plugin import files
 from semcompress_plugin.digests import Digests
-from semcompress_plugin.entries import Entry, Index, ambiguous, decode, encode, origin
+from semcompress_plugin.entries import Entry, Index, ambiguous, decode, encode
 from semcompress_plugin.errors import ImageError, OriginalsError, UsageError
 from semcompress_plugin.git import Repository, blob_at
 from semcompress_plugin.git import find as find_repository
@@ -326,7 +326,7 @@ def pending(asset: Asset, refresh: dict[str, str] | None = None) -> Pending | Re
     made = asset.domain.made(sha256)
     if any(entry.relation == "beside" for entry in made):  # never a picture to start from
         return Result(asset.shown, "unchanged", size, size, asset.rule.name)
-    outdated = origin(made, lock.relative(asset.path))
+    outdated = lock.origin(made, asset.path)
     if made and outdated is None:
         reason = f"was shrunk under another policy, and {ambiguous(made)}: left alone"
         return Result(asset.shown, "skipped", size, size, asset.rule.name, reason=reason)

@@ -9,7 +9,7 @@ from pathlib import Path, PurePath
 
 from semcompress_plugin import files
 from semcompress_plugin.committed import is_committed
-from semcompress_plugin.entries import Entry, ambiguous, origin
+from semcompress_plugin.entries import Entry, ambiguous
 from semcompress_plugin.errors import ImageError, OriginalsError
 from semcompress_plugin.files import Snapshot
 from semcompress_plugin.lock import Lock
@@ -60,9 +60,9 @@ def _plan(path: Path, lock: Lock, elsewhere: Callable[[str], Iterable[Entry]]) -
         entry.path == here for entry in replaced
     ):
         return Restoration(path, snapshot, reason="was written beside its original, which is still there")
-    entry = origin(replaced, here)
+    entry = lock.origin(replaced, path)
     if entry is None:
-        return Restoration(path, reason=f"{ambiguous(replaced)}, then restore it")
+        return Restoration(path, reason=ambiguous(replaced))
     target = path.with_name(name_of_original(entry, path))
     if target != path and entry.path != here and files.holds(target, entry.original.sha256):
         return Restoration(path, snapshot, reason=f"its original is there already: {target.name}")

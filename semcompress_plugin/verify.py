@@ -9,7 +9,7 @@ from pathlib import Path
 
 from semcompress_plugin import files
 from semcompress_plugin.engine import Measurement, Rounds, measure
-from semcompress_plugin.entries import Entry, origin
+from semcompress_plugin.entries import Entry
 from semcompress_plugin.errors import ImageError, OriginalsError
 from semcompress_plugin.isolation import Decoders
 from semcompress_plugin.lock import output_beside
@@ -67,7 +67,7 @@ def comparisons(asset: Asset) -> Iterator[Comparison | Result]:
     ]
     if replaced:
         # where it may be any of several, they became this very file: one tells as much as the other
-        yield Comparison(asset, asset.path, origin(replaced, lock.relative(asset.path)) or replaced[0])
+        yield Comparison(asset, asset.path, lock.origin(replaced, asset.path) or replaced[0])
     for entry in beside:
         output = output_beside(asset.path, entry)
         try:

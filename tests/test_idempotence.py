@@ -190,6 +190,18 @@ def cloned(folder: Path) -> Path:
     return folder.parent / "clone"
 
 
+def moved(folder: Path) -> Path:
+    """A clone in which what one policy's lock knows has moved under another's."""
+    (folder / "one").mkdir()
+    (folder / "two").mkdir()
+    rules(folder / "one", {})
+    rules(folder / "two", {"bound": 0.06})
+    (folder / "a.jpg").rename(folder / "one" / "a.jpg")
+    assert main(["compress"]) == 1
+    (folder / "one" / "a.jpg").rename(folder / "two" / "b.jpg")
+    return cloned(folder)
+
+
 def test_a_lock_that_was_deleted_is_read_from_git_and_put_back(folder, worked_on, monkeypatch):
     assert main(["compress"]) == 1
     clone = cloned(folder)
@@ -205,14 +217,7 @@ def test_a_lock_that_was_deleted_is_read_from_git_and_put_back(folder, worked_on
 
 
 def test_a_lock_that_a_sparse_checkout_leaves_out_is_read_from_git(folder, worked_on, monkeypatch):
-    (folder / "one").mkdir()
-    (folder / "two").mkdir()
-    rules(folder / "one", {})
-    rules(folder / "two", {"bound": 0.06})
-    (folder / "a.jpg").rename(folder / "one" / "a.jpg")
-    assert main(["compress"]) == 1
-    (folder / "one" / "a.jpg").rename(folder / "two" / "b.jpg")
-    clone = cloned(folder)
+    clone = moved(folder)
     git(clone, "sparse-checkout", "set", "two")
     assert not (clone / "one").exists()
     monkeypatch.chdir(clone)
@@ -222,14 +227,7 @@ def test_a_lock_that_a_sparse_checkout_leaves_out_is_read_from_git(folder, worke
 
 
 def test_a_lock_hidden_by_how_git_was_asked_to_read_patterns_is_found(folder, monkeypatch):
-    (folder / "one").mkdir()
-    (folder / "two").mkdir()
-    rules(folder / "one", {})
-    rules(folder / "two", {"bound": 0.06})
-    (folder / "a.jpg").rename(folder / "one" / "a.jpg")
-    assert main(["compress"]) == 1
-    (folder / "one" / "a.jpg").rename(folder / "two" / "b.jpg")
-    clone = cloned(folder)
+    clone = moved(folder)
     monkeypatch.chdir(clone)
     monkeypatch.setenv("GIT_LITERAL_PATHSPECS", "1")
     before = (clone / "two" / "b.jpg").read_bytes()

@@ -148,6 +148,17 @@ class TestTwoOriginalsWithOneOutput:
         assert (twins / "mine.jpg").read_bytes() == self.before["mine.jpg"]
 
 
+def test_of_two_originals_of_one_place_the_one_that_was_replaced_last_comes_back(mine):
+    """Restored, given another tag that the policy strips, and shrunk again: the same output, another original."""
+    (mine / ".semcompress.yaml").write_text(POLICY + "    metadata: strip-all\n")
+    for author in (b"Ada", b"Eve", b"Ida"):
+        original = encoded(photo((240, 180), 3), "JPEG", quality=95, comment=author)
+        (mine / "mine.jpg").write_bytes(original)
+        assert main(["compress"]) == 1
+        assert main(["restore", "mine.jpg"]) == 0
+        assert (mine / "mine.jpg").read_bytes() == original
+
+
 def test_an_id_of_git_is_never_forgotten(mine):
     """Under another store an original has none; what the line had before is still true."""
     assert main(["compress"]) == 1
