@@ -48,6 +48,12 @@ def jpeg_segments(data: bytes) -> Iterator[tuple[int, bytes]]:
         yield marker, data[start:end]
 
 
+def from_first_scan(data: bytes) -> bytes:
+    """A JPEG from the header of its first scan to its end."""
+    at = next((start for marker, start, _ in _jpeg_places(data) if marker == _START_OF_SCAN), len(data))
+    return data[at - _HEAD_OF_SEGMENT :]
+
+
 def after_jpeg(data: bytes) -> bytes:
     """What lies behind the end of a JPEG: nothing, rubbish, or a film."""
     scanned = False

@@ -56,6 +56,8 @@ def _compressor_mistakes(spec: CompressorSpec) -> Iterator[str]:
     if not _are(spec.knobs, Knob):
         yield _wrong("knobs", "a tuple of Knob", spec.knobs)
         return
+    if spec.lossless and spec.knobs:
+        yield _wrong("knobs", "none, since it is lossless", [knob.name for knob in spec.knobs])
     options = spec.options if isinstance(spec.options, Mapping) else ()
     yield from _doubled("knobs and options", [*(knob.name for knob in spec.knobs), *options])
     for knob in spec.knobs:

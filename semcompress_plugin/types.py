@@ -143,6 +143,8 @@ class CompressorSpec:
     ``draft`` (or else ``fast``) a search tries settings out, with one of the others the file that is kept is written.
     ``previews``: it is a :class:`Previewer` as well. ``writes`` names the
     network whose features it writes in the place of pixels; it is then a :class:`Decoder` as well.
+    ``lossless``: it has no knobs and packs the source's own file anew, in its format, so that every pixel stays; it is
+    asked where the others of a rule find nothing, or little. Not of a host's pixels, which have no file.
     """
 
     name: str
@@ -159,6 +161,7 @@ class CompressorSpec:
     efforts: Mapping[Literal["draft", "fast", "best"], Effort] = field(default_factory=dict)
     previews: bool = False
     writes: str | None = None
+    lossless: bool = False
 
     def knob(self, name: str) -> Knob | None:
         return next((knob for knob in self.knobs if knob.name == name), None)

@@ -37,7 +37,7 @@ rules:
   - name: all
     files: ["*", "!other/"]
     compress: [{{jpeg: {{scale: 1, quality: 50}}}}, {{webp: {{scale: 1, quality: 50}}}},
-               {{avif: {{scale: 1, quality: 50, speed: 10}}}}, {{png: {{scale: 1, colors: 40}}}}]
+               {{avif: {{scale: 1, quality: 50, speed: 10}}}}, {{png: {{scale: 1, colors: 40}}}}, repack]
     keep: {{msssim: {{score: {{min: 0.1}}}}}}
     min_saving: 0
     metadata: {metadata}

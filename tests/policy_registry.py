@@ -10,8 +10,9 @@ from semcompress_plugin.types import CompressorSpec, EvaluatorSpec, Knob, Metric
 SCALE = Knob("scale", "linear size", 0.05, 1, log=True)
 
 
-def compressor(name, *knobs, options=None):
-    return CompressorSpec(name, "1", f"writes {name}", (name.upper(),), knobs, "nowhere:Nothing", options or {})
+def compressor(name, *knobs, options=None, formats=None):
+    formats = formats or (name.upper(),)
+    return CompressorSpec(name, "1", f"writes {name}", formats, knobs, "nowhere:Nothing", options or {})
 
 
 def _quality(high):
@@ -35,6 +36,7 @@ class Stand:
             compressor("webp", SCALE, _quality(100), options={"method": {"type": "integer", "maximum": 6}}),
             compressor("avif", SCALE, _quality(100), options=AVIF),
             compressor("png", SCALE, Knob("colors", "palette size", 2, 257, integer=True, log=True)),
+            compressor("repack", formats=("JPEG", "WEBP")),
             *more,
         )
         self.compressors = {spec.name: spec for spec in known}

@@ -83,6 +83,16 @@ def semcompress_compressors() -> Iterable[CompressorSpec]:
             cost=300,
         ),
         CompressorSpec(
+            "repack",
+            "1",
+            "the file's own pixels, packed smaller, without the metadata that the rule drops",
+            formats=("JPEG", "WEBP"),
+            knobs=(),
+            factory=f"{_HERE}.repack:RepackCompressor",
+            cost=100,
+            lossless=True,
+        ),
+        CompressorSpec(
             "feature",
             "1",
             "no picture: what the network of `classifier` makes of it before it names a class, for machines alone",

@@ -45,12 +45,12 @@ class JpegCompressor:
             progressive=not plain,
             **save_parameters(reference.metadata, format),
         )
-        if self.coding == "smallest" and _mozjpeg is not None:
-            return _repacked(out.getvalue())
-        return out.getvalue()
+        return packed(out.getvalue()) if self.coding == "smallest" else out.getvalue()
 
 
-def _repacked(data: bytes) -> bytes:
-    """The same pixels and every marker, in the scans that mozjpeg finds smallest."""
-    assert _mozjpeg is not None
-    return bytes(_mozjpeg(data, copy=COPY_MARKERS.ALL))
+def packed(data: bytes) -> bytes:
+    """The same pixels and every marker, in the scans that mozjpeg finds smallest; as it is where there is no mozjpeg.
+
+    Raises ValueError for what mozjpeg cannot read.
+    """
+    return data if _mozjpeg is None else bytes(_mozjpeg(data, copy=COPY_MARKERS.ALL))

@@ -83,10 +83,11 @@ def _decide_output(
     if not spaces:
         return Decision(output, None, {}, 0, (), obstacle)
     familiar = [known[space.format] for space in spaces if space.format in known]
+    searched = [space for space in spaces if not specs.compressor(space.compressor).lossless]
     if familiar and familiar[0].compressor in hunt.benches:
         yield from hunt.try_out(familiar[:1], draft=False)
     if hunt.best is None:
-        for name, group in by_search(spaces, rule, specs).items():
+        for name, group in by_search(searched, rule, specs).items():
             looks = rule.search.looks or specs.searches[name].looks
             size = reference.image.size
             problem = Problem(group, rule.keep, hunt.limit, reference.bytes, size, looks, reader.parts, reader.cost)
@@ -94,7 +95,10 @@ def _decide_output(
             while proposals := search.ask(1):
                 trials = yield from hunt.try_out(proposals)
                 search.tell([replace(trial, proposal=replace(trial.proposal, draft=False)) for trial in trials])
-        yield from hunt.finish(spaces)
+        yield from hunt.finish(searched)
+        # it reads the file itself once more, and here, in this process
+        if hunt.saves_little and not rule.limits.isolate:
+            yield from hunt.spare([space for space in spaces if space not in searched], alone=not searched)
     looks = sum(trial.looked for trial in hunt.trials)
     reason = why_ended(hunt) if hunt.best else why_nothing(hunt, rule)
     return Decision(output, hunt.best, hunt.scores, looks, tuple(hunt.trials), reason)

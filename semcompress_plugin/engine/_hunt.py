@@ -17,13 +17,19 @@ from semcompress_plugin.types import EffortName, Features, Knob, Proposal, Refer
 FINALS = 4
 """At most so many files are written with the final effort before the draft is kept."""
 
+LITTLE = 0.65
+"""A file of more than this share of the source's bytes has saved so little that lossless compressors may save more."""
+
 STEP = 1.02
 """What one step of a quality knob adds to a file, about."""
 
 
 def ceiling(reference: Reference, rule: Rule) -> float:
     """The most bytes a result may have: so much smaller than the source that replacing it is worth while."""
-    return math.inf if reference.source is None else math.floor(len(reference.source) * (1 - rule.min_saving))
+    if reference.source is None:
+        return math.inf
+    whole = len(reference.source)
+    return min(math.floor(whole * (1 - rule.min_saving)), whole - 1)
 
 
 class Hunt:
@@ -94,6 +100,21 @@ class Hunt:
                 break
         if len(draft.data) <= self.limit and (self.best is None or len(draft.data) < len(self.best.data)):
             self.best, self.scores = draft, scores
+
+    @property
+    def saves_little(self) -> bool:
+        """Whether nothing was found, or nothing much smaller than the source."""
+        whole = self.reference.bytes
+        return whole is not None and (self.best is None or len(self.best.data) > LITTLE * whole)
+
+    def spare(self, spaces: Sequence[Space], *, alone: bool) -> Rounds[None]:
+        """Try the lossless out; what hinders one is no reason to give of a picture unless they are ``alone``."""
+        obstacle = self.obstacle
+        if spaces:
+            proposals = [Proposal(space.compressor, space.format, {}) for space in spaces]
+            yield from self.try_out(proposals, draft=False)
+        if not alone:
+            self.obstacle = obstacle
 
     def _finished(self, proposal: Proposal, known: tuple[Candidate, Scores] | None) -> Rounds[int | None]:
         """Try a final file out; its bytes if it was too little. ``known``: its draft, and what readers saw there."""

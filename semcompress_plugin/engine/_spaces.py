@@ -19,7 +19,7 @@ def spaces_for(
         for use in rule.compress
         for spec in (specs.compressor(use.name),)
         for format in spec.formats
-        if output == "smallest" or format == wanted
+        if (output == "smallest" or format == wanted) and (not spec.lossless or format == reference.format)
     ]
     found = tuple(
         Space(use.name, format, use.knobs, spec.previews, spec.cost, use.options)

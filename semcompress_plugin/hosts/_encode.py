@@ -223,7 +223,9 @@ def _decided(reference: Reference, rule: Rule, tools: Workshop) -> Decision:
         gentlest = {
             format: Proposal(use.name, format, {knob.name: _gentlest(knob) for knob in use.knobs})
             for use in rule.compress
-            for format in tools.registry.compressor(use.name).formats
+            for spec in (tools.registry.compressor(use.name),)
+            for format in spec.formats
+            if not spec.lossless
         }
         (decision,) = drive(decide(reference, rule, tools.registry, gentlest), tools.perform)
     return decision

@@ -67,7 +67,8 @@ def lines(
 def _unstripped(paths: Sequence[str]) -> str:
     """Which pictures still have what their rule wants gone: places, serial numbers."""
     named = ", ".join(map(printable, paths[:_ALIKE])) + (f" and {len(paths) - _ALIKE} more" if paths[_ALIKE:] else "")
-    return f"no smaller file holds, so their metadata stays, too (exiftool -all= removes it): {named}"
+    how = "min_saving: 0 takes it out of most, exiftool -all= out of any"
+    return f"no smaller file holds, so their metadata stays, too ({how}): {named}"
 
 
 def _without_row(result: Result) -> bool:
