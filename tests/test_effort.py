@@ -9,7 +9,7 @@ import pytest
 from PIL import Image
 
 from pictures import Thumbnails, photo, reader, reference, registry, rule
-from semcompress_plugin.compressors import jpeg
+from semcompress_plugin.compressors import _mozjpeg
 from semcompress_plugin.compressors.jpeg import JpegCompressor
 from semcompress_plugin.engine import Candidate, Encode, decide, drive
 from semcompress_plugin.images import decode_candidate
@@ -78,12 +78,12 @@ def test_the_smallest_coding_is_smaller_than_the_progressive_one_than_the_plain_
     picture = reference(photo())
     sizes = [len(JpegCompressor(coding=c).compress(picture, {"quality": 60}, "JPEG")) for c in ("plain", "progressive")]
     assert sizes[1] < sizes[0]
-    if jpeg._mozjpeg is not None:
+    if _mozjpeg.installed():
         assert len(JpegCompressor().compress(picture, {"quality": 60}, "JPEG")) < sizes[1]
 
 
 def test_without_mozjpeg_pillow_writes_the_file(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(jpeg, "_mozjpeg", None)
+    monkeypatch.setattr(_mozjpeg, "optimize", None)
     picture = reference(photo())
     by_pillow = JpegCompressor(coding="progressive").compress(picture, {"quality": 60}, "JPEG")
     assert JpegCompressor().compress(picture, {"quality": 60}, "JPEG") == by_pillow

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import base64
 import io
+import subprocess
+import sys
 from dataclasses import replace
 
 import pyexiv2
@@ -11,9 +14,10 @@ from PIL import Image
 
 import icc
 import metadata_table
+from hosts import missing
 from metadata_table import POLICIES, TABLE, TURNED, Row
 from pictures import encoded, photo, reader, registry, rule
-from semcompress_plugin.compressors import jpeg
+from semcompress_plugin.compressors import _mozjpeg
 from semcompress_plugin.compressors.repack import RepackCompressor
 from semcompress_plugin.containers import metadata_parts
 from semcompress_plugin.engine import Decision, Encode, decide, drive
@@ -133,11 +137,41 @@ def _riff(chunks: bytes) -> bytes:
 
 
 def test_without_mozjpeg_metadata_goes_and_the_scans_stay(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(jpeg, "_mozjpeg", None)
+    monkeypatch.setattr(_mozjpeg, "optimize", None)
     source = encoded(photo(), "JPEG", comment=b"a secret" * 100)
     data = repacked(source, metadata="strip-all")
     assert source[-1000:] == data[-1000:]
     assert len(source) - len(data) == 100 * 8 + 4
+
+
+OUT_OF_RANGE = base64.b64decode(
+    "/9j/4AAQSkZJRgABAQAAAQABAAD/2wBDAAIBAQEBAQIBAQECAgICAgQDAgICAgUEBAMEBgUGBgYFBgYGBwkIBgcJBwYGCAsICQoKCgoKBggLDAsK"
+    "DAkKCgr/wAALCAAIAAgBAREA/8QAFAABAAAAAAAAAAAAAAAAAAAAA//EABwQAAICAwEBAAAAAAAAAAAAAAMEAgUBBgcI3v/aAAgBAQAAPwBqXUey"
+    "eqMMJ9K8O60nkV5VNrW+pdSJRtjE4ymqnmyIaygz9DA2YukXE3ERxrrtsMSIZrEVf//Z"
+)
+
+
+def test_a_coefficient_out_of_range_ends_mozjpeg_and_not_us() -> None:
+    """Found by tests/fuzz.py's mutations: libjpeg decodes this, and mozjpeg calls exit()."""
+    if not _mozjpeg.installed():
+        missing("mozjpeg-lossless-optimization is not installed: nothing to end")
+    command = [sys.executable, "-P", "-m", _mozjpeg.__name__]
+    alone = subprocess.run(command, input=OUT_OF_RANGE, capture_output=True, check=False)
+    assert alone.returncode != 0
+    assert b"Traceback" not in alone.stderr, "a test of what no longer happens"
+    data = repacked(OUT_OF_RANGE, metadata="strip-all")
+    assert decode(data).image.tobytes() == decode(OUT_OF_RANGE).image.tobytes()
+
+
+def test_a_packer_that_hangs_or_cannot_be_started_costs_a_few_bytes(monkeypatch: pytest.MonkeyPatch) -> None:
+    source = encoded(photo(), "JPEG", quality=40)
+    packed = repacked(source)
+    monkeypatch.setattr(_mozjpeg, "_SECONDS", 0)
+    assert len(packed) < len(repacked(source)) <= len(source)
+    monkeypatch.setattr(_mozjpeg, "_SECONDS", 60)
+    assert repacked(source) == packed
+    monkeypatch.setattr(sys, "executable", "/nowhere/python")
+    assert len(packed) < len(repacked(source)) <= len(source)
 
 
 def test_without_a_file_of_the_format_there_is_nothing_to_repack() -> None:

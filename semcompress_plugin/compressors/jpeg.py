@@ -5,15 +5,10 @@ from __future__ import annotations
 import io
 from typing import Literal
 
+from semcompress_plugin.compressors import _mozjpeg
 from semcompress_plugin.compressors.scaling import scaled, truecolour
 from semcompress_plugin.images import save_parameters
 from semcompress_plugin.types import Reference, Settings
-
-try:
-    from mozjpeg_lossless_optimization import COPY_MARKERS
-    from mozjpeg_lossless_optimization import optimize as _mozjpeg
-except ImportError:  # no wheel for this platform: a few per cent larger
-    _mozjpeg = None
 
 Coding = Literal["plain", "progressive", "smallest"]
 
@@ -35,7 +30,7 @@ class JpegCompressor:
         if image.mode in ("LA", "RGBA"):
             image = image.convert(image.mode[:-1])
         out = io.BytesIO()
-        plain = self.coding == "plain" or (self.coding == "smallest" and _mozjpeg is not None)
+        plain = self.coding == "plain" or (self.coding == "smallest" and _mozjpeg.installed())
         image.save(
             out,
             format,
@@ -45,12 +40,4 @@ class JpegCompressor:
             progressive=not plain,
             **save_parameters(reference.metadata, format),
         )
-        return packed(out.getvalue()) if self.coding == "smallest" else out.getvalue()
-
-
-def packed(data: bytes) -> bytes:
-    """The same pixels and every marker, in the scans that mozjpeg finds smallest; as it is where there is no mozjpeg.
-
-    Raises ValueError for what mozjpeg cannot read.
-    """
-    return data if _mozjpeg is None else bytes(_mozjpeg(data, copy=COPY_MARKERS.ALL))
+        return _mozjpeg.packed(out.getvalue()) if self.coding == "smallest" else out.getvalue()

@@ -8,7 +8,7 @@ from collections.abc import Callable, Mapping
 
 from PIL import Image
 
-from semcompress_plugin.compressors.jpeg import packed
+from semcompress_plugin.compressors._mozjpeg import packed_apart
 from semcompress_plugin.containers import from_first_scan, jpeg_segments, riff_chunks
 from semcompress_plugin.errors import ImageError
 from semcompress_plugin.images import file_of, save_parameters
@@ -53,7 +53,7 @@ def _jpeg(source: bytes, metadata: Metadata) -> bytes:
         bytes([0xFF, marker]) + struct.pack(">H", len(payload) + 2) + payload
         for marker, payload in (*first, *beside, *needed)
     )
-    return packed(b"\xff\xd8" + head + from_first_scan(source))
+    return packed_apart(b"\xff\xd8" + head + from_first_scan(source))
 
 
 def _is_beside(marker: int) -> bool:
