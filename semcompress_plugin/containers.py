@@ -16,6 +16,8 @@ _MARKER = re.compile(rb"\xff[^\x00\x01\xd0-\xd8\xff]", re.DOTALL)
 _START_OF_SCAN, _END_OF_IMAGE, _COMMENT = 0xDA, 0xD9, 0xFE
 _APP1, _APP2, _APP15 = 0xE1, 0xE2, 0xEF
 _HEAD_OF_SEGMENT = 4
+_FRAMES = {*range(0xC0, 0xD0)} - {0xC4, 0xC8, 0xCC}
+"""Markers that begin a frame (T.81, table B.1); their segments hold precision, height and width."""
 _IMAGE_DATA_OF_PNG = {b"IDAT", b"fdAT", b"fcTL"}
 _PIXELS_OF_PNG = {b"IHDR", b"PLTE", b"tRNS", b"IEND", b"acTL", *_IMAGE_DATA_OF_PNG}
 _IMAGE_DATA_OF_WEBP = {b"VP8 ", b"VP8L", b"ANMF"}
@@ -49,9 +51,9 @@ def jpeg_segments(data: bytes) -> Iterator[tuple[int, bytes]]:
 
 
 def from_first_scan(data: bytes) -> bytes:
-    """A JPEG from the header of its first scan to its end."""
-    at = next((start for marker, start, _ in _jpeg_places(data) if marker == _START_OF_SCAN), len(data))
-    return data[at - _HEAD_OF_SEGMENT :]
+    """A JPEG from the header of its first scan to its end; nothing where there is none."""
+    scans = (start for marker, start, _ in _jpeg_places(data) if marker == _START_OF_SCAN)
+    return data[next(scans, len(data) + _HEAD_OF_SEGMENT) - _HEAD_OF_SEGMENT :]
 
 
 def after_jpeg(data: bytes) -> bytes:
@@ -80,6 +82,40 @@ def _jpeg_places(data: bytes) -> Iterator[tuple[int, int, int]]:
             return
         start, at = at + 2, at + max(int.from_bytes(data[at : at + 2], "big"), 2)
         yield marker, start, at
+
+
+def pixels_at_a_glance(data: bytes) -> int:
+    """How many pixels a file's header claims; 0 if that cannot be told."""
+    return max((width * height for width, height in _sizes(data)), default=0)
+
+
+def _sizes(data: bytes) -> Iterator[tuple[int, int]]:
+    """Width and height, turned or not, of the picture in a file, and of its parts."""
+    for marker, start, end in _jpeg_places(data):
+        if marker in _FRAMES and min(end, len(data)) - start >= 5:
+            yield _pair(">HH", data, start + 1)
+            return
+    if data.startswith(_PNG) and len(data) >= 24:
+        yield _pair(">II", data, 16)
+    if data[:3] == b"GIF" and len(data) >= 10:
+        yield _pair("<HH", data, 6)
+    for kind, payload in riff_chunks(data):
+        if kind == b"VP8X" and len(payload) >= 10:
+            yield int.from_bytes(payload[4:7], "little") + 1, int.from_bytes(payload[7:10], "little") + 1
+        elif kind == b"VP8L" and len(payload) >= 5:
+            bits = int.from_bytes(payload[1:5], "little")
+            yield (bits & 0x3FFF) + 1, (bits >> 14 & 0x3FFF) + 1
+        elif kind == b"VP8 " and len(payload) >= 10:
+            width, height = _pair("<HH", payload, 6)
+            yield width & 0x3FFF, height & 0x3FFF
+    for kind, payload in avif_boxes(data):
+        if kind == b"ispe" and len(payload) >= 12:  # a full box (ISO 23008-12, 6.5.3)
+            yield _pair(">II", payload, 4)
+
+
+def _pair(layout: str, data: bytes, at: int) -> tuple[int, int]:
+    one, other = struct.unpack_from(layout, data, at)
+    return one, other
 
 
 def riff_chunks(data: bytes) -> Iterator[tuple[bytes, bytes]]:

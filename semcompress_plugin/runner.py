@@ -1,7 +1,8 @@
 """Many pictures at once: interleaves their searches over threads, so that evaluators see batches.
 
 Encoders, decoders and model sessions release Python's lock, so one process with threads uses every core and needs
-one copy of each model. Memory is bounded by the pixels in flight, whatever the number of pictures.
+one copy of each model. Memory is bounded by the pixels in flight, whatever the number of pictures: what a picture
+will have is known before it is decoded.
 """
 
 from __future__ import annotations
@@ -14,7 +15,7 @@ from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
 from functools import partial
-from typing import Any, Generic, TypeVar
+from typing import Any, Generic, TypeVar, cast
 
 from semcompress_plugin.cores import available_cores
 from semcompress_plugin.engine import Observe, Rounds
@@ -26,20 +27,25 @@ Key = TypeVar("Key")
 Answer = TypeVar("Answer")
 
 PIXELS_IN_FLIGHT = 24_000_000
-"""No further picture is begun while those in work have more pixels; one is always allowed."""
+"""No further picture is decoded while those in work have more pixels; one is always allowed."""
+
+PIXELS_PER_THREAD = 6_000_000
+"""With many threads more are allowed, lest most of them wait."""
 
 
 @dataclass(frozen=True, slots=True)
 class Job(Generic[Key, Answer]):
     """One picture: how to load it (in a worker thread) and what to find out about it.
 
-    One that has taken more than ``max_seconds`` of threads' time ends with an ImageError.
+    ``glance``, called before ``load`` and in a worker thread too, tells how many pixels it will have, 0 if that cannot
+    be told. One that has taken more than ``max_seconds`` of threads' time ends with an ImageError.
     """
 
     key: Key
     load: Callable[[], Reference]
     study: Callable[[Reference], Rounds[Answer]]
     max_seconds: float = math.inf
+    glance: Callable[[], int] = lambda: 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,6 +63,7 @@ class _Active:
 
     job: Job[Any, Any]
     pixels: int = 0
+    loading: bool = False
     rounds: Rounds[Any] | None = None
     results: list[object] = field(default_factory=list)
     missing: int = 0
@@ -97,6 +104,9 @@ class _Run:
         """Batches that are being looked at, of several pictures."""
         # enough pictures in work that a batch fills while the encoders of others are busy
         self.most = 4 * threads + 4
+        self.pixels = max(PIXELS_IN_FLIGHT, PIXELS_PER_THREAD * threads)
+        self.glanced: deque[_Active] = deque()
+        """Pictures whose size is known, and that wait until there is room for it."""
 
     def finish(self) -> Iterator[Done[Any, Any]]:
         while True:
@@ -123,16 +133,19 @@ class _Run:
                     yield done
 
     def _begin(self) -> None:
-        """Start loading further pictures while there is room."""
+        """Start glancing at further pictures, and loading them, while there is room."""
         while (
             len(self.active) < self.most
-            and sum(active.pixels for active in self.active) < PIXELS_IN_FLIGHT
             and sum(active.rounds is None for active in self.active) < self.threads
             and (job := next(self.jobs, None)) is not None
         ):
             active = _Active(job, results=[None], missing=1)
             self.active.add(active)
-            self._submit([(active, 0)], _single(job.load))
+            self._submit([(active, 0)], _single(job.glance))
+        while self.glanced and sum(a.pixels for a in self.active if a.loading) < self.pixels:
+            active = self.glanced.popleft()
+            active.results, active.missing, active.loading = [None], 1, True
+            self._submit([(active, 0)], _single(active.job.load))
 
     def _advance(self, active: _Active) -> Done[Any, Any] | None:
         """Send a finished round's results on; a Done when that was the last."""
@@ -143,6 +156,10 @@ class _Run:
                 raise ImageError(
                     f"took longer than {active.job.max_seconds:g} s of work: raise limits.max_seconds in the policy"
                 )
+            if not active.loading:
+                active.pixels = cast(int, active.results[0])
+                self.glanced.append(active)
+                return None
             if active.rounds is None:
                 (reference,) = active.results
                 assert isinstance(reference, Reference)

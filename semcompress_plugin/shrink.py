@@ -7,6 +7,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from semcompress_plugin import files
+from semcompress_plugin.containers import pixels_at_a_glance
 from semcompress_plugin.engine import Decision, Measurement, Rounds, decide, measure
 from semcompress_plugin.entries import Content, Entry, Relation
 from semcompress_plugin.errors import ImageError, OriginalsError, UnsupportedImageError
@@ -63,10 +64,11 @@ class Work:
     snapshot: Snapshot = field(init=False)
     original: Content = field(init=False)
     original_data: bytes = field(init=False)
+    name: str = field(init=False)
     generation: int = 0
 
-    def load(self) -> Reference:
-        """The picture to start from: the original of an outdated one, else what lies in the file."""
+    def glance(self) -> int:
+        """Read the picture to start from: the original of an outdated one, else what lies in the file; its pixels."""
         asset, outdated = self.pending.asset, self.pending.outdated
         if asset.path.suffix.lower() not in SUFFIXES:  # what is written there would get another name
             raise ImageError(f"has none of the extensions that pictures have here ({' '.join(SUFFIXES)}): rename it")
@@ -75,16 +77,20 @@ class Work:
             asset.domain.digests.clear()
             raise ImageError("has changed while it was waiting, so it was left alone: run again")
         self.original = Content(self.snapshot.sha256, len(self.snapshot.data))
-        self.original_data, name = self.snapshot.data, asset.path.name
+        self.original_data, self.name = self.snapshot.data, asset.path.name
         if outdated is not None:
             try:
                 self.original_data = asset.domain.originals.get(outdated)
-                self.original, name = outdated.original, outdated.name
+                self.original, self.name = outdated.original, outdated.name
             except OriginalsError as error:
                 if not self.allow_generation_loss:
                     raise UnsupportedImageError(f"was shrunk under another policy, and {error}: left alone") from error
                 self.generation = outdated.generation
-        return self.decoders.decode_for(asset.rule, self.original_data, name)
+        return pixels_at_a_glance(self.original_data)
+
+    def load(self) -> Reference:
+        """Decode what :meth:`glance` read."""
+        return self.decoders.decode_for(self.pending.asset.rule, self.original_data, self.name)
 
     def study(self, reference: Reference) -> Rounds[Found]:
         """An outdated picture is measured first and kept if it still holds; otherwise a search, from the original.

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from semcompress_plugin import files
+from semcompress_plugin.containers import pixels_at_a_glance
 from semcompress_plugin.engine import Measurement, Rounds, measure
 from semcompress_plugin.entries import Entry
 from semcompress_plugin.errors import ImageError, OriginalsError
@@ -22,7 +23,7 @@ class NotHereError(Exception):
     """The original that a picture would be compared with cannot be had; the text says why."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Comparison:
     """A picture that we wrote, at ``path``, and the entry that tells of its original.
 
@@ -33,14 +34,19 @@ class Comparison:
     path: Path
     entry: Entry
     beside: Path | None = None
+    original: bytes = field(default=b"", init=False, repr=False)
 
-    def load(self, decoders: Decoders) -> Reference:
-        """The original. Raises NotHereError, or ImageError where it cannot be read."""
+    def glance(self) -> int:
+        """Read the original; its pixels. Raises NotHereError, or ImageError where it cannot be read."""
         try:
-            data = files.read(self.beside).data if self.beside else self.asset.domain.originals.get(self.entry)
+            self.original = files.read(self.beside).data if self.beside else self.asset.domain.originals.get(self.entry)
         except OriginalsError as error:
             raise NotHereError(str(error)) from error
-        return decoders.decode_for(self.asset.rule, data, self.entry.name)
+        return pixels_at_a_glance(self.original)
+
+    def load(self, decoders: Decoders) -> Reference:
+        """Decode what :meth:`glance` read."""
+        return decoders.decode_for(self.asset.rule, self.original, self.entry.name)
 
     def study(self, reference: Reference, rule: Rule, workshop: Workshop, decoders: Decoders) -> Rounds[Measurement]:
         """How the picture fares today under ``rule``, which is the asset's with some tolerance."""

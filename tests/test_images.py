@@ -10,6 +10,7 @@ import pyexiv2
 import pytest
 from PIL import Image, ImageCms
 
+from pictures import photo
 from semcompress_plugin import containers
 from semcompress_plugin.errors import ImageError, UnsupportedImageError
 from semcompress_plugin.images import decode, decode_candidate, has_transparency, renditions, save_parameters
@@ -212,3 +213,23 @@ def test_a_gain_map_of_an_avif_is_seen_however_long_its_number_is(version, width
     item = box(b"infe", bytes([version, 0, 0, 0]), bytes(width), b"\0\0", kind, b"\0")
     data = box(b"ftyp", b"avif") + box(b"meta", bytes(4), box(b"iinf", bytes(4), b"\0\1", item))
     assert containers.has_gain_map(data) is (kind == b"tmap")
+
+
+@pytest.mark.parametrize("size", [(1, 1), (61, 43), (300, 200)])
+@pytest.mark.parametrize(
+    ("format", "how"),
+    [
+        ("JPEG", {}),
+        ("JPEG", {"progressive": True, "comment": b"c" * 70, "icc_profile": b"i" * 70_000}),
+        ("PNG", {}),
+        ("WEBP", {}),
+        ("WEBP", {"lossless": True}),
+        ("WEBP", {"exif": b"Exif\0\0II*\0\x08\0\0\0\0\0\0\0\0\0"}),
+        ("AVIF", {}),
+        ("GIF", {}),
+    ],
+)
+def test_pixels_are_known_at_a_glance(format, how, size):
+    data = encoded(photo(size), format, **how)
+    assert containers.pixels_at_a_glance(data) == size[0] * size[1]
+    assert containers.pixels_at_a_glance(data[:10]) == (size[0] * size[1] if format == "GIF" else 0)

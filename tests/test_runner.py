@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import threading
+import time
+from collections import Counter
 from pathlib import Path
 
 import pytest
@@ -201,6 +203,7 @@ def test_few_pictures_are_in_work_at_once_and_large_ones_one_by_one(monkeypatch)
         inside.clear()
         most = 0
         monkeypatch.setattr(runner_module, "PIXELS_IN_FLIGHT", limit)
+        monkeypatch.setattr(runner_module, "PIXELS_PER_THREAD", 0)
         made = jobs(known, [picture] * 60)
 
         def entering(job):
@@ -218,6 +221,40 @@ def test_few_pictures_are_in_work_at_once_and_large_ones_one_by_one(monkeypatch)
 
     assert 2 <= work(10**9) <= 12
     assert work(1) <= 2
+
+
+def test_no_picture_is_decoded_while_those_in_work_have_enough_pixels(monkeypatch):
+    """All are glanced at before the first is decoded: its size alone would come too late."""
+    monkeypatch.setattr(runner_module, "PIXELS_IN_FLIGHT", 5_000)
+    monkeypatch.setattr(runner_module, "PIXELS_PER_THREAD", 0)
+    known = registry()
+    large, small = reference(photo((100, 60))), reference(photo((40, 25)))
+    pictures = [small] * 12 + [large] * 8
+    inside: Counter[int] = Counter()
+    most: list[int] = []
+
+    def watched(job, picture):
+        pixels = picture.image.width * picture.image.height
+
+        def load():
+            inside[job.key] = pixels
+            most.append(inside.total())
+            time.sleep(0.02)
+            return picture
+
+        return Job(job.key, load, job.study, glance=lambda: pixels)
+
+    made = [watched(job, picture) for job, picture in zip(jobs(known, pictures), pictures, strict=True)]
+    for done in Runner(Workshop(known), 8).run(made):
+        del inside[done.key]
+    assert len(most) == len(pictures)
+    assert 5_000 <= max(most) < 5_000 + 6_000
+
+
+def test_with_many_threads_more_pixels_are_allowed():
+    few, many = (runner_module._Run(None, None, threads, iter(())).pixels for threads in (2, 64))
+    assert few == runner_module.PIXELS_IN_FLIGHT
+    assert many == 64 * runner_module.PIXELS_PER_THREAD
 
 
 def test_stopping_early_stops_the_work():

@@ -88,7 +88,7 @@ def look(work: Backlog, registry: Registry, arguments: argparse.Namespace, bugs:
     bar = tqdm(total=len(work), unit="picture", disable=True if arguments.quiet else None)
     with bar, Decoders() as decoders:
         pieces = (Work(item, registry, made_with[id(item.asset.rule)], loss, decoders, effort) for item in taken())
-        jobs = (Job(it, it.load, it.study, it.pending.asset.rule.limits.max_seconds) for it in pieces)
+        jobs = (Job(it, it.load, it.study, it.pending.asset.rule.limits.max_seconds, it.glance) for it in pieces)
         for done in runner.run(jobs):
             bar.update()
             item = done.key.pending

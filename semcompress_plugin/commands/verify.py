@@ -91,6 +91,7 @@ def _compared(
                 partial(one.load, decoders),
                 partial(one.study, rule=rules[id(one.asset.rule)], workshop=workshop, decoders=decoders),
                 one.asset.rule.limits.max_seconds,
+                one.glance,
             )
             for one in work
         )

@@ -17,6 +17,7 @@ from pathlib import PurePosixPath
 
 from semcompress_plugin.budget import marked, objection
 from semcompress_plugin.cache import Cache, made_key
+from semcompress_plugin.containers import pixels_at_a_glance
 from semcompress_plugin.engine import Decision, Rounds, decide
 from semcompress_plugin.entries import Content, Entry, Relation
 from semcompress_plugin.errors import ImageError, UnsupportedImageError, failure
@@ -59,6 +60,9 @@ class _Picture:
     effort: EffortName
     fetched: Future[bytes]
     sha256: str = ""
+
+    def glance(self) -> int:
+        return pixels_at_a_glance(self.fetched.result())
 
     def load(self) -> Reference:
         data = self.fetched.result()
@@ -219,7 +223,7 @@ class _Work:
             yield self._copied(record)
         with Decoders() as decoders:
             fetched = self._fetched(pictures, decoders)
-            jobs = (Job(it, it.load, it.study, it.rule.limits.max_seconds) for it in fetched)
+            jobs = (Job(it, it.load, it.study, it.rule.limits.max_seconds, it.glance) for it in fetched)
             for done in Runner(self.desk.workshop, self.order.threads).run(jobs):
                 if done.error is not None:
                     status, reason, bug = failure(done.error)
