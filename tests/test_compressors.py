@@ -155,6 +155,27 @@ def test_png_recompression_beats_a_careless_encoder():
     assert len(compressed("png", picture, scale=1.0, colors=257)) < picture.bytes
 
 
+@pytest.mark.parametrize("colors", [16, 90, 256])
+@pytest.mark.parametrize("mode", ["RGB", "RGBA", "L", "P"])
+def test_areas_of_one_colour_stay_exactly_that_in_few_colours(mode, colors):
+    """White that turns off-white, or is dithered, is seen at once."""
+    image = Image.new("RGB", (200, 200), (255, 255, 255))
+    image.paste((238, 240, 239), (0, 150, 200, 200))
+    nearly = np.random.default_rng(0).integers(235, 256, (110, 110, 3)).astype(np.uint8)
+    image.paste(Image.fromarray(nearly))
+    image.paste(photo((90, 90)), (10, 10))
+    image = image.quantize(200) if mode == "P" else image.convert(mode)
+    if mode == "RGBA":
+        image.putalpha(Image.linear_gradient("L").resize((200, 200)).point(lambda a: 0 if a < 20 else 255))
+    before, after = (
+        np.asarray(one.convert("RGBA"))
+        for one in (image, decode_candidate(compressed("png", reference(image, "PNG"), scale=1.0, colors=colors)))
+    )
+    assert (before[130:] == after[130:]).all()
+    assert (before[:, 120:] == after[:, 120:]).all()
+    assert len(np.unique(after.reshape(-1, 4), axis=0)) <= colors
+
+
 @settings(max_examples=20, suppress_health_check=[HealthCheck.too_slow])
 @given(colors=st.integers(2, 256))
 def test_png_has_at_most_the_wanted_colours(colors):
