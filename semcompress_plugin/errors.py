@@ -70,3 +70,7 @@ def failure(error: Exception) -> tuple[Status, str, str | None]:
 
     text = "".join(traceback.format_exception(error))
     return "failed", f"bug of ours: {type(error).__name__}: {error}", text
+
+
+BARE = "exiftool -all= -tagsfromfile @ -icc_profile -orientation"
+"""What takes metadata out of a picture and leaves what says how its pixels are to be shown."""

@@ -23,7 +23,7 @@ from semcompress_plugin.containers import (
     metadata_parts,
     png_chunks,
 )
-from semcompress_plugin.errors import ImageError, UnsupportedImageError
+from semcompress_plugin.errors import BARE, ImageError, UnsupportedImageError
 from semcompress_plugin.metadata import exif_block, metadata_of, save_parameters, xmp_orientation
 from semcompress_plugin.types import FORMATS, Limits, MetadataPolicy, OrientationPolicy, ProfilePolicy, Reference
 
@@ -239,7 +239,7 @@ def _refuse_stored_metadata(data: bytes, limits: Limits) -> None:
     amount = 0
     for number, size in enumerate(metadata_parts(data), 1):
         if number > _MOST_PARTS:
-            raise ImageError(f"has metadata in more than {_MOST_PARTS:,} parts: remove it (exiftool -all= does)")
+            raise ImageError(f"has metadata in more than {_MOST_PARTS:,} parts: remove it ({BARE} does)")
         amount += size
     _refuse_metadata(amount, limits)
 
@@ -320,4 +320,4 @@ def _load(image: Image.Image) -> Image.Image:
 def _unpacks_to_too_much(error: Exception) -> str | None:
     """Pillow's word for a small chunk of a PNG that unpacks to more than a megabyte."""
     large = isinstance(error, ValueError) and "too large" in str(error)
-    return "has metadata that unpacks to too much: remove it (exiftool -all= does)" if large else None
+    return f"has metadata that unpacks to too much: remove it ({BARE} does)" if large else None

@@ -42,8 +42,8 @@ def output_name(name: str, format: str) -> str:
 @dataclass(frozen=True, slots=True)
 class Found:
     """What was found: ``still`` (an outdated picture holds as it is), ``ours`` (an output of ours that was edited
-    beside its pixels), or the engine's decisions per output. ``unstripped``: none of them replaces the picture, which
-    has metadata that its rule would have removed."""
+    beside its pixels), or the engine's decisions per output. ``unstripped``: none of them takes the place of the
+    picture, which has metadata that its rule would have removed."""
 
     still: Measurement | None = None
     decisions: tuple[Decision, ...] = ()
@@ -116,7 +116,9 @@ class Work:
             )
         known = {} if self.pending.anew else self._known()
         decisions = yield from decide(reference, rule, self.registry, known, self.effort)
-        stays = self.original.sha256 == self.snapshot.sha256 and not any(d.candidate for d in decisions)
+        stays = self.original.sha256 == self.snapshot.sha256 and not any(
+            d.candidate and self._replaces(self._target(d.candidate.proposal.format)) for d in decisions
+        )
         return Found(decisions=decisions, unstripped=stays and self._has_more(reference))
 
     def _has_more(self, reference: Reference) -> bool:
@@ -171,6 +173,7 @@ class Work:
         after = min(output.bytes for output in outputs)
         reason = "; ".join(dict.fromkeys(decision.reason for decision, _, _ in made if decision.reason)) or None
         result = self._result("compressed", after=after, outputs=outputs, looks=looks, reason=reason)
+        result = replace(result, unstripped=found.unstripped)
         source = None
         if self.original.sha256 != self.snapshot.sha256:
             source = Snapshot(self.pending.asset.path, self.original_data, self.original.sha256)

@@ -600,12 +600,30 @@ def test_a_picture_that_keeps_private_metadata_for_want_of_a_smaller_file_is_tol
     before = contents(folder)
     code, out, _ = run(capsys, "compress")
     assert code == 0
-    assert "no smaller file holds, so their metadata stays, too (min_saving: 0 takes it out of most, " in out
+    assert "left as they are, with all metadata (min_saving: 0 takes it out of most, exiftool " in out
     assert "): 0.jpg\n" in out
     assert {name: contents(folder)[name] for name in before} == before
     (folder / ".semcompress.yaml").write_text(f"{text}    metadata: keep\n")
     _, report = as_json(capsys, "compress")
     assert not any(result["unstripped"] for result in report["results"])
+
+
+def test_a_picture_that_has_outputs_beside_it_and_stays_as_it_is_is_told_of_too(folder, capsys):
+    exif = Image.Exif()
+    exif.get_ifd(0x8825)[1] = "N"
+    (folder / "0.jpg").write_bytes(encoded(photo((320, 240)), "JPEG", quality=95, exif=exif))
+    told = []
+    for compress, outputs in (
+        ("[webp]", "{formats: [webp], place: beside}"),
+        ("[webp, jpeg]", "{formats: [webp, keep], place: beside}"),
+        ("[webp]", "{formats: [webp], place: replace}"),
+    ):
+        text = POLICY.replace("[jpeg]", compress) + f"    outputs: {outputs}\n"
+        (folder / ".semcompress.yaml").write_text(text)
+        _, report = as_json(capsys, "check", "0.jpg")
+        (result,) = report["results"]
+        told.append((result["status"], result["unstripped"]))
+    assert told == [("compressed", True), ("compressed", False), ("compressed", False)]
 
 
 def test_what_would_be_written_over_a_file_that_is_not_ours_is_not_even_searched_for(folder, capsys):

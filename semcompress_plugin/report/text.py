@@ -7,6 +7,7 @@ from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING
 
+from semcompress_plugin.errors import BARE
 from semcompress_plugin.report import totals
 from semcompress_plugin.report.ledger import Ledger
 from semcompress_plugin.types import Constraint, OutputFile, Result, Scores
@@ -67,8 +68,7 @@ def lines(
 def _unstripped(paths: Sequence[str]) -> str:
     """Which pictures still have what their rule wants gone: places, serial numbers."""
     named = ", ".join(map(printable, paths[:_ALIKE])) + (f" and {len(paths) - _ALIKE} more" if paths[_ALIKE:] else "")
-    how = "min_saving: 0 takes it out of most, exiftool -all= out of any"
-    return f"no smaller file holds, so their metadata stays, too ({how}): {named}"
+    return f"left as they are, with all metadata (min_saving: 0 takes it out of most, {BARE} out of any): {named}"
 
 
 def _without_row(result: Result) -> bool:
