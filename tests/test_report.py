@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import math
-from dataclasses import replace
+from dataclasses import fields, replace
 
 import jsonschema
 import pytest
@@ -13,6 +13,7 @@ from semcompress_plugin.report import json as json_report
 from semcompress_plugin.report import markdown as markdown_report
 from semcompress_plugin.report import text as text_report
 from semcompress_plugin.report import totals
+from semcompress_plugin.report.ledger import Ledger
 from semcompress_plugin.types import Constraint, Metric, OutputFile, Result
 
 JS = Metric("js_divergence", "", higher_is_better=False)
@@ -110,3 +111,12 @@ def test_sizes_in_words(count, words):
 )  # fmt: skip
 def test_only_what_is_gone_is_a_hundred_per_cent_less(before, after, words):
     assert text_report.percent(before, after) == words
+
+
+def test_a_ledger_gives_back_every_field_of_a_result():
+    output = OutputFile("a.webp", "webp", {"quality": 40}, 60, {"reader": {"score": 0.5}})
+    given = {"path": "a.jpg", "status": "compressed", "before": 100, "after": 60, "rule": "all", "outputs": (output,)}
+    rest = {"looks": 3, "reason": "so", "cached": True, "over_budget": True, "unstripped": True}
+    assert {one.name for one in fields(Result)} == {*given, *rest}, "one that this test does not know of"
+    result = Result(**given, **rest)
+    assert list(Ledger([result])) == [result]

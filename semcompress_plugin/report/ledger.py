@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import json
 from collections.abc import Collection, Iterable, Iterator, Mapping
+from dataclasses import fields
 from typing import Any
 
 from semcompress_plugin.types import OutputFile, Result
+
+_FIELDS = tuple(one.name for one in fields(Result) if one.name not in ("path", "outputs"))
 
 
 class Ledger(Collection[Result]):
@@ -61,16 +64,16 @@ class Ledger(Collection[Result]):
         import zlib  # a library to be loaded: not for a run with nothing to do
 
         text = zlib.decompressobj(zdict=self._sample).decompress(row)
-        status, before, after, rule, outputs, looks, reason, cached, over = json.loads(text)
+        outputs, *rest = json.loads(text)
         written = tuple(OutputFile(*output) for output in outputs)
-        return Result(self._paths[number], status, before, after, rule, written, looks, reason, cached, over)
+        return Result(self._paths[number], **dict(zip(_FIELDS, rest, strict=True)), outputs=written)
 
     def _packed(self, result: Result) -> bytes:
         import zlib
 
         outputs = [[one.path, one.compressor, one.settings, one.bytes, one.scores] for one in result.outputs]
-        row = [result.status, result.before, result.after, result.rule, outputs, result.looks, result.reason]
-        text = json.dumps([*row, result.cached, result.over_budget], default=_plain).encode()
+        row = [outputs, *(getattr(result, name) for name in _FIELDS)]
+        text = json.dumps(row, default=_plain).encode()
         self._sample = self._sample or text
         packer = zlib.compressobj(zdict=self._sample)
         return packer.compress(text) + packer.flush()
