@@ -139,6 +139,26 @@ def test_a_build_over_shards_derives_the_tree_and_touches_no_source(tree, tmp_pa
     assert len(list((tmp_path / "out/.semcompress/shards").rglob("*.jsonl"))) > 1
 
 
+@pytest.mark.parametrize("source", ["in", "in/derived"])
+def test_a_derived_tree_is_no_source(tree, tmp_path, capsys, source):
+    """Neither as a whole nor below the sources: its pictures would be shrunk a second time."""
+    build(capsys, tree / "b", tmp_path / "in/derived", "--policy", str(tree / ".semcompress.yaml"))
+    before = contents(tmp_path / "in/derived")
+    arguments = [source, "out", "--executor", "threads", "--policy", str(tree / ".semcompress.yaml")]
+    assert main(["build", *arguments]) == 2
+    (line,) = capsys.readouterr().err.splitlines()
+    assert f"{tree}/derived: was derived by an earlier build: build from its sources" in line
+    assert not list((tmp_path / "out").rglob("derived"))
+    assert contents(tmp_path / "in/derived") == before
+
+
+def test_what_a_build_without_shards_made_is_copied_as_it_is(tree, tmp_path, capsys):
+    assert main(["build", str(tree), str(tmp_path / "made"), "--quiet"]) == 0
+    report = build(capsys, tmp_path / "made", tmp_path / "out", "--policy", str(tree / ".semcompress.yaml"))
+    assert (report["totals"]["skipped"], report["totals"]["looks"]) == (6, 0)
+    assert contents(tmp_path / "out") == contents(tmp_path / "made")
+
+
 def test_a_rerun_looks_at_nothing_and_fetches_nothing(tree, tmp_path, capsys, monkeypatch):
     first = build(capsys, tree, tmp_path / "out", "--shard-size", "2")
     read: list[str] = []
@@ -424,6 +444,8 @@ def test_memory_to_memory_and_names_that_no_path_can_have(memory, tmp_path, caps
         (["nosuch://in", "memory://out"], "no storage that fsspec knows"),
         (["in", "http://example.org/out"], "written whole"),
         (["in/a", "in"], "over its own sources"),
+        (["in", "in/out"], "lies within"),
+        (["memory://in", "memory://in/out"], "lies within"),
         (["nowhere", "out", "--executor", "threads"], "cannot be listed"),
         (["in", "out", "--executor", "dask:tcp://127.0.0.1:1"], "no scheduler answers"),
     ],

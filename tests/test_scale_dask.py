@@ -143,6 +143,16 @@ def test_on_workers_of_dask_too_a_decoder_that_crashes_or_hangs_costs_one_pictur
     assert reasons["hang.jpg"] == "took longer than 3 s to decode: raise limits.max_seconds in the policy"
 
 
+def test_a_derived_tree_among_the_sources_ends_the_build(bucket, tmp_path):
+    (tmp_path / "p.yaml").write_text(POLICY)
+    made = begin("threads", "--policy", str(tmp_path / "p.yaml"), source="s3://bucket/in/0", out="s3://bucket/in/3")
+    assert finish(made)["code"] == 0
+    other = begin("threads", out="s3://bucket/other")
+    said = other.communicate(timeout=_PATIENCE)[1]
+    assert (other.returncode, bucket.find("bucket/other/3")) == (2, [])
+    assert "s3://bucket/in/3: was derived by an earlier build" in said
+
+
 @pytest.mark.long
 def test_a_shard_whose_workers_die_too_often_is_reported_and_the_next_run_does_it(bucket, start, tmp_path):
     address, workers = cluster(start, tmp_path, DASK_DISTRIBUTED__SCHEDULER__ALLOWED_FAILURES="0")

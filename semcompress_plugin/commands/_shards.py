@@ -46,6 +46,8 @@ def run(arguments: argparse.Namespace) -> int:
     out.check_writable()
     if source.inside(out) is not None:
         raise UsageError(f"{out}: would be written over its own sources")
+    if out.inside(source) is not None:
+        raise UsageError(f"{out}: lies within {source}, where another build would find it: build to a place outside")
     average = _shard_size(out, arguments.shard_size)
     order, policy = _order(source, out, arguments.policy)
     order = replace(order, effort=arguments.effort)
@@ -89,22 +91,21 @@ def _order(source: Store, out: Store, named: Path | None) -> tuple[Order, Policy
 
 def _shard_size(out: Store, asked: int | None) -> int:
     """The shard size that the tree was begun with: another one would find nothing of what is settled there."""
-    from semcompress_plugin.scale.account import FOLDER
+    from semcompress_plugin.scale.account import BUILD, FOLDER
     from semcompress_plugin.scale.shards import AVERAGE
 
-    place = f"{FOLDER}/build.json"
-    found = out.find(place)
+    found = out.find(BUILD)
     if found is None:
         size = asked or AVERAGE
         try:
-            out.write(place, json.dumps({"format": "semcompress.build", "version": 1, "shard": size}).encode() + b"\n")
+            out.write(BUILD, json.dumps({"format": "semcompress.build", "version": 1, "shard": size}).encode() + b"\n")
         except ImageError as error:
             raise UsageError(f"{out}: {error}") from error
         return size
     try:
         size = int(json.loads(found)["shard"])
     except (ValueError, KeyError, TypeError) as error:
-        raise UsageError(f"{out}/{place}: is damaged ({error}): delete {out}/{FOLDER} to begin anew") from error
+        raise UsageError(f"{out}/{BUILD}: is damaged ({error}): delete {out}/{FOLDER} to begin anew") from error
     if asked not in (None, size):
         raise UsageError(f"{out} was begun with --shard-size {size}, which cannot be changed: leave the option out")
     return size
@@ -134,13 +135,18 @@ def _build(order: Order, source: Store, out: Store, average: int, pool: Pool, ar
 
 
 def _content(source: Store, out: Store, total: Account, nested: bool) -> Iterator[Item]:
-    """What is to be derived, as the source lists it. ``nested``: a policy further down would have a say elsewhere."""
-    derived = out.inside(source)
+    """What is to be derived, as the source lists it. ``nested``: a policy further down would have a say elsewhere.
+
+    Raises UsageError for a derived tree among the sources: its pictures would be shrunk a second time.
+    """
+    from semcompress_plugin.scale.account import BUILD
+
     seen: set[str] | None = set() if out.folds_case() else None
     for item in source.list():
         parts = item.key.split("/")
-        if derived is not None and f"{item.key}/".startswith(f"{derived}/"):
-            continue
+        if f"/{item.key}".endswith(f"/{BUILD}"):
+            tree = f"{source}/{item.key}".removesuffix(f"/{BUILD}")
+            raise UsageError(f"{tree}: was derived by an earlier build: build from its sources, without it")
         if not PASSED_BY.isdisjoint(parts):
             continue
         if parts[-1] in (POLICY_NAME, LOCK_NAME, BASELINE_NAME):

@@ -17,6 +17,8 @@ from semcompress_plugin.scale.shards import Item, Shard
 from semcompress_plugin.types import OutputFile, Result, Status
 
 FOLDER = ".semcompress"
+BUILD = f"{FOLDER}/build.json"
+"""What tells a derived tree: written there before anything else."""
 VERSION = 1
 _FORMAT = "semcompress.shard"
 

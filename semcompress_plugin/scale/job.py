@@ -59,6 +59,7 @@ class _Picture:
     decoders: Decoders
     effort: EffortName
     fetched: Future[bytes]
+    cache: Cache
     sha256: str = ""
 
     def glance(self) -> int:
@@ -73,6 +74,8 @@ class _Picture:
             entry.relation != "kept" for entry in settled.by_output(self.sha256)
         ):
             raise UnsupportedImageError("was settled in place, so it is copied as it is")
+        if self.desk.source.is_local and self.cache.get(made_key(self.sha256)) is not None:
+            raise UnsupportedImageError("was made by an earlier build, and is copied as it is")
         return self.decoders.decode_for(self.rule, data, PurePosixPath(self.item.key).name)
 
     def study(self, reference: Reference) -> Rounds[tuple[Decision, ...]]:
@@ -241,7 +244,7 @@ class _Work:
             if self.stop.is_set():
                 return
             data = self.fetching.submit(self.desk.source.read, item.key)
-            ahead.append(_Picture(item, rule, self.desk, decoders, self.order.effort, data))
+            ahead.append(_Picture(item, rule, self.desk, decoders, self.order.effort, data, self.cache))
             if len(ahead) > _TRANSFERS:
                 yield ahead.popleft()
         yield from ahead
