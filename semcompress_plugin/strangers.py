@@ -9,9 +9,9 @@ import math
 import os
 import re
 import traceback
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any, get_args
+from typing import Any, NamedTuple, get_args
 
 from semcompress_plugin.errors import ImageError, PluginError, SemcompressError
 from semcompress_plugin.search import STRATEGIES
@@ -34,17 +34,10 @@ _ROUNDING = 1e-6
 
 def mistakes(spec: CompressorSpec | EvaluatorSpec) -> Iterator[str]:
     """What is wrong with a spec, each as ``field: expected …, got …``."""
-    if not (isinstance(spec.name, str) and _NAME.fullmatch(spec.name)):
-        yield _wrong("name", "letters, digits, '.', '_' and '-'", spec.name)
-    for field in ("version", "summary"):
-        if not isinstance(getattr(spec, field), str):
-            yield _wrong(field, "text", getattr(spec, field))
-    if not (callable(spec.factory) or (isinstance(spec.factory, str) and spec.factory.count(":") == 1)):
-        yield _wrong("factory", "'module:attribute' or a callable", spec.factory)
-    if not _is_number(spec.cost) or spec.cost < 0:
-        yield _wrong("cost", "milliseconds per megapixel", spec.cost)
-    if not (spec.extra is None or isinstance(spec.extra, str)):
-        yield _wrong("extra", "text or None", spec.extra)
+    kind = CompressorSpec if isinstance(spec, CompressorSpec) else EvaluatorSpec
+    for field, allowed in _FIELDS[kind].items():
+        if not allowed.fits(value := getattr(spec, field)):
+            yield _wrong(field, allowed.expected, value)
     yield from _option_mistakes(spec.options)
     yield from _compressor_mistakes(spec) if isinstance(spec, CompressorSpec) else _evaluator_mistakes(spec)
 
@@ -62,20 +55,19 @@ def _compressor_mistakes(spec: CompressorSpec) -> Iterator[str]:
     yield from _doubled("knobs and options", [*(knob.name for knob in spec.knobs), *options])
     for knob in spec.knobs:
         ends = f"{knob.low!r} to {knob.high!r}"
+        yield from _named_mistakes("knob", knob)
         if not (_is_number(knob.low) and _is_number(knob.high) and knob.low <= knob.high):
             yield _wrong(f"knob {knob.name}", "numbers with low <= high", ends)
         elif knob.integer and not (float(knob.low).is_integer() and float(knob.high).is_integer()):
             yield _wrong(f"knob {knob.name}", "whole numbers, since it is integer", ends)
         elif knob.log and knob.low <= 0:
             yield _wrong(f"knob {knob.name}", "a low above 0, since it is log", knob.low)
-        if knob.smaller not in ("low", "high"):
-            yield _wrong(f"knob {knob.name}", "smaller='low' or 'high'", knob.smaller)
+        elif knob.name == "scale" and not 0 < knob.low <= knob.high <= 1:
+            yield _wrong("knob scale", "numbers above 0 and at most 1, shares of a picture's width and height", ends)
     if not isinstance(spec.efforts, Mapping) or not set(spec.efforts) <= set(_EFFORTS):
         yield _wrong("efforts", f"a mapping with some of {', '.join(_EFFORTS)}", spec.efforts)
     elif odd := [effort for effort in spec.efforts.values() if not hasattr(effort, "options")]:
         yield _wrong("efforts", "Effort for each", odd[0])
-    if spec.search is not None and spec.search not in STRATEGIES:
-        yield _wrong("search", f"one of {', '.join(STRATEGIES)}", spec.search)
 
 
 def _evaluator_mistakes(spec: EvaluatorSpec) -> Iterator[str]:
@@ -85,18 +77,15 @@ def _evaluator_mistakes(spec: EvaluatorSpec) -> Iterator[str]:
     yield from _doubled("metrics", [metric.name for metric in spec.metrics])
     for metric in spec.metrics:
         low, high = metric.minimum, metric.maximum
+        yield from _named_mistakes("metric", metric)
         if not (_is_number(low, finite=False) and _is_number(high, finite=False) and low < high):
             yield _wrong(f"metric {metric.name}", "numbers with minimum < maximum", f"{low!r} to {high!r}")
-        if metric.transform not in get_args(Transform):
-            yield _wrong(f"metric {metric.name}", f"a transform of {', '.join(get_args(Transform))}", metric.transform)
-    if not (isinstance(spec.batch, int) and spec.batch >= 1):
-        yield _wrong("batch", "a whole number of at least 1", spec.batch)
     options = spec.options if isinstance(spec.options, Mapping) else {}
     if isinstance(spec.parts, Parts):
         yield from _parts_mistakes(spec.parts, options)
     elif spec.parts is not None:
         yield _wrong("parts", "Parts or None", spec.parts)
-    if spec.argument is not None and spec.argument not in options:
+    if spec.argument is not None and spec.argument not in [*options]:
         yield _wrong("argument", "the name of one of its options", spec.argument)
 
 
@@ -129,8 +118,15 @@ def _option_mistakes(options: object) -> Iterator[str]:
             yield _wrong(f"option {name}", fault.expected, fault.got)
 
 
+def _named_mistakes(kind: str, one: Knob | Metric) -> Iterator[str]:
+    for field, allowed in _FIELDS[Knob if isinstance(one, Knob) else Metric].items():
+        if not allowed.fits(value := getattr(one, field)):
+            yield _wrong(f"{kind} {one.name}", f"{field} to be {allowed.expected}", value)
+
+
 def _doubled(field: str, names: Sequence[str]) -> Iterator[str]:
-    for name in dict.fromkeys(name for name in names if names.count(name) > 1):
+    texts = [name for name in names if isinstance(name, str)]
+    for name in dict.fromkeys(name for name in texts if texts.count(name) > 1):
         yield _wrong(field, "each name once", name)
 
 
@@ -142,9 +138,68 @@ def _are(values: object, kind: type) -> bool:
     return isinstance(values, (tuple, list)) and all(isinstance(value, kind) for value in values)
 
 
+def _is_whole(value: object) -> bool:
+    return isinstance(value, int) and not isinstance(value, bool)
+
+
 def _is_number(value: object, *, finite: bool = True) -> bool:
     number = isinstance(value, (int, float)) and not isinstance(value, bool)
     return number and (math.isfinite(value) if finite else not math.isnan(value))  # type: ignore[arg-type]
+
+
+class _Allowed(NamedTuple):
+    """What a field may be: in words, and whether a value is that."""
+
+    expected: str
+    fits: Callable[[Any], bool]
+
+
+def _one_of(values: Sequence[str], *, also: tuple[object, ...] = ()) -> _Allowed:
+    return _Allowed(f"one of {', '.join(values)}", lambda value: value in (*values, *also))
+
+
+_IDENTIFIER = _Allowed("letters, digits, '.', '_' and '-'", lambda v: isinstance(v, str) and bool(_NAME.fullmatch(v)))
+_TEXT = _Allowed("text", lambda value: isinstance(value, str))
+_TEXT_OR_NONE = _Allowed("text or None", lambda value: value is None or isinstance(value, str))
+_FLAG = _Allowed("True or False", lambda value: isinstance(value, bool))
+_FACTORY = _Allowed(
+    "'module:attribute' or a callable",
+    lambda value: callable(value) or (isinstance(value, str) and value.count(":") == 1),
+)
+_ANY_SPEC = {
+    "name": _IDENTIFIER,
+    **dict.fromkeys(("version", "summary"), _TEXT),
+    "factory": _FACTORY,
+    "cost": _Allowed("milliseconds per megapixel", lambda value: _is_number(value) and value >= 0),
+    "extra": _TEXT_OR_NONE,
+}
+_FIELDS: Mapping[type, Mapping[str, _Allowed]] = {
+    CompressorSpec: {
+        **_ANY_SPEC,
+        **dict.fromkeys(("alpha", "previews", "lossless"), _FLAG),
+        "search": _one_of([*STRATEGIES], also=(None,)),
+        "writes": _TEXT_OR_NONE,
+    },
+    EvaluatorSpec: {
+        **_ANY_SPEC,
+        **dict.fromkeys(("equal_sizes", "concurrent"), _FLAG),
+        "batch": _Allowed("a whole number of at least 1", lambda value: _is_whole(value) and value >= 1),
+        "reads": _Allowed("a tuple of networks' names", lambda value: _are(value, str)),
+    },
+    Knob: {
+        "name": _IDENTIFIER,
+        "summary": _TEXT,
+        **dict.fromkeys(("integer", "log"), _FLAG),
+        "smaller": _one_of(["low", "high"]),
+    },
+    Metric: {
+        "name": _IDENTIFIER,
+        **dict.fromkeys(("summary", "unit"), _TEXT),
+        "higher_is_better": _FLAG,
+        "transform": _one_of(get_args(Transform)),
+    },
+}
+"""Of every field that stands for itself what it may be; those that depend on others have functions."""
 
 
 def check_file(data: object, proposal: Proposal, wanted: Metadata, orientation: int = 1) -> None:

@@ -25,6 +25,7 @@ from semcompress_plugin.evaluators import semcompress_evaluators
 from semcompress_plugin.images import decode
 from semcompress_plugin.metadata import Metadata
 from semcompress_plugin.plugins import Plugins
+from semcompress_plugin.policy import parse_policy
 from semcompress_plugin.registry import Registry
 from semcompress_plugin.settle import settle
 from semcompress_plugin.types import CompressorUse, EvaluatorUse, Proposal, Reference, Result
@@ -213,7 +214,21 @@ def with_formats(*formats: object) -> CompressorSpec:
         (knob(low=9, high=1), "knob k: expected numbers with low <= high, got 9 to 1"),
         (knob(high=float("inf")), "knob k: expected numbers"),
         (knob(low=0, log=True), "knob k: expected a low above 0, since it is log, got 0"),
-        (knob(smaller="down"), "knob k: expected smaller='low' or 'high', got 'down'"),
+        (knob(smaller="down"), "knob k: expected smaller to be one of low, high, got 'down'"),
+        (knob(smaller=["low"]), "knob k: expected smaller to be one of low, high, got ['low']"),
+        (knob(name=5), "knob 5: expected name to be letters, digits, '.', '_' and '-', got 5"),
+        (knob(name="q r:"), "knob q r:: expected name to be letters"),
+        (knob(name=[]), "knob []: expected name to be letters"),
+        (knob(summary=None), "knob k: expected summary to be text, got None"),
+        (knob(integer="no"), "knob k: expected integer to be True or False, got 'no'"),
+        (knob(log=1), "knob k: expected log to be True or False, got 1"),
+        (knob(name="scale", high=3), "knob scale: expected numbers above 0 and at most 1, shares of a picture's width"),
+        (knob(name="scale", low=0, high=1), "knob scale: expected numbers above 0 and at most 1"),
+        (compressor(None, writes=5), "writes: expected text or None, got 5"),
+        (compressor(None, search=["linear"]), "search: expected one of frontier"),
+        (compressor(None, previews="yes"), "previews: expected True or False, got 'yes'"),
+        (compressor(None, lossless=0), "lossless: expected True or False, got 0"),
+        (compressor(None, alpha=None), "alpha: expected True or False, got None"),
         (compressor(None, efforts={"slow": {}}), "efforts: expected"),
         (compressor(None, efforts={"fast": {}}), "efforts: expected Effort for each, got {}"),
         (compressor(None, search="bisct"), "search: expected one of frontier"),
@@ -254,7 +269,27 @@ def with_formats(*formats: object) -> CompressorSpec:
         (evaluator(metrics=(DIFFERENCE, DIFFERENCE)), "metrics: expected each name once, got 'difference'"),
         (metric(minimum=1, maximum=0), "metric m: expected numbers with minimum < maximum, got 1 to 0"),
         (metric(minimum="0"), "metric m: expected numbers"),
-        (metric(transform="sqrt"), "metric m: expected a transform of identity, log, log1m, step, got 'sqrt'"),
+        (metric(transform="sqrt"), "metric m: expected transform to be one of identity, log, log1m, step, got 'sqrt'"),
+        (metric(name=5), "metric 5: expected name to be letters, digits, '.', '_' and '-', got 5"),
+        (metric(name=""), "metric : expected name to be letters"),
+        (metric(name="a b"), "metric a b: expected name to be letters"),
+        (metric(summary=None), "metric m: expected summary to be text, got None"),
+        (metric(unit=5), "metric m: expected unit to be text, got 5"),
+        (metric(higher_is_better="yes"), "metric m: expected higher_is_better to be True or False, got 'yes'"),
+        (evaluator(batch=True), "batch: expected a whole number of at least 1, got True"),
+        (evaluator(reads=5), "reads: expected a tuple of networks' names, got 5"),
+        (evaluator(reads="efficientnet"), "reads: expected a tuple of networks' names, got 'efficientnet'"),
+        (evaluator(equal_sizes="no"), "equal_sizes: expected True or False, got 'no'"),
+        (evaluator(concurrent="no"), "concurrent: expected True or False, got 'no'"),
+        (evaluator(argument=[]), "argument: expected the name of one of its options, got []"),
+        (
+            evaluator(options={"x": {"type": "integer", "default": "8"}}),
+            "option x: expected a default that it allows, a whole number, got '8'",
+        ),
+        (
+            evaluator(options={"x": {"type": "array", "items": {"enum": ["a", "b"]}, "default": ["c"]}}),
+            "option x: expected a default that it allows, a list, got ['c']",
+        ),
         (evaluator(batch=0), "batch: expected a whole number of at least 1, got 0"),
         (evaluator(cost="cheap"), "cost: expected milliseconds per megapixel, got 'cheap'"),
         (evaluator(parts=3), "parts: expected Parts or None, got 3"),
@@ -270,6 +305,20 @@ def test_a_spec_that_cannot_be_worked_with_is_left_out_and_told_of(spec, words):
     )
     with pytest.raises(PluginError, match="belongs to a plugin that cannot be used: "):
         known.evaluator("theirs")
+
+
+@pytest.mark.parametrize("spec", [metric(name=5), knob(name=5)], ids=["metric", "knob"])
+def test_a_name_that_is_no_text_is_one_warning_and_policies_are_read(spec):
+    known = registry(spec)
+    assert len(known.broken) == 1
+    assert parse_policy("version: 1\npreset: web\n", known, Path(), "p").rules
+
+
+def test_defaults_that_the_schema_allows_are_no_mistake():
+    size = {"type": "integer", "minimum": 4, "default": 8}
+    several = {"type": "array", "items": size, "default": (4, 5)}
+    inner = {"type": "object", "additionalProperties": False, "properties": {"size": size}, "default": {"size": 5}}
+    assert list(strangers.mistakes(evaluator(options={"a": size, "b": several, "c": inner}))) == []
 
 
 def test_parts_and_infinite_metrics_are_no_mistake():

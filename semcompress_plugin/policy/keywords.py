@@ -6,7 +6,7 @@ import re
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any, NamedTuple
 
-from semcompress_plugin.policy.check import ANNOTATIONS, TYPES, VALIDATIONS, Checker
+from semcompress_plugin.policy.check import ANNOTATIONS, TYPES, VALIDATIONS, Checker, describe
 from semcompress_plugin.policy.nodes import Node
 
 _KNOWN = {*VALIDATIONS, "type", "then"}
@@ -30,11 +30,23 @@ def faults(schema: object) -> Iterator[Fault]:
             yield from _argument_faults(keyword, argument)
         elif keyword not in ANNOTATIONS:
             yield Fault(f"keywords among {', '.join(sorted(_KNOWN))}", keyword)
+    rest = {keyword: argument for keyword, argument in schema.items() if keyword != "default"}
+    if "default" in schema and not any(faults(rest)) and not allows(rest, schema["default"]):
+        yield Fault(f"a default that it allows, {describe(rest)}", schema["default"])
 
 
-def allows(schema: Mapping[str, Any], text: str) -> bool:
-    """Whether an option with this schema, in which there are no faults, may have ``text`` as its value."""
-    return Checker().valid(Node(text, 1, 1), schema)
+def allows(schema: Mapping[str, Any], value: object) -> bool:
+    """Whether an option with this schema, in which there are no faults, may have this ``value``."""
+    return Checker().valid(_node(value), schema)
+
+
+def _node(value: object) -> Node:
+    """A value of Python's as a policy would have it, at no place in particular."""
+    if isinstance(value, Mapping):
+        return Node({key: _node(one) for key, one in value.items()}, 1, 1, keys={key: Node(key, 1, 1) for key in value})
+    if isinstance(value, (list, tuple)):
+        return Node([_node(one) for one in value], 1, 1)
+    return Node(value, 1, 1)
 
 
 def _argument_faults(keyword: str, argument: object) -> Iterator[Fault]:
