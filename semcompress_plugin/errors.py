@@ -28,6 +28,10 @@ class PluginError(SemcompressError):
     """A plugin that is unknown, doubled, broken or lacks its extra."""
 
 
+class UnusablePluginError(PluginError):
+    """A plugin whose code cannot be loaded, whatever the picture."""
+
+
 class ModelError(SemcompressError):
     """A model file that is missing or is not the one that was shipped."""
 
@@ -60,7 +64,7 @@ def failure(error: Exception) -> tuple[Status, str, str | None]:
     """Status and reason of what ended a picture, and the traceback if it is a bug of ours."""
     if isinstance(error, UnsupportedImageError):
         return "skipped", str(error), None
-    if isinstance(error, (ImageError, PluginError)):
+    if isinstance(error, (ImageError, PluginError)) and not isinstance(error, UnusablePluginError):
         return "failed", str(error), None
     if isinstance(error, MemoryError):
         return "failed", "needs more memory than there is", None

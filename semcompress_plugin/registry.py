@@ -9,7 +9,7 @@ from pathlib import PurePath
 from types import MappingProxyType
 from typing import Any, TypeVar, cast
 
-from semcompress_plugin.errors import PluginError
+from semcompress_plugin.errors import STRANGERS_FAULTS, PluginError, UnusablePluginError
 from semcompress_plugin.plugins import DISTRIBUTION, Broken, Offer, Plugins, Provider
 from semcompress_plugin.search import STRATEGIES, Problem, SearchSpec
 from semcompress_plugin.types import Compressor, CompressorSpec, Evaluator, EvaluatorSpec, Search
@@ -135,13 +135,18 @@ class Registry:
     def _factory(self, kind: str, spec: CompressorSpec | EvaluatorSpec) -> Callable[..., Any]:
         try:
             return resolve(spec.factory)
-        except ImportError as error:
+        except STRANGERS_FAULTS as error:
+            if _is_ours(self.provider(spec)) and not isinstance(error, ImportError):
+                raise
             raise self._unusable(kind, spec, error) from error
 
-    def _unusable(self, kind: str, spec: CompressorSpec | EvaluatorSpec, error: ImportError) -> PluginError:
-        provider = self._providers[kind, spec.name]
-        extra = f"; install it with: pip install '{provider.distribution}[{spec.extra}]'" if spec.extra else ""
-        return PluginError(f"{kind} {spec.name!r} of {provider} cannot be used: {error}{extra}")
+    def _unusable(self, kind: str, spec: CompressorSpec | EvaluatorSpec, error: BaseException) -> UnusablePluginError:
+        from semcompress_plugin.strangers import reason
+
+        provider = self.provider(spec)
+        wanted = spec.extra and isinstance(error, ImportError)
+        extra = f"; install it with: pip install '{provider.distribution}[{spec.extra}]'" if wanted else ""
+        return UnusablePluginError(f"{kind} {spec.name!r} of {provider} cannot be used: {reason(error)}{extra}")
 
 
 _EITHER = "uninstall one, or name the plugins to load in SEMCOMPRESS_PLUGINS"

@@ -230,6 +230,14 @@ def check_file(data: object, proposal: Proposal, wanted: Metadata, orientation: 
         raise TypeError("compress wrote other metadata than the rule wants: write those of save_parameters")
 
 
+def check_promises(made: object, spec: CompressorSpec) -> None:
+    """A compressor must have the methods of which its spec speaks."""
+    promised = [("preview", spec.previews, "previews=True"), ("decode", spec.writes is not None, "writes")]
+    for method, wanted, field in promised:
+        if wanted and not callable(getattr(made, method, None)):
+            raise TypeError(f"its spec says {field}, but {type(made).__name__} has no method {method}")
+
+
 def check_values(answers: Sequence[Mapping[str, float]], spec: EvaluatorSpec) -> None:
     """Every metric of the spec must have a number in its range; what cannot be judged must not pass for a verdict."""
     for metric in spec.metrics:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import json
 import threading
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import Any, cast
 from weakref import WeakKeyDictionary
@@ -40,11 +40,18 @@ class Workshop:
     def __init__(self, registry: Registry) -> None:
         self.registry = registry
         self._made: dict[tuple[str, str], Any] = {}
+        self._failed: dict[tuple[str, str], SemcompressError] = {}
+        """What came of it where they could not be made."""
         self._making = threading.Lock()
         self._turns: dict[tuple[str, str], threading.Lock] = {}
         self._stored: WeakKeyDictionary[Reference, dict[bool, Reference]] = WeakKeyDictionary()
         """Pictures whose orientation is kept, as files of their own format and of others store them."""
         self._lendings: WeakKeyDictionary[Reference, dict[str, Reference]] = WeakKeyDictionary()
+
+    def forgive(self) -> None:
+        """Try once more to make what could not be made: it may have been installed since."""
+        with self._making:
+            self._failed.clear()
 
     def perform(self, task: Task) -> object:
         """The result of one task, as its class says."""
@@ -162,20 +169,35 @@ class Workshop:
             return known[own]
 
     def _compressor(self, use: CompressorUse) -> Compressor:
-        key = (f"compressor {use.name}", _canonical(use.options))
-        with self._making:
-            if key not in self._made:
-                with self._blamed("compressor", self.registry.compressor(use.name)):
-                    self._made[key] = self.registry.make_compressor(use.name, use.options)
-            return self._made[key]  # type: ignore[no-any-return]  # one dict holds both kinds
+        key, spec = (f"compressor {use.name}", _canonical(use.options)), self.registry.compressor(use.name)
+
+        def make() -> Compressor:
+            made = self.registry.make_compressor(use.name, use.options)
+            strangers.check_promises(made, spec)
+            return made
+
+        return cast(Compressor, self._made_once(key, "compressor", spec, make))
 
     def _evaluator(self, use: EvaluatorUse) -> Evaluator:
-        key = identity(use)
+        spec, make = self.registry.evaluator(use.plugin), self.registry.make_evaluator
+        once = self._made_once(identity(use), "evaluator", spec, lambda: make(use.plugin, use.options))
+        return cast(Evaluator, once)
+
+    def _made_once(
+        self, key: tuple[str, str], kind: str, spec: CompressorSpec | EvaluatorSpec, make: Callable[[], object]
+    ) -> object:
+        """What ``make`` makes; where it fails it is not asked again, and everybody hears what came of it."""
         with self._making:
+            if key in self._failed:
+                raise self._failed[key].with_traceback(None)  # which would grow with every picture
             if key not in self._made:
-                with self._blamed("evaluator", self.registry.evaluator(use.plugin)):
-                    self._made[key] = self.registry.make_evaluator(use.plugin, use.options)
-            return self._made[key]  # type: ignore[no-any-return]  # one dict holds both kinds
+                try:
+                    with self._blamed(kind, spec):
+                        self._made[key] = make()
+                except SemcompressError as error:
+                    self._failed[key] = error
+                    raise
+            return self._made[key]
 
     @contextlib.contextmanager
     def _blamed(self, kind: str, spec: CompressorSpec | EvaluatorSpec) -> Iterator[None]:

@@ -427,12 +427,26 @@ def test_what_a_format_cannot_hold_is_an_oserror() -> None:
         save(Image.new("RGB", (0, 3)), target="WEBP")
 
 
+def test_a_plugin_that_could_not_be_made_is_made_by_the_next_save(monkeypatch: pytest.MonkeyPatch) -> None:
+    made = iter([RuntimeError("no weights yet"), Thumbnails()])
+
+    def later() -> object:
+        if isinstance(one := next(made), Exception):
+            raise one
+        return one
+
+    monkeypatch.setattr(_encode, "_workshop", Workshop(registry(reader(factory=later))))
+    with pytest.raises(OSError, match="no weights yet"):
+        encode(photo(), target="JPEG", keep=keep())
+    assert encode(photo(), target="JPEG", keep=keep())
+
+
 def test_a_broken_plugin_is_an_oserror_that_names_it(monkeypatch: pytest.MonkeyPatch) -> None:
     def broken() -> object:
         raise ImportError("no module named 'ears'")
 
     monkeypatch.setattr(_encode, "_workshop", Workshop(registry(reader(factory=broken))))
-    with pytest.raises(OSError, match="evaluator 'thumbnails' of third-party cannot be used: no module named 'ears'"):
+    with pytest.raises(OSError, match=r"'thumbnails' of third-party cannot be used: .*no module named 'ears'"):
         save(photo(SIZE), target="WEBP")
 
 

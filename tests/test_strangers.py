@@ -7,6 +7,7 @@ import os
 import re
 import subprocess
 import sys
+import textwrap
 from pathlib import Path
 
 import numpy as np
@@ -30,6 +31,25 @@ from semcompress_plugin.registry import Registry
 from semcompress_plugin.settle import settle
 from semcompress_plugin.types import CompressorUse, EvaluatorUse, Proposal, Reference, Result
 from semcompress_plugin.workshop import Workshop
+
+
+def installed(folder: Path, code: str) -> Path:
+    """A folder of packages with the distribution ``stranger 2.5``, whose plugin has this code."""
+    site = folder / "site"
+    info = site / "stranger-2.5.dist-info"
+    info.mkdir(parents=True)
+    (site / "stranger_plugin.py").write_text(code)
+    (info / "METADATA").write_text("Metadata-Version: 2.1\nName: stranger\nVersion: 2.5\n")
+    (info / "entry_points.txt").write_text("[semcompress]\nstranger = stranger_plugin\n")
+    return site
+
+
+def run_with(site: Path, folder: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
+    """semcompress in ``folder``, with what is installed at ``site``."""
+    command = [sys.executable, "-m", "semcompress_plugin", *arguments]
+    environment = os.environ | {"PYTHONPATH": str(site)}
+    return subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True)
+
 
 QUALITY = Knob("quality", "", 1, 95, integer=True)
 
@@ -347,6 +367,66 @@ def test_a_reader_that_exits_is_named():
         workshop.perform(Observe(EvaluatorUse("thumbnails", "thumbnails"), photo()))
 
 
+@pytest.mark.parametrize("error", [RuntimeError("no model"), SystemExit(3)])
+def test_a_factory_that_fails_is_called_once(error):
+    called = []
+
+    def factory():
+        called.append(1)
+        raise error
+
+    workshop = Workshop(registry(reader(factory=factory), compressor(None, factory=factory)))
+    observe = Observe(EvaluatorUse("thumbnails", "thumbnails"), photo())
+    encode = Encode(CompressorUse("theirs", ()), reference(photo()), Proposal("theirs", "JPEG", {"quality": 50}))
+    for task, words in ((observe, "evaluator 'thumbnails' of"), (encode, "compressor 'theirs' of")) * 3:
+        with pytest.raises(PluginError, match=words):
+            workshop.perform(task)
+    assert len(called) == 2
+    workshop.forgive()
+    with pytest.raises(PluginError, match="evaluator 'thumbnails' of"):
+        workshop.perform(observe)
+    assert len(called) == 3
+
+
+@pytest.mark.parametrize(
+    ("promise", "words"),
+    [({"previews": True}, "no method preview"), ({"writes": "net", "formats": ("THEIRS",)}, "no method decode")],
+)
+def test_a_compressor_without_the_method_that_its_spec_promises_is_told_of_when_it_is_made(promise, words):
+    known = registry(compressor(lambda p, s: saved(p.image, "JPEG", s), **promise))
+    task = Encode(CompressorUse("theirs", ()), reference(photo()), Proposal("theirs", "JPEG", {"quality": 50}))
+    with pytest.raises(PluginError, match=f"compressor 'theirs' of third-party failed: TypeError: .*{words}"):
+        Workshop(known).perform(task)
+
+
+@pytest.mark.parametrize(
+    ("factory", "words"),
+    [
+        ("stranger_plugin:nothing", "AttributeError: module 'stranger_plugin' has no attribute 'nothing'"),
+        ("stranger_nowhere:nothing", "ModuleNotFoundError: No module named 'stranger_nowhere'"),
+        ("stranger_syntax:nothing", "SyntaxError: "),
+    ],
+)
+def test_what_can_never_be_made_ends_the_run_in_one_line(tmp_path: Path, factory: str, words: str):
+    work = tmp_path / "work"
+    work.mkdir()
+    for seed in range(3):
+        (work / f"{seed}.jpg").write_bytes(encoded(photo(seed=seed), "JPEG", quality=98))
+    keep = "rules: [{name: a, files: ['*'], keep: {theirs: {difference: {max: 0.1}}}}]"
+    (work / ".semcompress.yaml").write_text(f"version: 1\noriginals: none\n{keep}\n")
+    code = f"""
+        from semcompress_plugin import EvaluatorSpec, Metric, hookimpl
+        @hookimpl
+        def semcompress_evaluators():
+            yield EvaluatorSpec("theirs", "1", "", metrics=(Metric("difference", "", False),), factory={factory!r})
+    """
+    site = installed(tmp_path, textwrap.dedent(code))
+    (site / "stranger_syntax.py").write_text("def nothing(")
+    done = run_with(site, work, "compress")
+    assert (done.returncode, len(done.stderr.splitlines())) == (2, 1), done.stderr
+    assert f"semcompress: evaluator 'theirs' of stranger 2.5 cannot be used: {words}" in done.stderr
+
+
 def test_an_error_within_a_library_names_the_plugins_own_line():
     class Clumsy(Thumbnails):
         def observe(self, images):
@@ -423,23 +503,12 @@ def test_whatever_is_installed_originals_can_be_had(tmp_path: Path, code: str):
     (root / "a.jpg").write_bytes(b"the original")
     lock, store = workplace(root)
     assert settle([shrunk(root / "a.jpg", lock, b"small")], lock, store) == [None]
-    site = tmp_path / "site"
-    info = site / "stranger-2.5.dist-info"
-    info.mkdir(parents=True)
-    (site / "stranger_plugin.py").write_text(code)
-    (info / "METADATA").write_text("Metadata-Version: 2.1\nName: stranger\nVersion: 2.5\n")
-    (info / "entry_points.txt").write_text("[semcompress]\nstranger = stranger_plugin\n")
-
-    def run(*arguments: str) -> subprocess.CompletedProcess[str]:
-        command = [sys.executable, "-m", "semcompress_plugin", *arguments]
-        environment = os.environ | {"PYTHONPATH": str(site)}
-        return subprocess.run(command, cwd=root, env=environment, capture_output=True, text=True)
-
-    told = run("plugins")
+    site = installed(tmp_path, code)
+    told = run_with(site, root, "plugins")
     assert "stranger" in told.stderr
     assert len(told.stderr.splitlines()) == 1
-    assert run("originals", "list").returncode == 0
-    restored = run("restore", "--all")
+    assert run_with(site, root, "originals", "list").returncode == 0
+    restored = run_with(site, root, "restore", "--all")
     assert restored.returncode == 0, restored.stderr
     assert (root / "a.jpg").read_bytes() == b"the original"
 

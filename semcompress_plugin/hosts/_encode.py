@@ -65,6 +65,7 @@ def encode(image: Image.Image, filename: str = "", /, **options: Any) -> bytes:
     _refuse_typos(options)
     _check_passed(options)
     tools = workshop()
+    tools.forgive()
     if image.mode not in MODES:
         raise OSError(f"cannot write mode {image.mode} as {FORMAT}")
     if not all(image.size):

@@ -45,6 +45,7 @@ def work(order: Order, shard: Shard, stop: threading.Event | None = None) -> Acc
     plugin or model that is not here, a shard's records that are damaged.
     """
     there = desk(order)
+    there.workshop.forgive()
     with ThreadPoolExecutor(_TRANSFERS, "fetch") as fetching, ThreadPoolExecutor(_TRANSFERS, "write") as writing:
         return _Work(there, order, shard, fetching, writing, stop or threading.Event()).done()
 
