@@ -9,6 +9,7 @@ import time
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
+from socket import gethostname
 
 import fsspec
 import jsonschema
@@ -483,6 +484,17 @@ def test_a_worker_with_other_versions_or_another_policy_is_an_error(tree, tmp_pa
         desk(order)
     with pytest.raises(UsageError, match="did not reach the worker"):
         desk(replace(order, policy=POLICY + " "))
+
+
+def test_a_worker_that_lacks_a_plugin_is_named(tree, tmp_path):
+    text = POLICY.replace("msssim", "batched")
+    order = Order(str(tree), str(tmp_path / "out"), text, digest(text.encode()), "p.yaml", {})
+    with pytest.raises(PluginError) as caught:
+        desk(order)
+    said = str(caught.value)
+    assert said.startswith(f"the worker on {gethostname()} cannot work by this policy, as this program can: p.yaml:")
+    assert "unknown evaluator 'batched'" in said
+    assert said.endswith("install the same versions everywhere, or pictures would depend on who looked at them")
 
 
 def test_a_shard_that_is_lost_costs_that_shard(tree, tmp_path, monkeypatch):

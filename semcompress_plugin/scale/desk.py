@@ -12,7 +12,7 @@ from socket import gethostname
 from semcompress_plugin.baseline import NAME as BASELINE_NAME
 from semcompress_plugin.baseline import parse as parse_baseline
 from semcompress_plugin.entries import Index
-from semcompress_plugin.errors import PluginError, UsageError
+from semcompress_plugin.errors import PluginError, PolicyError, UsageError
 from semcompress_plugin.files import digest
 from semcompress_plugin.lock import NAME as LOCK_NAME
 from semcompress_plugin.made_with import versions
@@ -66,12 +66,16 @@ def desk(order: Order) -> Desk:
     """The desk for ``order``, shared by all threads of this process.
 
     Raises UsageError for a policy that is not the one that was sent, PluginError where other versions than the
-    client's would decide.
+    client's would decide, or a plugin is not here.
     """
     if digest(order.policy.encode("utf-8", "surrogateescape")) != order.sha256:
         raise UsageError(f"{order.named}: did not reach the worker on {gethostname()} as it was sent")
     with _setting_up:
-        found = _desk(order.source, order.out, order.policy, order.named, order.settled, order.baseline)
+        try:
+            found = _desk(order.source, order.out, order.policy, order.named, order.settled, order.baseline)
+        except PolicyError as error:  # the client found no mistake in it
+            said = f"cannot work by this policy, as this program can: {error.findings[0]}"
+            raise PluginError(f"the worker on {gethostname()} {said}: {_SAME_EVERYWHERE}") from error
     for name, wanted in order.made_with.items():
         _check_versions(wanted, found.made_with[name])
     return found
@@ -82,6 +86,7 @@ def made_with(policy: Policy, registry: Registry) -> dict[str, dict[str, str]]:
     return {rule.name: versions(rule, registry) for rule in policy.rules}
 
 
+_SAME_EVERYWHERE = "install the same versions everywhere, or pictures would depend on who looked at them"
 _setting_up = threading.Lock()
 
 
@@ -111,5 +116,5 @@ def _check_versions(wanted: Mapping[str, str], here: Mapping[str, str]) -> None:
         if here.get(name) != version:
             raise PluginError(
                 f"the worker on {gethostname()} has {name} {here.get(name, '(none)')}, this program {version}: "
-                "install the same versions everywhere, or pictures would depend on who looked at them"
+                f"{_SAME_EVERYWHERE}"
             )
