@@ -143,6 +143,13 @@ def test_on_workers_of_dask_too_a_decoder_that_crashes_or_hangs_costs_one_pictur
     assert reasons["hang.jpg"] == "took longer than 3 s to decode: raise limits.max_seconds in the policy"
 
 
+def test_a_prefix_with_nothing_under_it_is_an_error(bucket):
+    build = begin("threads", source="s3://bucket/typo")
+    said = build.communicate(timeout=_PATIENCE)[1]
+    assert (build.returncode, pictures(bucket)) == (2, [])
+    assert said == "semcompress: s3://bucket/typo: cannot be listed: nothing lies there\n"
+
+
 def test_a_derived_tree_among_the_sources_ends_the_build(bucket, tmp_path):
     (tmp_path / "p.yaml").write_text(POLICY)
     made = begin("threads", "--policy", str(tmp_path / "p.yaml"), source="s3://bucket/in/0", out="s3://bucket/in/3")

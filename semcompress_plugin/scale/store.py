@@ -63,7 +63,7 @@ class Store:
             if self.is_local:
                 yield from _walk_local(self._root, "")
             elif self._is_s3:
-                yield from (_item(self._below(entry["name"]), entry) for entry in self._pages())
+                yield from self._listed()
             else:
                 yield from self._walk(self._root)
         except (SystemExit, KeyboardInterrupt, GeneratorExit):
@@ -169,6 +169,15 @@ class Store:
                 yield from self._walk(entry["name"])
             else:
                 yield _item(self._below(entry["name"]), entry)
+
+    def _listed(self) -> Iterator[Item]:
+        """The objects of an S3 prefix, which is there only if something lies under it."""
+        empty = True
+        for entry in self._pages():
+            empty = False
+            yield _item(self._below(entry["name"]), entry)
+        if empty:
+            raise FileNotFoundError("nothing lies there")
 
     def _pages(self, after: str = "") -> Iterator[dict[str, Any]]:
         """The objects of an S3 prefix as S3 sorts them, a page in memory at a time; s3fs itself would hold them all."""
