@@ -67,20 +67,25 @@ def start() -> Iterator[Callable[..., subprocess.Popen[str]]]:
 
 def cluster(start, tmp_path: Path, **variables: str) -> tuple[str, list[subprocess.Popen[str]]]:
     """A scheduler's address, and two workers of one thread each."""
+    address = scheduler(start, tmp_path, **variables)
+    return address, [worker(start, tmp_path, address, name) for name in ("one", "two")]
+
+
+def scheduler(start, tmp_path: Path, **variables: str) -> str:
     file = tmp_path / "scheduler.json"
     start(
         "distributed.cli.dask_scheduler", "--host", "127.0.0.1", "--port", "0", "--no-dashboard",
         "--scheduler-file", str(file), **variables,
     )  # fmt: skip
-    workers = [
-        start(
-            "distributed.cli.dask_worker", "--scheduler-file", str(file), "--host", "127.0.0.1", "--nthreads", "1",
-            "--no-nanny", "--no-dashboard", "--memory-limit", "0", "--local-directory", str(tmp_path), "--name", name,
-        )
-        for name in ("one", "two")
-    ]  # fmt: skip
     until(lambda: file.exists() and file.stat().st_size > 0)
-    return json.loads(file.read_text())["address"], workers
+    return str(json.loads(file.read_text())["address"])
+
+
+def worker(start, tmp_path: Path, address: str, name: str) -> subprocess.Popen[str]:
+    return start(
+        "distributed.cli.dask_worker", address, "--host", "127.0.0.1", "--nthreads", "1",
+        "--no-nanny", "--no-dashboard", "--memory-limit", "0", "--local-directory", str(tmp_path), "--name", name,
+    )  # fmt: skip
 
 
 def until(happens: Callable[[], object]) -> None:
@@ -148,6 +153,19 @@ def test_a_prefix_with_nothing_under_it_is_an_error(bucket):
     said = build.communicate(timeout=_PATIENCE)[1]
     assert (build.returncode, pictures(bucket)) == (2, [])
     assert said == "semcompress: s3://bucket/typo: cannot be listed: nothing lies there\n"
+
+
+def test_a_scheduler_without_workers_is_told_of_once_and_waited_for(tmp_path, start):
+    source = tmp_path / "in"
+    source.mkdir()
+    (source / "note.txt").write_text("a file")
+    address = scheduler(start, tmp_path)
+    building = begin(f"dask:{address}", source=source, out=tmp_path / "out")
+    assert building.stderr is not None
+    assert building.stderr.readline() == f"semcompress: waits for workers: the scheduler at {address} has none\n"
+    time.sleep(6)
+    worker(start, tmp_path, address, "late")
+    assert finish(building)["said"] == ""
 
 
 def test_a_derived_tree_among_the_sources_ends_the_build(bucket, tmp_path):

@@ -8,6 +8,7 @@ import sys
 import time
 from collections.abc import Iterator
 from dataclasses import asdict, replace
+from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -121,9 +122,15 @@ def _build(order: Order, source: Store, out: Store, average: int, pool: Pool, ar
     total = Account()
     items = _content(source, out, total, nested=arguments.policy is None)
     order = replace(order, threads=pool.threads)
+
+    @cache
+    def tell(text: str) -> None:
+        if not arguments.quiet:
+            tqdm.write(f"semcompress: {printable(text)}", file=sys.stderr)
+
     # disable=None: silent unless standard error is a terminal
     with tqdm(unit="picture", disable=True if arguments.quiet else None) as bar:
-        for done in run(order, cut(items, average), pool):
+        for done in run(order, cut(items, average), pool, tell):
             if done.account is not None:
                 total.merge(done.account)
                 bar.update(done.account.files)

@@ -24,7 +24,7 @@ class Pool:
 
     ``threads`` are what each shard uses. ``window`` says how many shards should be on their way at once: enough that
     no worker waits, few enough that a listing of any length fits. ``here``: it is this very process, where shards under
-    way begin nothing more once ``stop`` is set.
+    way begin nothing more once ``stop`` is set. ``lacks`` says what has to come before any shard is done, if anything.
     """
 
     executor: Executor
@@ -32,6 +32,7 @@ class Pool:
     window: Callable[[], int]
     here: bool = True
     stop: threading.Event | None = None
+    lacks: Callable[[], str | None] = lambda: None
 
 
 @contextlib.contextmanager
@@ -55,7 +56,8 @@ def open_pool(name: str, jobs: int | None = None) -> Iterator[Pool]:
         with _client(address, jobs) as client:
             executor = client.get_executor()
             try:
-                yield Pool(executor, jobs or 1 if address else 1, lambda: _window(client), here=False)
+                threads = jobs or 1 if address else 1
+                yield Pool(executor, threads, lambda: _window(client), here=False, lacks=lambda: _lacks(client))
             finally:
                 with contextlib.suppress(Exception):  # the scheduler may be gone
                     executor.shutdown(wait=False)
@@ -93,6 +95,13 @@ def _client(address: str, jobs: int | None) -> Iterator[Any]:
             )
             client = stack.enter_context(Client(stack.enter_context(cluster)))
         yield client
+
+
+def _lacks(client: Any) -> str | None:
+    with contextlib.suppress(Exception):  # a scheduler that is gone is told of by what it was given
+        if not client.nthreads():
+            return f"waits for workers: the scheduler at {client.scheduler.address} has none"
+    return None
 
 
 def _window(client: Any) -> int:

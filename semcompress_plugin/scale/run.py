@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import FIRST_COMPLETED, CancelledError, Future, wait
 from dataclasses import dataclass
 
@@ -12,6 +12,9 @@ from semcompress_plugin.scale.desk import Order
 from semcompress_plugin.scale.executors import Pool
 from semcompress_plugin.scale.job import work
 from semcompress_plugin.scale.shards import Shard
+
+SECONDS_OF_SILENCE = 5.0
+"""Nothing finished for so long, and it is asked what the pool lacks."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,18 +26,21 @@ class Done:
     lost: str | None = None
 
 
-def run(order: Order, shards: Iterable[Shard], pool: Pool) -> Iterator[Done]:
+def run(
+    order: Order, shards: Iterable[Shard], pool: Pool, tell: Callable[[str], object] = lambda text: None
+) -> Iterator[Done]:
     """Do every shard, in the order in which they finish. A shard that is lost costs that shard.
 
-    Raises SemcompressError for what concerns the whole build.
+    While the pool lacks something, ``tell`` hears of it every few seconds. Raises SemcompressError for what concerns
+    the whole build.
     """
     under_way: dict[Future[Account], Shard] = {}
     for shard in shards:
         while len(under_way) >= pool.window():
-            yield from _finished(under_way)
+            yield from _finished(under_way, pool, tell)
         under_way[_submit(pool, order, shard)] = shard
     while under_way:
-        yield from _finished(under_way)
+        yield from _finished(under_way, pool, tell)
 
 
 def _submit(pool: Pool, order: Order, shard: Shard) -> Future[Account]:
@@ -46,8 +52,10 @@ def _submit(pool: Pool, order: Order, shard: Shard) -> Future[Account]:
         raise UsageError(f"the scheduler was lost ({error}): run again to go on from here") from error
 
 
-def _finished(under_way: dict[Future[Account], Shard]) -> Iterator[Done]:
-    finished, _ = wait(under_way, return_when=FIRST_COMPLETED)
+def _finished(under_way: dict[Future[Account], Shard], pool: Pool, tell: Callable[[str], object]) -> Iterator[Done]:
+    finished, _ = wait(under_way, SECONDS_OF_SILENCE, FIRST_COMPLETED)
+    if not finished and (lacking := pool.lacks()):
+        tell(lacking)
     for future in finished:
         yield _outcome(future, under_way.pop(future))
 
