@@ -5,6 +5,7 @@ docs/metadata.md has the table of what becomes of what; tests/metadata_table.py 
 
 from __future__ import annotations
 
+import math
 import re
 import struct
 from collections.abc import Iterable, Iterator
@@ -54,7 +55,6 @@ def metadata_of(
     block, turned = exif_block(image), orientation == "keep"
     if policy == "strip-all":
         return Metadata(icc_profile=icc, exif=exif.only_orientation(block) if turned else None, png_chunks=colours)
-    dpi = image.info.get("dpi")
     keep = policy == "keep"
     texts = tuple(_texts(chunks, keep))
     return Metadata(
@@ -62,11 +62,23 @@ def metadata_of(
         exif=None if block is None else (exif.whole if keep else exif.public)(block, turned=turned),
         # XMP may repeat places and serial numbers under any name
         xmp=_xmp(image) if keep else None,
-        dpi=(float(dpi[0]), float(dpi[1])) if dpi else None,
+        dpi=_dpi(image),
         png_chunks=colours + texts,
         jpeg_segments=tuple(_segments(source)) if keep and source else (),
         comment=_comment(image) if keep else None,
     )
+
+
+def _dpi(image: Image.Image) -> tuple[float, float] | None:
+    """Pixels per inch, across and down; None where an image says nothing of it, or nothing that can be read."""
+    dpi = image.info.get("dpi")
+    if not isinstance(dpi, (tuple, list)):
+        return None
+    try:
+        across, down = map(float, dpi)
+    except (TypeError, ValueError, OverflowError):
+        return None
+    return (across, down) if math.isfinite(across) and math.isfinite(down) else None
 
 
 def save_parameters(metadata: Metadata, format: str) -> dict[str, Any]:

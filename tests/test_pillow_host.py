@@ -278,12 +278,14 @@ def test_a_rule_says_everything_but_the_target() -> None:
         ({"compress": {"webp": {"qualty": 1}}}, "unknown knob or option of webp 'qualty'"),
         ({"min_saving": 3}, "min_saving: expected a percentage"),
         ({"evaluators": {"mine": {"use": "nobody"}}}, r"evaluators\.mine\.use: unknown evaluator 'nobody'"),
-        ({"target": "JPG"}, "unknown target 'JPG'; known: AVIF, JPEG, PNG, WEBP, smallest"),
+        ({"target": "jpg"}, "unknown target 'jpg'; did you mean 'JPEG'[?] known: AVIF, JPEG, PNG, WEBP, smallest"),
+        ({"target": "jxl"}, "unknown target 'jxl'; known: AVIF, JPEG, PNG, WEBP, smallest"),
         ({"target": "keep"}, "unknown target 'keep'"),
         ({"target": 3}, "unknown target 3"),
         ({"rule": {"keep": {}}}, "expected rule to be a semcompress_plugin.Rule, got dict"),
         ({"kep": {}}, "unknown option 'kep'; did you mean 'keep'"),
         ({"constraint": {}, "presets": "web"}, "unknown option 'presets'; did you mean 'preset'"),
+        ({"quality": 3}, "unknown option 'quality'; known: compress, container, dpi, evaluators, exif, icc"),
         ({"compress": {"jpeg"}}, r"^compress: expected a mapping, a list, text or a number, got \{'jpeg'\}"),
         ({"compress": [{"webp": {"quality": np.array([5, 6])}}]}, r"^compress\[0\]\.webp\.quality: expected a mapping"),
         ({"keep": {("a", "b"): {}}}, r"^keep: expected names, got \('a', 'b'\)"),
@@ -316,6 +318,19 @@ def test_numbers_of_numpy_are_numbers() -> None:
 def test_options_of_other_formats_are_passed_over() -> None:
     more = {"quality": 3, "optimize": True, "compression": "x", "compress_level": 9, "image": 1, "filename": 2}
     assert save(photo(SIZE), target="WEBP", **more) == save(photo(SIZE), target="WEBP")
+
+
+@pytest.mark.parametrize("what", ["photo.jpg", Path("photo.jpg"), b"", None])
+def test_what_is_no_image_is_told_in_words(what: Any) -> None:
+    with pytest.raises(TypeError, match=r"encode wants an image of Pillow's, such as Image\.open gives, got "):
+        encode(what, target="JPEG")
+
+
+@pytest.mark.parametrize("dpi", ["x", "72", 72, (72,), ("a", "b"), (float("nan"), 72), (1, 2, 3), (10**400, 1)])
+def test_a_resolution_that_cannot_be_read_is_left_out(dpi: object) -> None:
+    image = photo(SIZE)
+    image.info["dpi"] = dpi
+    assert "dpi" not in opened(save(image, target="PNG")).info
 
 
 def test_named_evaluators_have_options(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -59,9 +59,20 @@ def workshop() -> Workshop:
 def encode(image: Image.Image, filename: str = "", /, **options: Any) -> bytes:
     """The bytes that ``image.save(filename, "SEMCOMPRESS", **options)`` would write; see docs/hosts/pillow.md.
 
-    Nothing is written anywhere, and ``image`` is not modified. Raises ValueError for options that make no sense, and
-    OSError for an image that cannot be written or bounds that nothing satisfies (saying what came nearest).
+    Nothing is written anywhere, and ``image`` is not modified. Raises ValueError for options that make no sense or are
+    not known, TypeError for what is no image, and OSError for an image that cannot be written or bounds that nothing
+    satisfies (saying what came nearest).
     """
+    if not isinstance(image, Image.Image):
+        raise TypeError(f"encode wants an image of Pillow's, such as Image.open gives, got {image!r:.80}")
+    _refuse_typos(options)
+    if unknown := sorted(options.keys() - set(_OPTIONS)):
+        raise ValueError(f"unknown option {unknown[0]!r}; known: {', '.join(sorted(_OPTIONS))}")
+    return saved(image, filename, options)
+
+
+def saved(image: Image.Image, filename: str, options: Mapping[str, Any]) -> bytes:
+    """As :func:`encode`, of what Pillow hands to a format's ``save``: options of other formats are passed over."""
     _refuse_typos(options)
     _check_passed(options)
     tools = workshop()
@@ -125,7 +136,9 @@ def _target(filename: str, options: Mapping[str, Any], registry: Registry) -> tu
     if container:
         known &= set(_semc.FORMATS.values())
     if not isinstance(target, str) or target.upper() not in {"SMALLEST", *known}:
-        raise ValueError(f"unknown target {target!r}; known: {', '.join(sorted(known))}, smallest")
+        near = difflib.get_close_matches(str(target).upper(), known, 1)
+        hint = f"did you mean {near[0]!r}? " if near else ""
+        raise ValueError(f"unknown target {target!r}; {hint}known: {', '.join(sorted(known))}, smallest")
     return target.upper(), bool(container)
 
 

@@ -16,7 +16,7 @@ from PIL import Image, ImageFile
 
 from semcompress_plugin.compressors.scaling import truecolour
 from semcompress_plugin.hosts import _semc
-from semcompress_plugin.hosts._encode import FORMAT, ORIENTATION, SUFFIX, encode
+from semcompress_plugin.hosts._encode import FORMAT, ORIENTATION, SUFFIX, encode, saved
 from semcompress_plugin.hosts._judgement import KEY, recorded
 from semcompress_plugin.images import MODES
 
@@ -198,7 +198,7 @@ def _turned(size: tuple[int, int], header: _semc.Header) -> tuple[int, int]:
 
 def _save(im: Image.Image, fp: IO[bytes], filename: str | bytes) -> None:
     # everything is computed before the first byte is written
-    fp.write(encode(im, os.fsdecode(filename), **im.encoderinfo))
+    fp.write(saved(im, os.fsdecode(filename), im.encoderinfo))
 
 
 def _save_all(im: Image.Image, fp: IO[bytes], filename: str | bytes) -> None:
