@@ -427,6 +427,22 @@ def test_what_can_never_be_made_ends_the_run_in_one_line(tmp_path: Path, factory
     assert f"semcompress: evaluator 'theirs' of stranger 2.5 cannot be used: {words}" in done.stderr
 
 
+def test_an_error_that_cannot_be_told_is_told_by_its_kind():
+    class UnspeakableError(Exception):
+        def __str__(self):
+            raise RuntimeError("not even this")
+
+    class Mute(Thumbnails):
+        def observe(self, images):
+            raise UnspeakableError
+
+    workshop = Workshop(registry(reader(factory=Mute)))
+    line = Mute.observe.__code__.co_firstlineno + 1
+    said = rf"evaluator 'thumbnails' of third-party failed: UnspeakableError \(test_strangers\.py, line {line}\)"
+    with pytest.raises(PluginError, match=said):
+        workshop.perform(Observe(EvaluatorUse("thumbnails", "thumbnails"), photo()))
+
+
 def test_an_error_within_a_library_names_the_plugins_own_line():
     class Clumsy(Thumbnails):
         def observe(self, images):
