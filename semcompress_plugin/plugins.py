@@ -74,7 +74,8 @@ class Plugins:
         self.manager = pluggy.PluginManager(hookspecs.PROJECT)
         self.manager.add_hookspecs(hookspecs)
         self.broken: list[Broken] = []
-        self._providers: dict[int, Provider] = {}
+        self._known: dict[int, tuple[str, Provider]] = {}
+        """By a plugin's identity what it is called, which others may be too, and who brought it."""
         ours = Provider(DISTRIBUTION)
         for name in BUILT_INS:
             self._register(__import__(name, fromlist=["_"]), name, ours)
@@ -92,7 +93,7 @@ class Plugins:
         is recorded as broken.
         """
         for implementation in getattr(self.manager.hook, hook).get_hookimpls():
-            provider = self._providers[id(implementation.plugin)]
+            name, provider = self._known[id(implementation.plugin)]
             try:
                 offered = implementation.function()
                 if not isinstance(offered, Iterable):
@@ -101,10 +102,10 @@ class Plugins:
             except STRANGERS_FAULTS as error:  # a stranger's code must not take the others down
                 if provider.distribution == DISTRIBUTION:
                     raise
-                self._refuse(implementation.plugin_name, provider, error)
+                self._refuse(name, provider, error)
                 continue
             for spec in offered:
-                yield Offer(implementation.plugin_name, provider, spec)
+                yield Offer(name, provider, spec)
 
     def tell(self, result: Result) -> Iterator[str]:
         """Tell every plugin that wants to hear of a finished picture; yields in words what went wrong."""
@@ -115,7 +116,7 @@ class Plugins:
             except STRANGERS_FAULTS as error:
                 from semcompress_plugin.strangers import reason
 
-                name, provider = implementation.plugin_name, self._providers[id(implementation.plugin)]
+                name, provider = self._known[id(implementation.plugin)]
                 yield f"plugin {name!r} of {provider} failed to take a result: {reason(error)}"
 
     def _refuse(self, name: str, provider: Provider, error: BaseException) -> None:
@@ -143,15 +144,15 @@ class Plugins:
     def _misfit(self, plugin: object, name: str, provider: Provider) -> str | None:
         """Add a plugin. Where it does not fit it is left out as a whole: why, in words."""
         try:
-            self.manager.register(plugin, name)
+            self.manager.register(plugin, f"{name} of {provider.distribution}")
             self.manager.check_pending()
         except ValueError:
-            return "another entry point has this name, or names the same module: give each its own"
+            return "another of its entry points has this name, or one names the same module: give each its own"
         except pluggy.PluginValidationError as error:
             if self.manager.is_registered(plugin):  # older managers begin before they have seen all of it
                 self.manager.unregister(plugin)
             return self._misspelt() or f"it does not fit its hook: {' '.join(str(error).split())}"
-        self._providers[id(plugin)] = provider
+        self._known[id(plugin)] = name, provider
         return None
 
     def _misspelt(self) -> str | None:

@@ -16,7 +16,7 @@ import pytest
 from semcompress_plugin import CompressorSpec, EvaluatorSpec, Knob, Metric, hookimpl, hookspecs
 from semcompress_plugin.cli import main
 from semcompress_plugin.errors import PluginError, PolicyError
-from semcompress_plugin.plugins import BUILT_INS, Plugins
+from semcompress_plugin.plugins import BUILT_INS, Plugins, Provider
 from semcompress_plugin.policy import parse_policy
 from semcompress_plugin.registry import Registry
 from semcompress_plugin.types import Result
@@ -165,6 +165,24 @@ def test_two_strangers_with_one_name_are_an_error_that_names_both_where_one_is_a
         parse_policy(f"{{version: 1, rules: [{rule}]}}", registry, Path(), "p.yaml")
 
 
+def test_entry_points_of_two_distributions_may_have_one_name():
+    class Theirs:
+        def __init__(self, *names: str) -> None:
+            self.names = names
+
+        @hookimpl
+        def semcompress_evaluators(self) -> list[EvaluatorSpec]:
+            return [evaluator(name) for name in self.names]
+
+    plugins = Plugins(found=[])
+    for distribution, names in (("one", ["a", "both"]), ("two", ["b", "both"])):
+        plugins.register(Theirs(*names), "readers", Provider(distribution, "1"))
+    registry = Registry(plugins)
+    assert {"a", "b"} <= set(registry.evaluators)
+    (broken,) = registry.broken
+    assert str(broken).startswith("plugin 'readers' of two 1 cannot be used: one 1 has an evaluator called 'both'")
+
+
 def test_an_unknown_name_lists_the_known_ones_and_the_nearest():
     with pytest.raises(PluginError, match=r"did you mean 'classifier'\? known: classifier, msssim"):
         Registry(Plugins(found=[])).evaluator("clasifier")
@@ -222,7 +240,7 @@ def test_two_entry_points_of_one_name_are_told_of_and_the_first_works(distributi
     registry = Registry(Plugins([*found, *found]))
     assert registry.provider(registry.evaluator("sound")).distribution == "stranger"
     (broken,) = registry.broken
-    assert "another entry point has this name" in str(broken)
+    assert "another of its entry points has this name, or one names the same module" in str(broken)
 
 
 def test_a_missing_extra_is_named_with_the_command_that_installs_it():
