@@ -153,6 +153,13 @@ def test_a_derived_tree_is_no_source(tree, tmp_path, capsys, source):
     assert contents(tmp_path / "in/derived") == before
 
 
+def test_no_derived_tree_is_begun_without_a_source(tree, tmp_path, capsys):
+    """Else a tree that was named as OUT by mistake would be taken for a derived one."""
+    assert main(["build", "nowhere", str(tree), "--executor", "threads"]) == 2
+    assert not (tree / ".semcompress").exists()
+    assert build(capsys, tree, tmp_path / "out")["totals"]["compressed"] == 6
+
+
 def test_what_a_build_without_shards_made_is_copied_as_it_is(tree, tmp_path, capsys):
     assert main(["build", str(tree), str(tmp_path / "made"), "--quiet"]) == 0
     report = build(capsys, tmp_path / "made", tmp_path / "out", "--policy", str(tree / ".semcompress.yaml"))

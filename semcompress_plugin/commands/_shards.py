@@ -97,12 +97,7 @@ def _shard_size(out: Store, asked: int | None) -> int:
 
     found = out.find(BUILD)
     if found is None:
-        size = asked or AVERAGE
-        try:
-            out.write(BUILD, json.dumps({"format": "semcompress.build", "version": 1, "shard": size}).encode() + b"\n")
-        except ImageError as error:
-            raise UsageError(f"{out}: {error}") from error
-        return size
+        return asked or AVERAGE
     try:
         size = int(json.loads(found)["shard"])
     except (ValueError, KeyError, TypeError) as error:
@@ -110,6 +105,20 @@ def _shard_size(out: Store, asked: int | None) -> int:
     if asked not in (None, size):
         raise UsageError(f"{out} was begun with --shard-size {size}, which cannot be changed: leave the option out")
     return size
+
+
+def _beginning(out: Store, size: int, items: Iterator[Item]) -> Iterator[Item]:
+    """The items; with the first the tree is begun: one that was named by mistake must not be taken for derived."""
+    from semcompress_plugin.scale.account import BUILD
+
+    for number, item in enumerate(items):
+        if number == 0 and out.find(BUILD) is None:
+            head = {"format": "semcompress.build", "version": 1, "shard": size}
+            try:
+                out.write(BUILD, json.dumps(head).encode() + b"\n")
+            except ImageError as error:
+                raise UsageError(f"{out}: {error}") from error
+        yield item
 
 
 def _build(order: Order, source: Store, out: Store, average: int, pool: Pool, arguments: argparse.Namespace) -> Account:
@@ -120,7 +129,7 @@ def _build(order: Order, source: Store, out: Store, average: int, pool: Pool, ar
     from semcompress_plugin.scale.shards import cut
 
     total = Account()
-    items = _content(source, out, total, nested=arguments.policy is None)
+    items = _beginning(out, average, _content(source, out, total, nested=arguments.policy is None))
     order = replace(order, threads=pool.threads)
 
     @cache
