@@ -211,13 +211,11 @@ class Lock:
 
     @cached_property
     def _journal(self) -> Index:
+        path = self._journal_path
         try:
-            text = "" if self._journal_path is None else _decode(self._journal_path.read_bytes())
-        except FileNotFoundError:
-            text = ""
+            return Index.salvage(_decode(path.read_bytes()) if path is not None and _is_there(path, "journal") else "")
         except OSError as error:
-            raise LockError(f"{self._journal_path}: cannot be read: {error.strerror}") from error
-        return Index.salvage(text)
+            raise LockError(f"{path}: cannot be read: {error.strerror}") from error
 
     @property
     def _journal_path(self) -> Path | None:
@@ -269,27 +267,16 @@ class Lock:
             for entry, line, path in zip(entries, lines, paths, strict=True)
         ]
         try:
-            new = b"".join(lacking(_lines(self._journal_path), lines))
-            if not new:
-                return
-            with self._journal_path.open("ab") as file:
-                # a line that a crash cut off must not swallow the next
-                file.write(b"\n" + new if file.tell() else new)
-                file.flush()
-                os.fsync(file.fileno())
+            known = _lines(self._journal_path) if _is_there(self._journal_path, "journal") else ()
+            if new := b"".join(lacking(known, lines)):
+                files.append(self._journal_path, new)
+        except ImageError as error:
+            raise LockError(f"{self._journal_path}: {error}") from error
         except OSError as error:
             raise LockError(f"{self._journal_path}: cannot be written: {error.strerror}") from error
 
     def _is_there(self) -> bool:
-        try:
-            status = self.path.lstat()
-        except FileNotFoundError:
-            return False
-        except OSError as error:
-            raise LockError(f"{self.path}: cannot be read: {error.strerror}") from error
-        if not stat.S_ISREG(status.st_mode):
-            raise LockError(f"{self.path}: is not a regular file: the lock must be one")
-        return True
+        return _is_there(self.path, "lock")
 
     def _read(self) -> str:
         try:
@@ -315,6 +302,19 @@ class Lock:
         except ImageError as error:
             raise LockError(f"{self.path}: {error}") from error
         return hashed.hexdigest()
+
+
+def _is_there(path: Path, what: str) -> bool:
+    """Whether there is such a file. Raises LockError where that is a link, or anything else that no lock of ours is."""
+    try:
+        status = path.lstat()
+    except FileNotFoundError:
+        return False
+    except OSError as error:
+        raise LockError(f"{path}: cannot be read: {error.strerror}") from error
+    if not stat.S_ISREG(status.st_mode):
+        raise LockError(f"{path}: is not a regular file: the {what} must be one")
+    return True
 
 
 def _lines(path: Path) -> Iterator[bytes]:

@@ -18,7 +18,7 @@ from disk import commit, git, names, repository, sha, shrunk, workplace
 from pictures import encoded, photo
 from semcompress_plugin import git as ours
 from semcompress_plugin.cli import main
-from semcompress_plugin.errors import UsageError
+from semcompress_plugin.errors import LockError, OriginalsError, UsageError
 from semcompress_plugin.lock import Lock
 from semcompress_plugin.originals import REFS, GitOriginals, _git, open_originals
 from semcompress_plugin.settle import Settlement, settle
@@ -530,6 +530,50 @@ def test_nothing_is_pruned_in_a_folder_inside_that_another_tree_uses_too(tmp_pat
     assert prune(capsys, "--yes").endswith(f"removed; {stay} stay\n")
 
 
+@pytest.mark.parametrize("kind", ["git", "folder"])
+@pytest.mark.parametrize("name", ["users", "journal", "guard", "shelf", "newcomer"])
+def test_nothing_is_written_through_a_link_in_a_folder_of_originals(tmp_path, monkeypatch, capsys, kind, name):
+    """A stranger's tree brings the folder along."""
+    tree, original = tmp_path / "tree", b"original"
+    (repository(tree) if kind == "git" else tree).mkdir(exist_ok=True)
+    (tree / "kept").mkdir()
+    (tmp_path / "outside").mkdir()
+    (tmp_path / "bashrc").write_text("mine\n")
+    aims = {"users": "bashrc", "journal": "bashrc", "guard": "bashrc", "shelf": "outside", "newcomer": "not-there"}
+    link = tree / "kept" / {"shelf": sha(original)[:2], "newcomer": "users"}.get(name, name)
+    link.symlink_to(f"../../{aims[name]}")
+    if kind == "git" and name in ("journal", "guard"):  # which lie in the git directory
+        keeps(tree, "kept", original)
+    else:
+        said = f"{link}: (is not a|is a symbolic link|cannot be locked)"
+        with pytest.raises((OriginalsError, LockError), match=said):
+            keeps(tree, "kept", original)
+        assert (tree / "x.jpg").read_bytes() == original
+    assert names(tmp_path) == ["bashrc", "outside", "tree"]
+    assert (tmp_path / "bashrc").read_text() == "mine\n"
+    assert names(tmp_path / "outside") == []
+
+
+def test_nothing_is_removed_nor_read_through_a_link_in_a_folder_of_originals(tmp_path, monkeypatch, capsys):
+    tree = tmp_path / "tree"
+    keeps(repository(tree), "kept", b"original")
+    forget(tree)
+    monkeypatch.chdir(tree)
+    shelf = tree / "kept" / sha(b"original")[:2]
+    shelf.rename(tmp_path / "outside")
+    shelf.symlink_to("../../outside")
+    assert main(["originals", "prune", "--yes"]) == 2
+    assert f"{shelf}: is not a folder, and no link is followed among originals" in capsys.readouterr().err
+    with pytest.raises(OriginalsError, match="no link is followed"):
+        open_originals(tree, "kept").drop([sha(b"original")])
+    assert names(tmp_path / "outside") == [sha(b"original")]
+    shelf.unlink()
+    shelf.mkdir()
+    (shelf / sha(b"original")).symlink_to(tmp_path / "outside" / sha(b"original"))
+    assert main(["originals", "prune", "--yes"]) == 2
+    assert "is not a regular file" in capsys.readouterr().err
+
+
 def test_a_folder_that_is_named_by_a_link_is_pruned_and_its_user_noted_once(here, capsys):
     (here / "deep/er").mkdir(parents=True)
     (here / "link").symlink_to(here / "deep/er")
@@ -569,7 +613,7 @@ def test_nothing_is_pruned_while_it_cannot_be_read_who_uses_a_folder(tmp_path, m
     (tmp_path / "tree/kept/users").mkdir()
     monkeypatch.chdir(tmp_path / "tree")
     assert main(["originals", "prune", "--yes"]) == 2
-    assert "kept: cannot be used for originals: Is a directory" in capsys.readouterr().err
+    assert "kept/users: is not a regular file" in capsys.readouterr().err
 
 
 def test_nothing_is_pruned_while_a_folder_cannot_be_read(here, capsys, monkeypatch):

@@ -7,6 +7,7 @@ process left in either place. ``.semcompress-*.was`` are files that trade places
 all there is of something, so that only who knows their content may delete them (:func:`parked`).
 """
 
+from semcompress_plugin.files._appending import append
 from semcompress_plugin.files._reading import Snapshot, Version, check, digest, holds, measure, read
 from semcompress_plugin.files._removing import remove, retire
 from semcompress_plugin.files._staging import Staged, create, folds_case, pour, replace, stage, sync
@@ -16,6 +17,7 @@ __all__ = [
     "Snapshot",
     "Staged",
     "Version",
+    "append",
     "check",
     "create",
     "digest",

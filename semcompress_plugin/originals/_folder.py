@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import re
+import stat
 from collections.abc import Collection, Sequence
 from functools import cached_property
 from pathlib import Path
@@ -15,6 +17,7 @@ from semcompress_plugin.originals._base import SHA256, Kept, Originals, checked
 from semcompress_plugin.originals._elsewhere import get, remember, stores
 
 _USERS = "users"
+_SHELF = re.compile("[0-9a-f]{2}")
 _IGNORE = b"# originals are not for commits: they hold all that metadata says\n*\n"
 
 
@@ -39,6 +42,7 @@ class FolderOriginals:
             self._known = True
         for snapshot in snapshots:
             place = self._place(snapshot.sha256)
+            self._has(place.parent)
             try:
                 if not files.holds(place, snapshot.sha256):
                     files.create(place, snapshot.data, overwrite=True, mode=0o444)
@@ -51,6 +55,7 @@ class FolderOriginals:
 
     def own(self, entry: Entry) -> bytes:
         place = self._place(entry.original.sha256)
+        self._has(place.parent)
         try:
             return checked(files.read(place).data, entry)
         except ImageError as error:
@@ -58,9 +63,10 @@ class FolderOriginals:
 
     def kept(self) -> list[Kept]:
         try:
-            places = (place for shelf in self.folder.iterdir() if shelf.is_dir() for place in shelf.iterdir())
-            named = sorted(place for place in places if SHA256.fullmatch(place.name))
-            return [Kept(place.name, place.stat().st_size) for place in named if place == self._place(place.name)]
+            shelves = [one for one in self.folder.iterdir() if _SHELF.fullmatch(one.name) and self._has(one)]
+            places = sorted(place for shelf in shelves for place in shelf.iterdir() if SHA256.fullmatch(place.name))
+            sizes = {place.name: self._file(place) for place in places if place == self._place(place.name)}
+            return [Kept(name, size) for name, size in sizes.items() if size is not None]
         except FileNotFoundError:
             return []
         except OSError as error:
@@ -71,10 +77,9 @@ class FolderOriginals:
 
         Raises OriginalsError when that cannot be read.
         """
+        place = self.folder / _USERS
         try:
-            lines = (self.folder / _USERS).read_bytes().split(b"\n")
-        except FileNotFoundError:
-            return []
+            lines = place.read_bytes().split(b"\n") if self._file(place) is not None else []
         except OSError as error:
             raise self._failed(error) from error
         return [Path(os.path.realpath(self.folder / os.fsdecode(line))) for line in lines if line]
@@ -95,10 +100,7 @@ class FolderOriginals:
             self.folder.mkdir(parents=True, exist_ok=True)
             if all(_is_state(one.name) for one in self.folder.iterdir()):  # no ignoring what is not ours
                 files.create(self.folder / ".gitignore", _IGNORE, overwrite=True)
-            with (self.folder / _USERS).open("ab") as file:
-                file.write(b"\n" * bool(file.tell()) + os.fsencode(line) + b"\n")
-                file.flush()
-                os.fsync(file.fileno())
+            files.append(self.folder / _USERS, os.fsencode(line) + b"\n")
         except ImageError as error:
             raise OriginalsError(f"{self.folder}: cannot be used for originals: {error}") from error
         except OSError as error:
@@ -109,8 +111,34 @@ class FolderOriginals:
 
     def drop(self, contents: Collection[str]) -> None:
         try:
-            for sha256 in contents:
-                self._place(sha256).unlink(missing_ok=True)
+            for place in map(self._place, contents):
+                if self._has(place.parent):
+                    place.unlink(missing_ok=True)
+        except OSError as error:
+            raise self._failed(error) from error
+
+    def _has(self, shelf: Path) -> bool:
+        """Whether there is such a folder. Raises OriginalsError for a link: it may be a stranger's, and lead anywhere.
+
+        Come with a clone, it would have us write or remove files outside of what the policy names.
+        """
+        status = self._status(shelf)
+        if status is not None and not stat.S_ISDIR(status.st_mode):
+            raise OriginalsError(f"{shelf}: is not a folder, and no link is followed among originals: remove it")
+        return status is not None
+
+    def _file(self, place: Path) -> int | None:
+        """Bytes of a regular file; None if there is none. Raises OriginalsError for a link and all else."""
+        status = self._status(place)
+        if status is not None and not stat.S_ISREG(status.st_mode):
+            raise OriginalsError(f"{place}: is not a regular file, and no link is followed among originals: remove it")
+        return None if status is None else status.st_size
+
+    def _status(self, place: Path) -> os.stat_result | None:
+        try:
+            return place.lstat()
+        except FileNotFoundError:
+            return None
         except OSError as error:
             raise self._failed(error) from error
 
