@@ -8,7 +8,8 @@ When in doubt an original is needed: it may be the only copy of a picture. It ma
   stash with the next pop), and what was made of it in no worktree, in no index, in no stash and at no tip.
 
 Where git filters what was made (git-crypt, LFS), it is not recognised among the objects: its original stays. While a
-rebase or a merge is under way, or a worktree is not at hand, what is needed is not known: nothing may go.
+rebase or a merge is under way, a worktree is not at hand, or an object is missing or damaged, what is needed is not
+known: nothing may go.
 
 A folder of originals outside the tree (the repository's worktrees, or what lies below the policy) may serve others, of
 which nothing is known here: nothing in it may go. The same holds while another repository or policy, at which we do not
@@ -35,7 +36,16 @@ from semcompress_plugin.originals import REFS, FolderOriginals, GitOriginals, Ke
 
 _SHA256 = re.compile(rb"[0-9a-f]{64}")
 _STASH = "refs/stash"
+_SUBMODULE = b"160000"
 _SHARED = "its folder serves {other} as well (if that is gone for good, take its line out of {folder}/users)"
+_DAMAGED = (
+    "an object of this git repository is missing or damaged, so who needs which original is not known: run `git fsck` "
+    "({what})"
+)
+_PARTIAL = (
+    "{root}: is a partial clone, which lacks objects until git fetches them, so who needs which original is not known: "
+    "prune in a whole clone"
+)
 _UNDER_WAY = ("rebase-merge", "rebase-apply", "MERGE_AUTOSTASH")
 
 
@@ -190,7 +200,9 @@ class _GitFacts(_Facts):
         self.root = repository.root
         self._repository = repository
         self._see_that_nothing_is_under_way()
+        self._see_that_it_is_whole()
         self.folders = [self._folder(worktree) for worktree in self._worktrees if not worktree.bare]
+        self._see_that_all_is_there()
 
     def speak_of(self, user: Path) -> bool:
         if user == self._repository.common:
@@ -217,6 +229,26 @@ class _GitFacts(_Facts):
                         f"{own / name}: a rebase or a merge is under way, which may need any original: finish or abort "
                         "it (git status), then nothing stands in the way"
                     )
+
+    def _see_that_it_is_whole(self) -> None:
+        """Raise OriginalsError in a clone whose remote was asked to leave objects out (``--filter``)."""
+        if self._settings(r"^(extensions\.partialclone|remote\..*\.(promisor|partialclonefilter))$"):
+            raise OriginalsError(_PARTIAL.format(root=self.root))
+
+    def _see_that_all_is_there(self) -> None:
+        """Raise OriginalsError while git lacks an object that a tip or an index names."""
+        there = {one for blobs in self._blobs_by_size.values() for one in blobs}
+        there |= {git.blob_id(b"", length) for length in (40, 64)}  # git knows the empty one by heart
+        if missing := ({blob for blob, _ in self._at_tips} | self._in_indexes) - there:
+            raise OriginalsError(_DAMAGED.format(what=f"blob {min(missing)}"))
+
+    def _settings(self, pattern: str) -> list[tuple[str, str]]:
+        """Name and value of what git is configured to do, by a pattern of names."""
+        with contextlib.suppress(OriginalsError):  # git's way to say that there is none
+            told = git.run(self.root, "config", "-z", "--get-regexp", pattern)
+            records = (record.partition("\n") for record in os.fsdecode(told).split("\0") if record)
+            return [(name, value) for name, _, value in records]
+        return []
 
     def _folder(self, worktree: _Worktree) -> Path:
         """Where a worktree is. Raises OriginalsError where it is not at hand."""
@@ -264,7 +296,8 @@ class _GitFacts(_Facts):
     def _in_indexes(self) -> set[str]:
         """Blobs that are staged in any worktree."""
         listed = (git.run(folder, "ls-files", "--stage", "-z", "--", ":/") for folder in self.folders)
-        return {record.split()[1].decode() for one in listed for record in one.split(b"\0") if record}
+        records = (record.split() for one in listed for record in one.split(b"\0") if record)
+        return {one.decode() for mode, one, *_ in records if mode != _SUBMODULE}
 
     def _locks(self) -> Iterator[bytes]:
         yield from super()._locks()
@@ -311,20 +344,32 @@ class _GitFacts(_Facts):
         tips = {one for one, _ in self._refs}
         tips |= {worktree.head for worktree in self._worktrees if worktree.head is not None}
         if any(ref == _STASH for _, ref in self._refs):  # which names the latest; the others are in its reflog
-            stashes = git.run(self.root, "rev-list", "--walk-reflogs", _STASH, "--").decode().split()
-            # what was in the index, and what git did not track, are parents of the stash
-            tips |= {f"{stash}{part}" for stash in stashes for part in ("", "^2", "^3")}
-        return {tip: self._tree(tip) for tip in sorted(tips)}
+            stashes = git.run(self.root, "rev-list", "--walk-reflogs", "--format=%H %P", _STASH, "--").decode()
+            for stash, _, *kept in (line.split() for line in stashes.splitlines() if not line.startswith("commit ")):
+                tips |= {stash, *kept}  # what was in the index, and what git did not track, are parents of the stash
+        kinds = self._kinds(sorted(tips))
+        return {tip: self._tree(tip) if kind != "blob" else set() for tip, kind in kinds.items()}
+
+    def _kinds(self, tips: list[str]) -> dict[str, str]:
+        """Tip -> what it is, or what the tag is put on. Raises OriginalsError where one is missing."""
+        asked = "".join(f"{tip}^{{}}\n" for tip in tips).encode()
+        lines = git.run(self.root, "cat-file", "--batch-check=%(objecttype)", input=asked).decode().splitlines()
+        kinds = dict(zip(tips, lines, strict=True))
+        if missing := [tip for tip, kind in kinds.items() if kind not in ("commit", "tree", "blob")]:
+            raise OriginalsError(_DAMAGED.format(what=f"object {missing[0]}"))
+        return kinds
 
     def _tree(self, tip: str) -> set[tuple[str, bytes]]:
         try:
             tree = git.run(self.root, "ls-tree", "-r", "-z", "--full-tree", f"{tip}^{{tree}}")
-        except OriginalsError:
-            return set()  # a tag may point to anything, and few stashes hold what git did not track
+        except OriginalsError as error:
+            raise OriginalsError(_DAMAGED.format(what=error)) from error
         found = set()
         for record in filter(None, tree.split(b"\0")):
             facts, _, name = record.partition(b"\t")
-            found.add((facts.split()[2].decode(), name))
+            _, kind, one = facts.split()
+            if kind == b"blob":  # a submodule's commit lies elsewhere
+                found.add((one.decode(), name))
         return found
 
     @cached_property
@@ -332,10 +377,15 @@ class _GitFacts(_Facts):
         form = "--batch-check=%(objecttype) %(objectsize) %(objectname)"
         found: dict[int, list[str]] = {}
         for line in git.run(self.root, "cat-file", "--batch-all-objects", "--unordered", form).decode().splitlines():
-            kind, size, one = line.split()
+            kind, size, one = line.split() if line.count(" ") == 2 else _lost(line)
             if kind == "blob":
                 found.setdefault(int(size), []).append(one)
         return found
+
+
+def _lost(line: str) -> NoReturn:
+    """What git says of an object that it cannot read."""
+    raise OriginalsError(_DAMAGED.format(what=line))
 
 
 def _bytes(path: Path) -> bytes:

@@ -734,6 +734,58 @@ def test_nothing_is_pruned_while_a_stash_of_a_rebase_or_a_merge_waits(here, tmp_
     assert prune(capsys, "--yes").endswith("removed; 1 stay\n")
 
 
+def object_file(root: Path, name: str) -> Path:
+    one = git(root, "rev-parse", name).strip()
+    return root / ".git/objects" / one[:2] / one[2:]
+
+
+@pytest.mark.parametrize("how", ["gone", "rotten", "empty"])
+@pytest.mark.parametrize("what", ["other", "other^{tree}", "other:semcompress.lock", "other:a.jpg", ":staged.jpg"])
+def test_nothing_is_pruned_while_git_lacks_what_a_branch_or_the_index_names(here, capsys, what, how):
+    commit(here)
+    git(here, "checkout", "-q", "-b", "other")
+    replaced(here, "a.jpg")
+    git(here, "checkout", "-q", "main")
+    (here / "staged.jpg").write_bytes(b"staged")
+    git(here, "add", "staged.jpg")
+    (here / "staged.jpg").unlink()
+    capsys.readouterr()
+    assert "1 stay" in prune(capsys, "--yes")
+    place = object_file(here, what)
+    place.chmod(0o644)
+    place.unlink() if how == "gone" else place.write_bytes(b"rotten" if how == "rotten" else b"")
+    assert main(["originals", "prune", "--yes"]) == 2
+    said = capsys.readouterr().err
+    assert "missing or damaged, so who needs which original is not known: run `git fsck`" in said
+    assert listed(capsys)["totals"]["count"] == 1
+
+
+@pytest.mark.parametrize("kind", ["tree:0", "blob:none"])
+def test_nothing_is_pruned_in_a_clone_without_all_objects(here, tmp_path, monkeypatch, capsys, kind):
+    replaced(here, "a.jpg")
+    git(here, "push", "-q", "origin", "main")
+    git(here, "push", "-q", "origin", "HEAD~0:refs/heads/other")
+    git(tmp_path / "there.git", "config", "uploadpack.allowFilter", "true")
+    git(tmp_path, "clone", "-q", "-b", "main", f"--filter={kind}", f"file://{tmp_path}/there.git", "clone")
+    monkeypatch.chdir(tmp_path / "clone")
+    replaced(tmp_path / "clone", "b.jpg")
+    (tmp_path / "there.git").rename(tmp_path / "away")
+    assert main(["originals", "prune", "--yes"]) == 2
+    assert "is a partial clone" in capsys.readouterr().err
+    assert listed(capsys)["totals"]["count"] == 1
+
+
+def test_a_tag_on_a_file_a_submodule_and_a_file_yet_to_be_added_are_nothing_that_git_lacks(here, tmp_path, capsys):
+    replaced(here, "a.jpg")
+    git(here, "tag", "file", "HEAD:a.jpg")
+    git(here, "tag", "-a", "-m", "x", "twice", "file")
+    git(here, "update-index", "--add", "--cacheinfo", f"160000,{'1' * 40},sub")
+    git(here, "commit", "-q", "-m", "x")
+    (here / "intended").write_text("to be added")
+    git(here, "add", "-N", "intended")
+    assert "1 stay" in prune(capsys, "--yes")
+
+
 def test_prune_removes_only_what_nothing_refers_to_and_only_when_told(here, capsys):
     replaced(here, "stay.jpg")
     git(here, "checkout", "-q", "-b", "doomed")
