@@ -8,8 +8,8 @@ When in doubt an original is needed: it may be the only copy of a picture. It ma
   stash with the next pop), and what was made of it in no worktree, in no index, in no stash and at no tip.
 
 Where git filters what was made (git-crypt, LFS), it is not recognised among the objects: its original stays. While a
-rebase or a merge is under way, a worktree is not at hand, or an object is missing or damaged, what is needed is not
-known: nothing may go.
+rebase or a merge is under way, a worktree is not at hand, a remote's branches are not all fetched, or an object is
+missing or damaged, what is needed is not known: nothing may go.
 
 A folder of originals outside the tree (the repository's worktrees, or what lies below the policy) may serve others, of
 which nothing is known here: nothing in it may go. The same holds while another repository or policy, at which we do not
@@ -46,6 +46,11 @@ _PARTIAL = (
     "{root}: is a partial clone, which lacks objects until git fetches them, so who needs which original is not known: "
     "prune in a whole clone"
 )
+_NARROW = (
+    "not all branches of the remote {remote} are fetched here, so who needs which original is not known: "
+    "git remote set-branches {remote} '*' && git fetch {remote}"
+)
+_BRANCHES = {"refs/heads/*", "refs/*"}
 _UNDER_WAY = ("rebase-merge", "rebase-apply", "MERGE_AUTOSTASH")
 
 
@@ -201,6 +206,7 @@ class _GitFacts(_Facts):
         self._repository = repository
         self._see_that_nothing_is_under_way()
         self._see_that_it_is_whole()
+        self._see_that_remotes_are_in_sight()
         self.folders = [self._folder(worktree) for worktree in self._worktrees if not worktree.bare]
         self._see_that_all_is_there()
 
@@ -234,6 +240,18 @@ class _GitFacts(_Facts):
         """Raise OriginalsError in a clone whose remote was asked to leave objects out (``--filter``)."""
         if self._settings(r"^(extensions\.partialclone|remote\..*\.(promisor|partialclonefilter))$"):
             raise OriginalsError(_PARTIAL.format(root=self.root))
+
+    def _see_that_remotes_are_in_sight(self) -> None:
+        """Raise OriginalsError where a remote may have branches that no fetch brings here (``--single-branch``)."""
+        fetched: dict[str, set[str]] = {}
+        for name, value in self._settings(r"^remote\..*\.(url|fetch)$"):
+            remote, _, key = name.removeprefix("remote.").rpartition(".")
+            sources = fetched.setdefault(remote, set())
+            if key == "fetch":
+                sources.add(value.removeprefix("+").partition(":")[0])
+        for remote, sources in sorted(fetched.items()):
+            if not sources & _BRANCHES or any(source.startswith("^") for source in sources):
+                raise OriginalsError(_NARROW.format(remote=remote))
 
     def _see_that_all_is_there(self) -> None:
         """Raise OriginalsError while git lacks an object that a tip or an index names."""

@@ -775,6 +775,39 @@ def test_nothing_is_pruned_in_a_clone_without_all_objects(here, tmp_path, monkey
     assert listed(capsys)["totals"]["count"] == 1
 
 
+@pytest.mark.parametrize("how", [["--single-branch"], ["--depth=1"], ["--mirror=push"], ["^refs/heads/other"]])
+def test_nothing_is_pruned_while_a_remote_may_have_branches_that_are_not_fetched(
+    here, tmp_path, monkeypatch, capsys, how
+):
+    """The picture lives on one of them."""
+    commit(here)
+    git(here, "push", "-q", "origin", "main")
+    clone = tmp_path / "clone"
+    narrows = how[0] in ("--single-branch", "--depth=1")
+    git(tmp_path, "clone", "-q", "-b", "main", *(how if narrows else []), f"file://{tmp_path}/there.git", "clone")
+    monkeypatch.chdir(clone)
+    git(clone, "checkout", "-q", "-b", "other")
+    replaced(clone, "a.jpg")
+    git(clone, "push", "-q", "origin", "other")
+    git(clone, "checkout", "-q", "main")
+    git(clone, "branch", "-q", "-D", "other")
+    if how == ["--mirror=push"]:
+        git(clone, "remote", "add", *how, "origin2", f"file://{tmp_path}/there.git")
+    elif not narrows:
+        git(clone, "config", "--add", "remote.origin.fetch", *how)
+    for ref in git(clone, "for-each-ref", "--format=%(refname)", "refs/remotes/origin/other").split():
+        git(clone, "update-ref", "-d", ref)
+    git(clone, "reflog", "expire", "--expire=now", "--all")
+    git(clone, "gc", "-q", "--prune=now")
+    assert main(["originals", "prune", "--yes"]) == 2
+    said = capsys.readouterr().err
+    assert "not all branches of the remote origin" in said
+    if narrows:
+        subprocess.run(said.partition("not known: ")[2], shell=True, check=True, cwd=clone, capture_output=True)
+        assert "stays: a lock names it" in prune(capsys, "--yes")
+    assert listed(capsys)["totals"]["count"] == 1
+
+
 def test_a_tag_on_a_file_a_submodule_and_a_file_yet_to_be_added_are_nothing_that_git_lacks(here, tmp_path, capsys):
     replaced(here, "a.jpg")
     git(here, "tag", "file", "HEAD:a.jpg")
