@@ -5,7 +5,8 @@ When in doubt an original is needed: it may be the only copy of a picture. It ma
 - no lock names it: not at the tip of any branch, tag, remote's branch or stash, in no worktree and no index; and what
   was made of it is found nowhere, neither as a file in a worktree nor among all objects of the repository; or
 - it has been restored: the very original stands at the tip of a branch of ours (a remote's goes with the next fetch, a
-  stash with the next pop), and what was made of it in no worktree, in no index, in no stash and at no tip.
+  stash with the next pop), and what was made of it, here or as any lock has it, in no worktree, index or stash and at
+  no tip.
 
 Where git filters what was made (git-crypt, LFS), it is not recognised among the objects: its original stays. While a
 rebase or a merge is under way, a worktree is not at hand, a remote's branches are not all fetched, or an object is
@@ -20,16 +21,17 @@ from __future__ import annotations
 
 import contextlib
 import os
+import posixpath
 import re
 import stat
 from collections.abc import Collection, Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path, PurePosixPath
 from typing import NamedTuple, NoReturn
 
 from semcompress_plugin import files, git
-from semcompress_plugin.entries import Content, Entry, Index
+from semcompress_plugin.entries import Content, Entry, Index, decode
 from semcompress_plugin.errors import OriginalsError
 from semcompress_plugin.lock import NAME, Lock
 from semcompress_plugin.originals import REFS, FolderOriginals, GitOriginals, Kept, Originals
@@ -79,8 +81,15 @@ def judge(store: Originals, lock: Lock, elsewhere: Iterable[str] = ()) -> list[V
         return [Verdict(one, False, _SHARED.format(other=other, folder=store.folder)) for one in kept]
     remote = set(elsewhere)
     made = {one.sha256: _made(one.sha256, lock.journal) for one in kept}
-    filtered = facts.filtered({entry.path for entries in made.values() for entry in entries})
-    return [_unfiltered(_verdict(one, made[one.sha256], facts, remote), made[one.sha256], filtered) for one in kept]
+    told = facts.told(made)
+    known = {sha256: entries + _replaced(told.get(sha256, {}).values()) for sha256, entries in made.items()}
+    filtered = facts.filtered({entry.path for entries in known.values() for entry in entries})
+    return [
+        _unfiltered(
+            _verdict(one, made[one.sha256], told.get(one.sha256, {}), facts, remote), known[one.sha256], filtered
+        )
+        for one in kept
+    ]
 
 
 def _another(store: FolderOriginals, facts: _Facts) -> Path | None:
@@ -90,7 +99,11 @@ def _another(store: FolderOriginals, facts: _Facts) -> Path | None:
 
 def _made(original: str, journal: Index) -> list[Entry]:
     """What the journal knows to be all that was left of an original."""
-    return [entry for entry in journal.by_original(original) if entry.relation == "replaced"]
+    return _replaced(journal.by_original(original))
+
+
+def _replaced(entries: Iterable[Entry | None]) -> list[Entry]:
+    return [entry for entry in entries if entry is not None and entry.relation == "replaced"]
 
 
 def _unfiltered(verdict: Verdict, entries: list[Entry], filtered: set[str]) -> Verdict:
@@ -99,12 +112,15 @@ def _unfiltered(verdict: Verdict, entries: list[Entry], filtered: set[str]) -> V
     return verdict
 
 
-def _verdict(kept: Kept, entries: list[Entry], facts: _Facts, remote: set[str]) -> Verdict:
+def _verdict(kept: Kept, entries: list[Entry], told: _Told, facts: _Facts, remote: set[str]) -> Verdict:
+    """``entries`` are the journal's, ``told`` is what locks have."""
     made = [entry.output for entry in entries]
     if not facts.reach(entries):
         return Verdict(kept, False, "who needs it is not known here")
-    if kept.sha256.encode() in facts.named:
-        if made and kept.blob is not None and kept.blob in facts.standing and not facts.shows(made):
+    if told:
+        others = [entry.output for entry in _replaced(told.values())]
+        stands = made and None not in told.values() and kept.blob is not None and kept.blob in facts.standing
+        if stands and not facts.shows(made + others):
             return Verdict(kept, True, "was restored and is committed; no shrunk copy is left")
         return Verdict(kept, False, "a lock names it")
     if not made:
@@ -114,6 +130,20 @@ def _verdict(kept: Kept, entries: list[Entry], facts: _Facts, remote: set[str]) 
     if facts.has(made):
         return Verdict(kept, False, "no lock names it, but its shrunk picture is still there")
     return Verdict(kept, True, "no lock names it, and its shrunk picture is nowhere")
+
+
+_Told = dict[tuple[str, bytes], Entry | None]
+"""Lines of locks, each with the folder that the lock speaks of: the entry, or None where what it says is not known."""
+
+
+def _entry(folder: str, line: bytes, original: str) -> Entry | None:
+    """A lock's line, with its path as the journal has it; None unless it tells of this original."""
+    try:
+        entry = decode(line.decode("utf-8", "surrogateescape"))
+    except ValueError:
+        return None
+    known = replace(entry, path=posixpath.normpath(f"{folder or '.'}/{entry.path}"))
+    return known if entry.original.sha256 == original else None
 
 
 class _Facts:
@@ -144,10 +174,17 @@ class _Facts:
         """Those of the paths (as the journal has them) whose content is another among git's objects."""
         return set()
 
-    @cached_property
-    def named(self) -> set[bytes]:
-        """Whatever looks like a SHA-256 in any lock, damaged or newer ones too."""
-        return {one for text in self._locks() for one in _SHA256.findall(text)}
+    def told(self, originals: Collection[str]) -> dict[str, _Told]:
+        """What any lock has that looks like the SHA-256 of one of these originals, be that lock damaged or newer."""
+        wanted = {sha256.encode() for sha256 in originals}
+        found: dict[str, _Told] = {}
+        for folder, text in self._locks():
+            for line in text.split(b"\n"):
+                for sha256 in wanted.intersection(_SHA256.findall(line)):
+                    lines = found.setdefault(sha256.decode(), {})
+                    if (folder, line) not in lines:  # most branches have most lines
+                        lines[folder, line] = _entry(folder, line, sha256.decode())
+        return found
 
     @property
     def standing(self) -> set[str]:
@@ -167,11 +204,13 @@ class _Facts:
         sizes = {content.bytes for content in contents}
         return any(files.digest(_bytes(path)) in wanted for size in sizes for path in self._files.get(size, ()))
 
-    def _locks(self) -> Iterator[bytes]:
+    def _locks(self) -> Iterator[tuple[str, bytes]]:
+        """Every lock, and the folder that it speaks of, relative to what we look at."""
         for paths in self._files.values():
             for path in paths:
                 if path.name == NAME:
-                    yield _bytes(path)
+                    top = next(top for top in self.folders if path.is_relative_to(top))
+                    yield path.parent.relative_to(top).as_posix(), _bytes(path)
 
     @cached_property
     def _files(self) -> dict[int, list[Path]]:
@@ -257,7 +296,7 @@ class _GitFacts(_Facts):
         """Raise OriginalsError while git lacks an object that a tip or an index names."""
         there = {one for blobs in self._blobs_by_size.values() for one in blobs}
         there |= {git.blob_id(b"", length) for length in (40, 64)}  # git knows the empty one by heart
-        if missing := ({blob for blob, _ in self._at_tips} | self._in_indexes) - there:
+        if missing := self._visible - there:
             raise OriginalsError(_DAMAGED.format(what=f"blob {min(missing)}"))
 
     def _settings(self, pattern: str) -> list[tuple[str, str]]:
@@ -307,23 +346,30 @@ class _GitFacts(_Facts):
             return True
         blobs = {blob for content in contents for blob in self._blobs_by_size.get(content.bytes, ())}
         wanted = {content.sha256 for content in contents}
-        visible = blobs & ({blob for blob, _ in self._at_tips} | self._in_indexes)
-        return any(files.digest(data) in wanted for _, data in self._store.objects(visible))
+        return any(files.digest(data) in wanted for _, data in self._store.objects(blobs & self._visible))
 
     @cached_property
-    def _in_indexes(self) -> set[str]:
-        """Blobs that are staged in any worktree."""
+    def _in_indexes(self) -> set[tuple[str, bytes]]:
+        """(blob, path) of all that is staged in any worktree."""
         listed = (git.run(folder, "ls-files", "--stage", "-z", "--", ":/") for folder in self.folders)
-        records = (record.split() for one in listed for record in one.split(b"\0") if record)
-        return {one.decode() for mode, one, *_ in records if mode != _SUBMODULE}
+        records = (record.partition(b"\t") for one in listed for record in one.split(b"\0") if record)
+        staged = ((facts.split(), name) for facts, _, name in records)
+        return {(one.decode(), name) for (mode, one, _), name in staged if mode != _SUBMODULE}
 
-    def _locks(self) -> Iterator[bytes]:
+    @cached_property
+    def _visible(self) -> set[str]:
+        """Blobs at a tip or in an index."""
+        return {blob for blob, _ in self._at_tips | self._in_indexes}
+
+    def _locks(self) -> Iterator[tuple[str, bytes]]:
         yield from super()._locks()
-        blobs = {blob for blob, name in self._at_tips if name.rpartition(b"/")[2] == NAME.encode()}
-        for folder in self.folders:
-            listed = git.run(folder, "ls-files", "--stage", "-z", "--", f":(top,glob)**/{NAME}")
-            blobs |= {record.split()[1].decode() for record in listed.split(b"\0") if record}
-        yield from (data for _, data in self._store.objects(blobs))
+        folders: dict[str, set[str]] = {}
+        for blob, name in self._at_tips | self._in_indexes:
+            folder, _, last = os.fsdecode(name).rpartition("/")
+            if last == NAME:
+                folders.setdefault(blob, set()).add(folder)
+        for blob, data in self._store.objects(folders):
+            yield from ((folder, data) for folder in folders[blob])
 
     @cached_property
     def _store(self) -> GitOriginals:

@@ -19,7 +19,7 @@ from pictures import encoded, photo
 from semcompress_plugin import git as ours
 from semcompress_plugin.cli import main
 from semcompress_plugin.errors import LockError, OriginalsError, UsageError
-from semcompress_plugin.lock import Lock
+from semcompress_plugin.lock import Lock, render
 from semcompress_plugin.originals import REFS, GitOriginals, _git, open_originals
 from semcompress_plugin.settle import Settlement, settle
 from semcompress_plugin.sharing import Remotes
@@ -856,6 +856,56 @@ def test_a_picture_that_was_restored_and_committed_needs_no_original(here, capsy
     commit(here)
     assert "was restored and is committed" in prune(capsys, "--yes")
     assert listed(capsys)["totals"]["count"] == 0
+
+
+def branch_with_another_output(here: Path, folder: str) -> str:
+    """A remote's branch on which somebody shrank the same picture in another way."""
+    (here / folder).mkdir(exist_ok=True)
+    (here / folder / "a.jpg").write_bytes(b"original of a.jpg")
+    theirs = Lock(here / folder / "semcompress.lock")
+    one = shrunk(here / folder / "a.jpg", theirs, b"theirs")
+    (here / folder / "semcompress.lock").write_text(render(one.entries))
+    (here / folder / "a.jpg").write_bytes(b"theirs")
+    commit(here)
+    git(here, "update-ref", "refs/remotes/origin/pictures", "HEAD")
+    git(here, "reset", "-q", "--hard", "HEAD~1")
+    return (here / ".git/refs/remotes/origin/pictures").read_text()
+
+
+@pytest.mark.parametrize("damaged", [False, True])
+@pytest.mark.parametrize("folder", [".", "deep"])
+def test_an_original_of_which_any_lock_names_another_copy_stays(here, capsys, folder, damaged):
+    commit(here)
+    theirs = branch_with_another_output(here, folder)
+    replaced(here, "a.jpg")
+    assert main(["restore", "a.jpg"]) == 0
+    commit(here)
+    if damaged:
+        git(here, "checkout", "-q", theirs.strip())
+        lock = here / folder / "semcompress.lock"
+        lock.write_text(lock.read_text().replace('"relation"', '"relations"'))
+        commit(here)
+        git(here, "update-ref", "refs/remotes/origin/pictures", "HEAD")
+        git(here, "checkout", "-q", "main")
+    capsys.readouterr()
+    assert "0 originals" in prune(capsys, "--yes")
+    git(here, "update-ref", "-d", "refs/remotes/origin/pictures")
+    assert "1 original" in prune(capsys, "--yes").splitlines()[-1]
+
+
+def test_an_original_of_which_a_lock_names_a_copy_that_git_filters_stays(here, capsys):
+    commit(here)
+    branch_with_another_output(here, "deep")
+    replaced(here, "a.jpg")
+    assert main(["restore", "a.jpg"]) == 0
+    commit(here)
+    git(here, "checkout", "-q", "origin/pictures")
+    (here / "deep/a.jpg").write_bytes(b"what a filter makes of theirs")
+    commit(here)
+    git(here, "update-ref", "refs/remotes/origin/pictures", "HEAD")
+    git(here, "checkout", "-q", "main")
+    (here / ".git/info/attributes").write_text("deep/*.jpg filter=crypt\n")
+    assert "git filters its picture" in prune(capsys, "--yes")
 
 
 def test_originals_of_unknown_owners_stay(here, capsys):
