@@ -128,6 +128,31 @@ def test_reports_of_compress_count_originals_that_exist_only_here_in_text_and_in
     assert "originals" not in json.loads(capsys.readouterr().out)
 
 
+def test_what_is_borrowed_since_it_was_kept_is_copied_by_the_next_run(here, tmp_path, capsys):
+    replaced(here, "a.jpg", "b.jpg")
+    (here / ".semcompress.yaml").write_text("version: 1\nrules: [{name: all, files: ['*'], skip: true}]\n")
+    lender = tmp_path / "lender"
+    shutil.copytree(here, lender)
+    packs = here / ".git/objects/pack"
+    assert main(["compress"]) == 0
+    assert not list(packs.glob("*.keep"))
+    (here / ".git/objects/info/alternates").write_text(f"{lender}/.git/objects\n")
+    git(here, "repack", "-q", "-a", "-d", "-l")
+    git(here, "prune-packed")
+    for _ in range(2):
+        assert main(["compress"]) == 0
+        assert len(list(packs.glob("*.keep"))) == len(list(packs.glob("*.pack"))) == 1
+    store = open_originals(here, None)
+    assert isinstance(store, GitOriginals)
+    assert not store.lags
+    git(here, "repack", "-q", "-a", "-d", "-l")
+    shutil.rmtree(lender)
+    (here / ".git/objects/info/alternates").unlink()
+    kept = {one.blob: one.sha256 for one in store.kept()}
+    assert sorted(kept.values()) == sorted(sha(b"original of " + name) for name in (b"a.jpg", b"b.jpg"))
+    assert store.digests(kept) == kept
+
+
 def test_push_warns_of_private_metadata_and_wants_a_yes(here, capsys):
     replaced(here, "a.jpg")
     assert main(["originals", "push"]) == 2

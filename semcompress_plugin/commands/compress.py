@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 from semcompress_plugin import files
 from semcompress_plugin.commands._budgets import judged
 from semcompress_plugin.commands._shared import finish, here, left, load_registry, look, tell
-from semcompress_plugin.errors import UsageError
+from semcompress_plugin.errors import OriginalsError, UsageError
 from semcompress_plugin.interrupt import held_back
 from semcompress_plugin.made_with import versions
 from semcompress_plugin.originals import FolderOriginals, GitOriginals
@@ -92,6 +92,7 @@ def run(arguments: argparse.Namespace, write: bool = True) -> int:
     if write and not hook:
         _mend_locks(domains.used(), arguments.quiet)
     if write:
+        _catch_up(domains.used())
         _tell_of_strays(domains.used())
     if hook and not pictures:
         arguments.quiet = True  # a commit with nothing to do for us is not to be talked about
@@ -173,6 +174,18 @@ def _mend_locks(domains: Iterable[Domain], quiet: bool) -> None:
             domain.lock.add(forgotten)
             if not quiet:
                 print(f"semcompress: {domain.lock.path}: put {len(forgotten)} forgotten lines back", file=sys.stderr)
+
+
+def _catch_up(domains: Iterable[Domain]) -> None:
+    """Have copies of the originals that were kept before their repository began to borrow objects of another."""
+    for domain in domains:
+        store = domain.originals
+        try:
+            if isinstance(store, GitOriginals) and store.lags:
+                with domain.lock.exclusive():
+                    store.catch_up()
+        except OriginalsError as error:
+            print(f"semcompress: warning: originals are borrowed and could not be copied: {error}", file=sys.stderr)
 
 
 def _tell_of_strays(domains: Iterable[Domain]) -> None:

@@ -117,7 +117,8 @@ class GitOriginals(GitObjects):
         if changes:  # one transaction: what stays is held before and after
             self._git("update-ref", "--stdin", input="".join(dict.fromkeys(changes)).encode())
             self._forget()
-            self._pack_anew()
+            if old := self._marks():
+                self._pack_anew(old)
 
     def refs(self) -> set[str]:
         """The names of our refs, whatever they point to."""
@@ -210,7 +211,8 @@ class GitOriginals(GitObjects):
         deletions = "".join(f"delete {ref} {held}\n" for held, ref in refs)
         with contextlib.suppress(OriginalsError):  # another process was faster; what is left is folded next time
             self._git("update-ref", "--stdin", input=deletions.encode())
-        self._pack_anew()
+        if old := self._marks():
+            self._pack_anew(old)
 
     @property
     def _borrows(self) -> bool:
@@ -237,12 +239,32 @@ class GitOriginals(GitObjects):
             written = git.run(self.repository.root, "index-pack", "--stdin", f"--keep={_PACK}", input=pack)
         return written.split()[-1].decode()
 
-    def _pack_anew(self) -> None:
-        """Have one pack of our own instead of many, and in it only what is held."""
-        if not (old := [mark for mark in (self.repository.common / "objects/pack").glob("*.keep") if _is_ours(mark)]):
-            return
+    @property
+    def lags(self) -> bool:
+        """Whether objects may be borrowed, and a group was kept before that was so: no pack of our own has it."""
+        if not self._borrows:
+            return False
+        packed: set[str] = set()
+        for mark in self._marks():
+            with contextlib.suppress(OSError), mark.with_suffix(".idx").open("rb") as index:
+                listed = git.run(self.repository.root, "show-index", input=index)
+                packed.update(line.split()[1] for line in listed.decode().splitlines())
+        return not packed.issuperset(self._listed().values())
+
+    def catch_up(self) -> None:
+        """Have all that is kept in a pack of our own. Whoever calls holds the lock (:meth:`Lock.exclusive`)."""
+        if self.lags:
+            self._pack_anew(self._marks())
+
+    def _marks(self) -> list[Path]:
+        """What marks our own packs as kept."""
+        return [mark for mark in (self.repository.common / "objects/pack").glob("*.keep") if _is_ours(mark)]
+
+    def _pack_anew(self, old: Iterable[Path]) -> None:
+        """Have one pack of our own instead of the old ones, and in it only what is held."""
         listed = self._listed()
-        name = self._own({*listed.values(), *_objects(self._groups(listed))})
+        held = {*listed.values(), *_objects(self._groups(listed))}
+        name = self._own(self._sizes(held))  # what is lost already does not keep the rest from being packed
         for mark in old:
             if mark.stem != f"pack-{name}":
                 with contextlib.suppress(OSError):  # the pack itself goes with the next gc
