@@ -93,10 +93,12 @@ class Remotes:
         refused = [f"{ref}: is not named after what it holds" for ref in offered if ref not in sound]
         here = self.store.refs()
         new = {ref: one for ref, one in sound.items() if ref not in here}
-        if new:  # held by no ref before it has been looked at
-            wanted = "".join(f"{ref}\n" for ref in new).encode()
-            self._talk("fetch", *_FETCH, "--", remote, input=wanted)
-            refused += self.store.adopt(new)
+        # git takes what a ref holds for all there, and would fetch nothing, unless it is told to fetch it once more
+        lacking = self.store.lacking({ref: one for ref, one in sound.items() if ref in here})
+        if wanted := new | lacking:  # held by no ref before it has been looked at
+            again = ["--refetch"] if lacking else []
+            self._talk("fetch", *_FETCH, *again, "--", remote, input="".join(f"{ref}\n" for ref in wanted).encode())
+            refused += self.store.adopt(wanted)
         kept = self.store.kept()
         there = self.store.groups(set(sound.values()))
         self._add(remote, {group for one in kept for group in one.groups & there})

@@ -187,6 +187,46 @@ def test_what_was_pushed_can_be_fetched_and_restored_in_a_fresh_clone(here, tmp_
     assert "0 originals" in capsys.readouterr().out
 
 
+@pytest.mark.parametrize("what", ["blob", "tree"])
+def test_what_is_lost_here_is_named_and_fetched_once_more(here, capsys, what):
+    replaced(here, "a.jpg", "b.jpg")
+    assert main(["originals", "push", "--yes"]) == 0
+    (ref,) = git(here, "for-each-ref", "--format=%(refname)", "refs/semcompress").split()
+    object_file(here, ref if what == "tree" else f"{ref}:{sha(b'original of a.jpg')}").unlink()
+    assert what == "tree" or main(["restore", "a.jpg"]) == 1
+    capsys.readouterr()
+    assert main(["originals", "list"]) == 0
+    said = capsys.readouterr()
+    if what == "blob":
+        assert f"the original {sha(b'original of a.jpg')[:12]} (a.jpg) is missing or damaged" in said.err
+        assert "\n1 original, 17 B" in said.out
+    else:
+        assert said.out.startswith("0 originals")
+    assert main(["originals", "fetch"]) == 0
+    assert f"origin: {'1 original' if what == 'blob' else '2 originals'} fetched" in capsys.readouterr().out
+    assert main(["restore", "a.jpg", "b.jpg"]) == 0
+    assert (here / "a.jpg").read_bytes() == b"original of a.jpg"
+    assert main(["originals", "fetch"]) == 0
+    assert "0 originals fetched" in capsys.readouterr().out
+
+
+def test_what_is_damaged_here_and_cannot_be_fetched_is_told(here, capsys):
+    replaced(here, "a.jpg")
+    assert main(["originals", "push", "--yes"]) == 0
+    (ref,) = git(here, "for-each-ref", "--format=%(refname)", "refs/semcompress").split()
+    place = object_file(here, f"{ref}:{sha(b'original of a.jpg')}")
+    place.chmod(0o644)
+    place.write_bytes(b"rotten")
+    capsys.readouterr()
+    assert main(["originals", "list"]) == 0
+    assert "(a.jpg) is missing or damaged" in capsys.readouterr().err
+    assert main(["originals", "fetch"]) == 1
+    assert "cannot be read here: blob" in capsys.readouterr().err
+    place.unlink()
+    assert main(["originals", "fetch"]) == 0
+    assert main(["restore", "a.jpg"]) == 0
+
+
 def test_two_clones_push_without_getting_into_each_others_way(here, tmp_path, monkeypatch, capsys):
     replaced(here, "a.jpg")
     git(here, "push", "-q", "origin", "main")

@@ -25,7 +25,7 @@ _PUBLISHES = (
     "committed: places, serial numbers, owners, thumbnails."
 )
 _LINES = 10
-"""Refusals of one fetch that are told one by one: a remote may offer any number."""
+"""Refusals of one fetch, or originals that are lost, that are told one by one: there may be any number."""
 
 
 def run(arguments: argparse.Namespace) -> int:
@@ -98,6 +98,8 @@ def _list(domain: Domain, base: Path, form: str) -> int:
     folder = shown_path(store.folder, base) if isinstance(store, FolderOriginals) else None
     _tell_of_others(store, base)
     told = _told(domain, base)
+    if isinstance(store, GitOriginals):
+        _tell_of_lost(store, told)
     rows = []
     for one in kept:
         entries = told.get(one.sha256, {})
@@ -129,6 +131,20 @@ def _list(domain: Domain, base: Path, form: str) -> int:
     total = sum(one.bytes for one in kept)
     print(f"{_count(len(rows))}, {size(total)}; {only_here} only here, in {folder or 'this git repository'}")
     return 0
+
+
+def _tell_of_lost(store: GitOriginals, told: dict[str, dict[str, Entry]]) -> None:
+    """Name what is kept by name alone, a line each."""
+    lost = store.lost()
+    for sha256 in lost[:_LINES]:
+        paths = ", ".join(map(printable, sorted(told.get(sha256, ())))) or "no lock here names it"
+        print(
+            f"semcompress: the original {sha256[:12]} ({paths}) is missing or damaged: `semcompress originals fetch` "
+            "brings it back if the remote has it",
+            file=sys.stderr,
+        )
+    if (more := len(lost) - _LINES) > 0:
+        print(f"semcompress: {more} more are missing or damaged", file=sys.stderr)
 
 
 def _tell_of_others(store: Originals, base: Path) -> None:

@@ -21,6 +21,11 @@ REFS = "refs/semcompress"
 _PACK = "the originals of semcompress"
 """What our ``.keep`` files say."""
 _FOLD_BEYOND = 64
+_WHY = {
+    True: "is not what it says: blob {blob}",
+    False: "cannot be read here: blob {blob}: run `git fsck`, move its file out of .git/objects and fetch once more",
+}
+"""Why a group is refused, by whether its blob could be read."""
 
 
 class GitOriginals(GitObjects):
@@ -94,12 +99,23 @@ class GitOriginals(GitObjects):
             for sha256, blobs in found.items()
         }
         sizes = self._sizes({blob for blob, _ in chosen.values()})
-        # a size is missing where a fetch was interrupted: there is nothing to speak of then
-        return [
+        return [  # of those that can be had; lost() are the others
             Kept(sha256, sizes[blob], blob, frozenset(groups))
             for sha256, (blob, groups) in sorted(chosen.items())
             if blob in sizes
         ]
+
+    def lost(self) -> list[str]:
+        """SHA-256 of each original that is kept by name alone: its blob is missing, or damaged past recognition."""
+        self._forget()
+        there = self._sizes({blob for blobs in self._named.values() for blob in blobs})
+        return sorted(sha256 for sha256, blobs in self._named.items() if not there.keys() & blobs.keys())
+
+    def lacking(self, refs: Mapping[str, str]) -> dict[str, str]:
+        """Those of our refs (name -> tree) of which not all objects are here."""
+        held = {ref: _objects({ref: groups}) | {refs[ref]} for ref, groups in self._groups(refs).items()}
+        there = self._sizes(set().union(*held.values())).keys()
+        return {ref: refs[ref] for ref, objects in held.items() if not objects <= there}
 
     def drop(self, contents: Collection[str]) -> None:
         gone, changes = set(contents), []
@@ -135,7 +151,8 @@ class GitOriginals(GitObjects):
         new: dict[str, str] = {}
         for ref, groups in offered.items():
             false = {group.tree: blob for group in groups if (blob := _false(group, read)) is not None}
-            refused += [f"{ref}: {tree[:12]} is not what it says: blob {blob[:12]}" for tree, blob in false.items()]
+            for tree, blob in false.items():
+                refused.append(f"{ref}: {tree[:12]} {_WHY[blob in read].format(blob=blob[:12])}")
             if not groups:
                 refused.append(f"{ref}: holds no originals")
             trees = [group.tree for group in groups if group.tree not in false]
@@ -166,10 +183,10 @@ class GitOriginals(GitObjects):
         return self._groups(self._listed())
 
     def _listed(self) -> dict[str, str]:
-        """Our refs, and the trees that they point to."""
-        listed = self._git("for-each-ref", "--format=%(refname) %(objectname) %(objecttype)", f"{REFS}/")
-        fields = [line.split() for line in listed.decode().splitlines()]
-        return {ref: tree for ref, tree, kind in fields if kind == "tree"}
+        """Our refs, and what they point to: trees, unless somebody else made them."""
+        # what each is, is not asked: git gives up at one that is missing
+        listed = self._git("for-each-ref", "--format=%(refname) %(objectname)", f"{REFS}/")
+        return dict(line.split() for line in listed.decode().splitlines())
 
     def _groups(self, refs: Mapping[str, str]) -> dict[str, list[_Group]]:
         """The groups that refs to these trees would hold."""
@@ -249,7 +266,7 @@ class GitOriginals(GitObjects):
             with contextlib.suppress(OSError), mark.with_suffix(".idx").open("rb") as index:
                 listed = git.run(self.repository.root, "show-index", input=index)
                 packed.update(line.split()[1] for line in listed.decode().splitlines())
-        return not packed.issuperset(self._listed().values())
+        return not packed.issuperset(self._sizes(set(self._listed().values())))
 
     def catch_up(self) -> None:
         """Have all that is kept in a pack of our own. Whoever calls holds the lock (:meth:`Lock.exclusive`)."""
