@@ -6,6 +6,7 @@ import dataclasses
 import errno
 import json
 import os
+import re
 import shutil
 import stat
 import subprocess
@@ -1015,6 +1016,32 @@ def test_a_folder_of_originals_is_neither_committed_nor_cleaned_away(tmp_path, m
     monkeypatch.chdir(root)
     assert main(["restore", "x.jpg"]) == 0
     assert (root / "x.jpg").read_bytes() == b"original"
+
+
+@pytest.mark.parametrize("kind", ["worktree", "submodule"])
+def test_git_removes_no_tree_with_a_folder_of_originals_in_it(here, tmp_path, kind):
+    commit(here)
+    if kind == "worktree":
+        git(here, "worktree", "add", "-q", "../tree")
+        tree, remove = tmp_path / "tree", ["worktree", "remove", "../tree"]
+    else:
+        git(here, "-c", "protocol.file.allow=always", "submodule", "--quiet", "add", str(here), "tree")
+        commit(here)
+        tree, remove = here / "tree", ["submodule", "deinit", "tree"]
+    keeps(tree, ".originals", b"original")
+    git(tree, "add", "semcompress.lock", ".semcompress.yaml", "x.jpg")
+    git(tree, "commit", "-q", "-m", "x")
+    commit(here)
+    with pytest.raises(subprocess.CalledProcessError) as caught:
+        git(here, *remove)
+    assert re.search("contains (modified|local modifications)", caught.value.stderr.decode())
+    assert (tree / ".originals" / sha(b"original")[:2] / sha(b"original")).read_bytes() == b"original"
+
+
+def test_in_a_tree_whose_git_directory_lies_elsewhere_originals_are_ignored(tmp_path):
+    git(tmp_path, "init", "-q", "--separate-git-dir", str(tmp_path / "git"), "tree")
+    keeps(tmp_path / "tree", ".originals", b"original")
+    assert ".originals" not in git(tmp_path / "tree", "status", "--porcelain")
 
 
 @pytest.mark.parametrize("setting", [".", "album", "tracked"])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import re
 import stat
@@ -98,7 +99,8 @@ class FolderOriginals:
         line = os.path.relpath(user, real) if together else str(user)
         try:
             self.folder.mkdir(parents=True, exist_ok=True)
-            if all(_is_state(one.name) for one in self.folder.iterdir()):  # no ignoring what is not ours
+            ours = all(_is_state(one.name) for one in self.folder.iterdir())  # no ignoring what is not
+            if ours and not _goes_with_its_tree(self.folder):
                 files.create(self.folder / ".gitignore", _IGNORE, overwrite=True)
             files.append(self.folder / _USERS, os.fsencode(line) + b"\n")
         except ImageError as error:
@@ -144,6 +146,20 @@ class FolderOriginals:
 
     def _place(self, sha256: str) -> Path:
         return self.folder / sha256[:2] / sha256
+
+
+def _goes_with_its_tree(folder: Path) -> bool:
+    """Whether git removes the working tree around a folder at a word, unless it sees something untracked in it.
+
+    So it does with linked worktrees and submodules: there, originals must not be ignored.
+    """
+    if (repository := git.find(folder)) is None or not (repository.root / ".git").is_file():
+        return False
+    if repository.own != repository.common:
+        return True
+    with contextlib.suppress(OriginalsError):  # git cannot be asked
+        return bool(git.run(repository.root, "rev-parse", "--show-superproject-working-tree").strip())
+    return True
 
 
 def _is_state(name: str) -> bool:
