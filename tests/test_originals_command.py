@@ -77,6 +77,16 @@ def test_what_was_kept_can_be_had_while_the_policy_is_broken(here, capsys, polic
     assert (here / "a.jpg").read_bytes() == b"original of a.jpg"
 
 
+@pytest.mark.parametrize("setting", ["../x9", "/etc", ".git/x"])
+def test_what_was_kept_can_be_had_while_the_policy_names_a_place_that_no_policy_may(here, capsys, setting):
+    replaced(here, "a.jpg")
+    keeps(here, "kept", b"original of x.jpg")
+    (here / ".semcompress.yaml").write_text(f"version: 1\noriginals: {setting}\n")
+    assert main(["restore", "--all"]) == 0
+    assert f"warning: originals: {setting}: lies" in capsys.readouterr().err
+    assert [(here / name).read_bytes() for name in ("a.jpg", "x.jpg")] == [b"original of a.jpg", b"original of x.jpg"]
+
+
 def test_a_broken_policy_still_says_where_originals_are(tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
     (tmp_path / "a.jpg").write_bytes(b"original")
@@ -1153,7 +1163,8 @@ def test_a_folder_of_originals_is_listed_and_pruned(tmp_path, monkeypatch, capsy
 @pytest.mark.parametrize("setting", ["../kept", "/tmp/semcompress-kept", "~/kept", ".git/kept", "link/kept"])
 def test_a_policy_in_a_repository_writes_nowhere_outside_it(here, tmp_path, setting):
     (here / "link").symlink_to(tmp_path)
-    with pytest.raises(UsageError, match=r"originals: .*: lies outside the repository .*git config --add"):
+    said = "within .git" if setting == ".git/kept" else "outside the repository .*git config --add"
+    with pytest.raises(UsageError, match=f"originals: .*: lies {said}"):
         open_originals(here, setting)
     assert sorted(names(tmp_path)) == ["r", "there.git"]
 

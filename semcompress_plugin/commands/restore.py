@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import argparse
+import sys
 import time
+from dataclasses import replace
 from pathlib import Path
 
 from semcompress_plugin.commands._shared import absolute, here, print_report
@@ -24,6 +26,7 @@ def run(arguments: argparse.Namespace) -> int:
     base = here()
     found = find_images(arguments.paths or [Path()], repository_root(base), skip_ignored=not arguments.all)
     results = []
+    asked: dict[Domain, Domain] = {}
     for item in found:
         path = absolute(item.path)
         shown = shown_path(path, base)
@@ -32,6 +35,9 @@ def run(arguments: argparse.Namespace) -> int:
             continue
         domain = domains.of(path, named=True)
         assert domain is not None  # a named file always has one
+        if domain not in asked:
+            asked[domain] = _opened(domain)
+        domain = asked[domain]
         result, target = _restored(path, shown, domain)
         if target is not None and arguments.format == "text" and not arguments.quiet:
             name = "" if target.name == path.name else f" as {printable(target.name)}"
@@ -42,6 +48,18 @@ def run(arguments: argparse.Namespace) -> int:
     if any(item.named and item.error == MISSING for item in found):
         return 2  # a mistake of the command line, though the other files have been seen to
     return int(any(result.status == "failed" for result in results))
+
+
+def _opened(domain: Domain) -> Domain:
+    """The domain; where its policy may not name what it names for originals, with those that lie in git, and a word."""
+    try:
+        domain.originals  # noqa: B018  # opening them is what may be refused
+    except UsageError as error:
+        if repository_root(domain.policy.root) is None:
+            raise
+        print(f"semcompress: warning: {error}; asking this git repository instead", file=sys.stderr)
+        return replace(domain, policy=replace(domain.policy, originals="git"))
+    return domain
 
 
 def _restored(path: Path, shown: str, domain: Domain) -> tuple[Result, Path | None]:

@@ -55,7 +55,9 @@ def open_originals(folder: Path, setting: str | None, *, needed: bool = True) ->
 def _confine(place: Path, setting: str, repository: git.Repository) -> None:
     """A policy may be a stranger's: outside its repository it chooses no folder that this machine has not allowed."""
     real = Path(os.path.realpath(place))
-    if real.is_relative_to(repository.root) and ".git" not in real.relative_to(repository.root).parts:
+    if real.is_relative_to(repository.root):
+        if ".git" in real.relative_to(repository.root).parts:
+            raise UsageError(f"originals: {setting}: lies within .git, which is git's alone: name another folder")
         return
     listed = b""
     with contextlib.suppress(OriginalsError):  # git's way to say that it is not set
