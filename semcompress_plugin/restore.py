@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import posixpath
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Collection, Iterable
 from dataclasses import dataclass
 from pathlib import Path, PurePath
 
@@ -13,7 +13,7 @@ from semcompress_plugin.entries import Entry, ambiguous
 from semcompress_plugin.errors import ImageError, OriginalsError
 from semcompress_plugin.files import Snapshot
 from semcompress_plugin.lock import Lock
-from semcompress_plugin.originals import Originals
+from semcompress_plugin.originals import Originals, git_id_of
 from semcompress_plugin.walk import SUFFIXES
 
 _PERMISSIONS = 0o777
@@ -24,7 +24,8 @@ _PERMISSIONS = 0o777
 class Restoration:
     """One picture: what lies there now, the entry that tells of its original, and where that belongs.
 
-    Without an entry there is nothing to restore, and ``reason`` says why.
+    Without an entry there is nothing to restore, and ``reason`` says why; ``changed`` where that is an edit of what we
+    wrote there.
     """
 
     path: Path
@@ -32,6 +33,7 @@ class Restoration:
     entry: Entry | None = None
     target: Path | None = None
     reason: str | None = None
+    changed: bool = False
 
 
 def plan_restore(
@@ -53,8 +55,10 @@ def _plan(path: Path, lock: Lock, elsewhere: Callable[[str], Iterable[Entry]]) -
     replaced = [entry for entry in entries if entry.relation == "replaced"]
     replaced = replaced or [entry for entry in elsewhere(snapshot.sha256) if entry.relation == "replaced"]
     if not replaced:
-        reason = "is its own original" if entries else "is nothing that semcompress wrote"
-        return Restoration(path, snapshot, reason=reason)
+        known = entries or lock.by_original(snapshot.sha256)
+        made = [] if known else [entry for entry in lock.at(path) if entry.relation == "replaced"]
+        reason = "is its own original" if known else _changed(made) if made else "is nothing that semcompress wrote"
+        return Restoration(path, snapshot, reason=reason, changed=bool(made))
     here = lock.relative(path)
     if any(entry.path == here for entry in entries if entry.relation == "beside") and not any(
         entry.path == here for entry in replaced
@@ -67,6 +71,18 @@ def _plan(path: Path, lock: Lock, elsewhere: Callable[[str], Iterable[Entry]]) -
     if target != path and entry.path != here and files.holds(target, entry.original.sha256):
         return Restoration(path, snapshot, reason=f"its original is there already: {target.name}")
     return Restoration(path, snapshot, entry, target)
+
+
+def _changed(made: Collection[Entry]) -> str:
+    """Why what lies where these outputs lay is not restored, and how their original can be had."""
+    entry = next(iter(made))
+    if len({entry.original.sha256 for entry in made}) > 1:
+        where = "see `semcompress originals list --format json`"
+    elif (blob := git_id_of(entry)) is not None:
+        where = f"`git cat-file blob {blob[:12]} > FILE`"
+    else:
+        where = f"{entry.original.sha256[:2]}/{entry.original.sha256} in the folder of originals"
+    return f"was edited since it was shrunk, so it stays; for its original: {where}"
 
 
 def restore(plan: Restoration, lock: Lock, originals: Originals) -> str | None:

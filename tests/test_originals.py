@@ -537,9 +537,13 @@ def test_what_is_not_ours_is_not_restored(tmp_path):
     (root / "a.jpg").write_bytes(b"original")
     settle([shrunk(root / "a.jpg", lock, b"small")], lock, store)
     (root / "a.jpg").write_bytes(b"small, then edited")
-    missing, edited = plan_restore([root / "none.jpg", root / "a.jpg"], lock)
+    (root / "b.jpg").write_bytes(b"another")
+    missing, edited, other = plan_restore([root / "none.jpg", root / "a.jpg", root / "b.jpg"], lock)
     assert restore(missing, lock, store) == "does not exist"
-    assert restore(edited, lock, store) == "is nothing that semcompress wrote"
+    assert restore(other, lock, store) == "is nothing that semcompress wrote"
+    said = restore(edited, lock, store)
+    assert said is not None
+    assert said.startswith("was edited since it was shrunk, so it stays; for its original: `git cat-file blob ")
     assert (root / "a.jpg").read_bytes() == b"small, then edited"
 
 

@@ -15,12 +15,12 @@ from pathlib import Path
 
 import pytest
 
-from disk import commit, git, names, repository, sha, shrunk, workplace
+from disk import commit, content, git, names, repository, sha, shrunk, workplace
 from pictures import encoded, photo
 from semcompress_plugin import git as ours
 from semcompress_plugin.cli import main
 from semcompress_plugin.errors import LockError, OriginalsError, UsageError
-from semcompress_plugin.lock import Lock, render
+from semcompress_plugin.lock import Lock, parse, render
 from semcompress_plugin.originals import REFS, GitOriginals, _git, open_originals
 from semcompress_plugin.settle import Settlement, settle
 from semcompress_plugin.sharing import Remotes
@@ -102,6 +102,32 @@ def test_a_broken_policy_still_says_where_originals_are(tmp_path, monkeypatch, c
         policy.write_text(text)
         assert main(["restore", "a.jpg"]) == 2
         assert said in capsys.readouterr().err
+
+
+def test_restore_says_why_a_picture_that_was_edited_stays_and_how_its_original_can_be_had(here, capsys):
+    replaced(here, "a.jpg", "b.jpg")
+    for name in ("a.jpg", "c.jpg"):
+        (here / name).write_bytes(b"edited")
+    assert main(["restore", "--all"]) == 0
+    out = capsys.readouterr().out
+    assert out.startswith("a.jpg: was edited since it was shrunk, so it stays; for its original: `git cat-file blob ")
+    assert "c.jpg" not in out
+    command = out.partition("`")[2].partition(" >")[0].split()
+    assert git(here, *command[1:]) == "original of a.jpg"
+    assert main(["restore", "b.jpg", "c.jpg"]) == 0
+    out = capsys.readouterr().out
+    assert "b.jpg: is its own original\nc.jpg: is nothing that semcompress wrote\n" in out
+
+
+def test_restore_says_that_it_drops_an_edit(here, capsys):
+    replaced(here, "a.jpg")
+    lock = here / "semcompress.lock"
+    (line,) = parse(lock.read_text(), "lock")
+    (here / "a.jpg").write_bytes(b"small a.jpg, with a caption")
+    edited = dataclasses.replace(line, output=content((here / "a.jpg").read_bytes()), edited=True)
+    lock.write_text(render([line, edited]))
+    assert main(["restore", "a.jpg"]) == 0
+    assert "27 B -> 17 B; what was edited after it was shrunk is not in its original" in capsys.readouterr().out
 
 
 def test_list_says_path_name_size_hash_place_and_who_has_it(here, capsys):

@@ -13,7 +13,7 @@ from semcompress_plugin.errors import UsageError
 from semcompress_plugin.interrupt import held_back
 from semcompress_plugin.plan import Domain, Domains, shown_path
 from semcompress_plugin.report.text import printable, size
-from semcompress_plugin.restore import plan_restore, restore
+from semcompress_plugin.restore import Restoration, plan_restore, restore
 from semcompress_plugin.types import Result
 from semcompress_plugin.walk import MISSING, find_images, repository_root
 
@@ -38,10 +38,9 @@ def run(arguments: argparse.Namespace) -> int:
         if domain not in asked:
             asked[domain] = _opened(domain)
         domain = asked[domain]
-        result, target = _restored(path, shown, domain)
-        if target is not None and arguments.format == "text" and not arguments.quiet:
-            name = "" if target.name == path.name else f" as {printable(target.name)}"
-            print(f"{printable(shown)}: restored{name}, {size(result.before)} -> {size(result.after)}")
+        plan, result = _restored(path, shown, domain)
+        if arguments.format == "text" and not arguments.quiet and (said := _said(plan, result, item.named)):
+            print(f"{printable(shown)}: {printable(said)}")
         if result.status != "unchanged" or arguments.paths:
             results.append(result)
     print_report(results, time.monotonic() - started, arguments, (), "restored")
@@ -62,14 +61,25 @@ def _opened(domain: Domain) -> Domain:
     return domain
 
 
-def _restored(path: Path, shown: str, domain: Domain) -> tuple[Result, Path | None]:
-    """What became of a file, and the path that its original was brought back to."""
+def _restored(path: Path, shown: str, domain: Domain) -> tuple[Restoration, Result]:
+    """What became of a file."""
     (plan,) = plan_restore([path], domain.lock, domain.made_elsewhere)
     before = len(plan.snapshot.data) if plan.snapshot else 0
     if plan.entry is None:
-        return Result(shown, "unchanged" if plan.snapshot else "failed", before, before, reason=plan.reason), None
+        return plan, Result(shown, "unchanged" if plan.snapshot else "failed", before, before, reason=plan.reason)
     with held_back():
         reason = restore(plan, domain.lock, domain.originals)
     if reason is not None:
-        return Result(shown, "failed", before, before, reason=reason), None
-    return Result(shown, "compressed", before, plan.entry.original.bytes), plan.target
+        return plan, Result(shown, "failed", before, before, reason=reason)
+    return plan, Result(shown, "compressed", before, plan.entry.original.bytes)
+
+
+def _said(plan: Restoration, result: Result, named: bool) -> str | None:
+    """What is told of a file beside the report, which says what failed and counts the rest."""
+    if result.status == "unchanged":
+        return plan.reason if named or plan.changed else None
+    if result.status != "compressed" or plan.entry is None or plan.target is None:
+        return None
+    name = "" if plan.target.name == plan.path.name else f" as {plan.target.name}"
+    edit = "; what was edited after it was shrunk is not in its original" if plan.entry.edited else ""
+    return f"restored{name}, {size(result.before)} -> {size(result.after)}{edit}"

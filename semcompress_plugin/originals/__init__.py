@@ -22,7 +22,7 @@ from semcompress_plugin.originals._elsewhere import get, stores
 from semcompress_plugin.originals._folder import FolderOriginals
 from semcompress_plugin.originals._git import REFS, GitOriginals
 
-__all__ = ["REFS", "FolderOriginals", "GitOriginals", "Kept", "NoOriginals", "Originals", "open_originals"]
+__all__ = ["REFS", "FolderOriginals", "GitOriginals", "Kept", "NoOriginals", "Originals", "git_id_of", "open_originals"]
 
 _ALLOWED = "semcompress.originals"
 
