@@ -116,7 +116,7 @@ def _verdict(kept: Kept, entries: list[Entry], told: _Told, facts: _Facts, remot
     """``entries`` are the journal's, ``told`` is what locks have."""
     made = [entry.output for entry in entries]
     if not facts.reach(entries):
-        return Verdict(kept, False, "who needs it is not known here")
+        return Verdict(kept, False, "it is not known here who needs it")
     if told:
         others = [entry.output for entry in _replaced(told.values())]
         stands = made and None not in told.values() and kept.blob is not None and kept.blob in facts.standing
@@ -126,7 +126,7 @@ def _verdict(kept: Kept, entries: list[Entry], told: _Told, facts: _Facts, remot
     if not made:
         if kept.sha256 in remote:
             return Verdict(kept, True, "no lock here names it, and a remote has it")
-        return Verdict(kept, False, "who needs it is not known here")
+        return Verdict(kept, False, "it is not known here who needs it")
     if facts.has(made):
         return Verdict(kept, False, "no lock names it, but its shrunk picture is still there")
     return Verdict(kept, True, "no lock names it, and its shrunk picture is nowhere")

@@ -74,6 +74,15 @@ def test_a_rename_a_copy_and_a_fresh_clone(folder, worked_on):
     assert settled(folder, worked_on)
 
 
+def test_of_a_line_that_a_lock_forgot_it_is_said_that_it_is_put_back(folder, capsys):
+    assert main(["compress"]) == 1
+    text = (folder / "semcompress.lock").read_text()
+    (folder / "semcompress.lock").write_text(text.splitlines(keepends=True)[0])
+    assert main(["compress"]) == 0
+    assert "semcompress.lock: put 1 forgotten line back\n" in capsys.readouterr().err
+    assert (folder / "semcompress.lock").read_text() == text
+
+
 def test_two_originals_with_one_output(folder, worked_on, monkeypatch):
     rules(folder, {"bound": 0.9, "compress": "{jpeg: {scale: 1}}"})
     other = encoded(photo((240, 180), 1), "JPEG", quality=96)

@@ -496,7 +496,7 @@ def test_prune_leaves_what_any_branch_worktree_stash_or_index_names(here, tmp_pa
     lock, store = workplace(here)
     settle([shrunk(here / "stash.jpg", lock, b"small stash")], lock, store)
     git(here, "stash", "-q")
-    assert "0 originals" in prune(capsys)
+    assert "4 originals stay, each because a lock names it\n0 originals" in prune(capsys)
     assert prune(capsys, "--yes").endswith("removed; 4 stay\n")
     assert listed(capsys)["totals"]["count"] == 4
 
@@ -514,7 +514,7 @@ def test_prune_leaves_what_a_shrunk_copy_on_another_branch_or_of_another_kind_ne
     if name == "a.jpg":  # the shrunk copy stands at the tip of a branch that is not checked out
         commit(here)
         git(here, "checkout", "-q", "main")
-    assert prune(capsys, "--yes").endswith("removed; 1 stay\n")
+    assert prune(capsys, "--yes").endswith("removed; 1 stays\n")
 
 
 @pytest.mark.parametrize("ref", ["refs/heads/t", "refs/remotes/origin/t", "refs/tags/t", "refs/stash"])
@@ -530,7 +530,7 @@ def test_only_a_branch_of_ours_makes_an_original_needless(here, capsys, ref):
     git(here, "rm", "-q", "a.jpg")  # the shrunk copy is in the history, its lock still at the tip
     commit(here)
     git(here, "update-ref", "--create-reflog", ref, tip)
-    assert prune(capsys).endswith("--yes removes them\n" if ref == "refs/heads/t" else "would be removed; 1 stay\n")
+    assert prune(capsys).endswith("--yes removes them\n" if ref == "refs/heads/t" else "would be removed; 1 stays\n")
 
 
 @pytest.mark.parametrize("later", [0, 1])
@@ -549,7 +549,7 @@ def test_prune_leaves_what_a_shrunk_copy_in_any_stash_needs(here, capsys, tracke
         git(here, "stash", "-q", "--include-untracked")
     (here / "a.jpg").write_bytes(b"original")
     commit(here)
-    assert prune(capsys).endswith("would be removed; 1 stay\n")
+    assert prune(capsys).endswith("would be removed; 1 stays\n")
     git(here, "stash", "clear")
     assert prune(capsys).endswith("--yes removes them\n"), "it was the stash alone that needed it"
 
@@ -589,7 +589,7 @@ def test_prune_leaves_what_another_repository_has_put_into_the_same_folder(tmp_p
     for name in ("x.jpg", "semcompress.lock"):
         (tmp_path / "a" / name).unlink()
     monkeypatch.chdir(tmp_path / "a")
-    assert prune(capsys, "--yes").endswith("removed; 1 stay\n")
+    assert prune(capsys, "--yes").endswith("removed; 1 stays\n")
     monkeypatch.chdir(tmp_path / "b")
     assert main(["restore", "x.jpg"]) == 0
     assert Path("x.jpg").read_bytes() == b"the same photo"
@@ -628,8 +628,8 @@ def test_nothing_is_pruned_in_a_folder_inside_that_another_tree_uses_too(tmp_pat
     user = two if other == "folder" else two / ".git"
     assert f"1 original stays: its folder serves {user} as well" in out
     (one / "kept/users").write_text((one / "kept/users").read_text().splitlines()[0])
-    stay = 1 if (mine, other) == ("folder", "folder") else 0  # those share a journal as well
-    assert prune(capsys, "--yes").endswith(f"removed; {stay} stay\n")
+    stay = "1 stays" if (mine, other) == ("folder", "folder") else "0 stay"  # those share a journal as well
+    assert prune(capsys, "--yes").endswith(f"removed; {stay}\n")
 
 
 @pytest.mark.parametrize("kind", ["git", "folder"])
@@ -764,7 +764,7 @@ def test_nothing_is_pruned_while_a_worktree_is_not_at_hand(here, tmp_path, capsy
     assert tree.joinpath("tree.jpg").read_bytes() == b"small tree"
     shutil.rmtree(tree)
     git(here, "worktree", "prune")
-    assert "1 original, 16 B, removed; 1 stay" in prune(capsys, "--yes")
+    assert "1 original, 16 B, removed; 1 stays" in prune(capsys, "--yes")
 
 
 def test_prune_in_a_submodule_sees_its_working_tree_from_wherever_it_is_asked(tmp_path, monkeypatch, capsys):
@@ -779,7 +779,7 @@ def test_prune_in_a_submodule_sees_its_working_tree_from_wherever_it_is_asked(tm
     git(sub, "worktree", "add", "-q", "-b", "linked", str(tmp_path / "linked"))
     for folder in (sub, tmp_path / "linked"):
         monkeypatch.chdir(folder)
-        assert prune(capsys, "--yes").endswith("removed; 1 stay\n")
+        assert prune(capsys, "--yes").endswith("removed; 1 stays\n")
 
 
 def test_from_a_linked_worktree_of_a_git_directory_elsewhere_nothing_is_pruned(tmp_path, monkeypatch, capsys):
@@ -789,7 +789,7 @@ def test_from_a_linked_worktree_of_a_git_directory_elsewhere_nothing_is_pruned(t
     assert main(["originals", "prune", "--yes"]) == 2
     assert "where its main worktree is is not known" in capsys.readouterr().err
     monkeypatch.chdir(tmp_path / "main")
-    assert prune(capsys, "--yes").endswith("removed; 1 stay\n")
+    assert prune(capsys, "--yes").endswith("removed; 1 stays\n")
 
 
 def test_prune_leaves_the_original_of_a_picture_that_git_filters(here, capsys):
@@ -833,7 +833,7 @@ def test_nothing_is_pruned_while_a_stash_of_a_rebase_or_a_merge_waits(here, tmp_
     assert "a rebase or a merge is under way" in capsys.readouterr().err
     git(tree, act.split()[0], "--abort")
     assert (tree / "a.jpg").read_bytes() == b"small"
-    assert prune(capsys, "--yes").endswith("removed; 1 stay\n")
+    assert prune(capsys, "--yes").endswith("removed; 1 stays\n")
 
 
 def object_file(root: Path, name: str) -> Path:
@@ -852,7 +852,7 @@ def test_nothing_is_pruned_while_git_lacks_what_a_branch_or_the_index_names(here
     git(here, "add", "staged.jpg")
     (here / "staged.jpg").unlink()
     capsys.readouterr()
-    assert "1 stay" in prune(capsys, "--yes")
+    assert "1 stays" in prune(capsys, "--yes")
     place = object_file(here, what)
     place.chmod(0o644)
     place.unlink() if how == "gone" else place.write_bytes(b"rotten" if how == "rotten" else b"")
@@ -918,7 +918,7 @@ def test_a_tag_on_a_file_a_submodule_and_a_file_yet_to_be_added_are_nothing_that
     git(here, "commit", "-q", "-m", "x")
     (here / "intended").write_text("to be added")
     git(here, "add", "-N", "intended")
-    assert "1 stay" in prune(capsys, "--yes")
+    assert "1 stays" in prune(capsys, "--yes")
 
 
 def test_prune_removes_only_what_nothing_refers_to_and_only_when_told(here, capsys):
@@ -932,9 +932,9 @@ def test_prune_removes_only_what_nothing_refers_to_and_only_when_told(here, caps
     git(here, "gc", "-q", "--prune=now")
     out = prune(capsys)
     assert "gone.jpg: no lock names it" in out
-    assert "1 original, 20 B, would be removed; 1 stay; --yes removes them" in out
+    assert "1 original, 20 B, would be removed; 1 stays; --yes removes them" in out
     assert listed(capsys)["totals"]["count"] == 2, "a dry run removes nothing"
-    assert "removed; 1 stay; git frees" in prune(capsys, "--yes")
+    assert "removed; 1 stays; git frees" in prune(capsys, "--yes")
     (left,) = listed(capsys)["originals"]
     assert left["paths"] == ["stay.jpg"]
     git(here, "gc", "-q", "--prune=now")
@@ -1179,7 +1179,7 @@ def test_a_folder_of_originals_is_listed_and_pruned(tmp_path, monkeypatch, capsy
     assert "0 originals" in prune(capsys, "--yes")
     (tmp_path / "semcompress.lock").unlink()
     (tmp_path / "b.jpg").unlink()
-    assert "1 original, 17 B, removed; 1 stay" in prune(capsys, "--yes")
+    assert "1 original, 17 B, removed; 1 stays" in prune(capsys, "--yes")
     assert main(["restore", "a.jpg"]) == 0
     assert (tmp_path / "a.jpg").read_bytes() == b"original of a.jpg"
     assert main(["originals", "push", "--yes"]) == 2

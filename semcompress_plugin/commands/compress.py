@@ -21,7 +21,7 @@ from semcompress_plugin.made_with import versions
 from semcompress_plugin.originals import FolderOriginals, GitOriginals
 from semcompress_plugin.plan import Backlog, Domain, Domains, Pending, assets, pending, shown_path
 from semcompress_plugin.report.ledger import Ledger
-from semcompress_plugin.report.text import printable
+from semcompress_plugin.report.text import counted, printable
 from semcompress_plugin.sharing import Remotes
 from semcompress_plugin.types import Result
 from semcompress_plugin.walk import MISSING, find_images, repository_root
@@ -173,7 +173,8 @@ def _mend_locks(domains: Iterable[Domain], quiet: bool) -> None:
         if forgotten:
             domain.lock.add(forgotten)
             if not quiet:
-                print(f"semcompress: {domain.lock.path}: put {len(forgotten)} forgotten lines back", file=sys.stderr)
+                lines = counted(len(forgotten), "forgotten line", "forgotten lines")
+                print(f"semcompress: {domain.lock.path}: put {lines} back", file=sys.stderr)
 
 
 def _catch_up(domains: Iterable[Domain]) -> None:

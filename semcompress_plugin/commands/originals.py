@@ -16,7 +16,7 @@ from semcompress_plugin.errors import ImageError, UsageError
 from semcompress_plugin.lock import NAME
 from semcompress_plugin.originals import FolderOriginals, GitOriginals, Kept, Originals
 from semcompress_plugin.plan import Domain, Domains, shown_path
-from semcompress_plugin.report.text import printable, size
+from semcompress_plugin.report.text import counted, printable, size
 from semcompress_plugin.sharing import Remotes
 from semcompress_plugin.walk import repository_root
 
@@ -199,9 +199,9 @@ def _prune(domain: Domain, base: Path, yes: bool) -> int:
         print(f"{verdict.kept.sha256[:12]}  {size(verdict.kept.bytes):>8}  {paths}: {verdict.why}")
     staying = Counter(verdict.why for verdict in verdicts if not verdict.removable)
     for why, number in sorted(staying.items()):
-        print(f"{_count(number)} {'stays' if number == 1 else 'stay'}: {printable(why)}")
+        print(f"{_count(number)} {'stays:' if number == 1 else 'stay, each because'} {printable(why)}")
     amount = f"{_count(len(going))}, {size(sum(verdict.kept.bytes for verdict in going))}"
-    stay = f"{staying.total()} stay"
+    stay = counted(staying.total(), "stays", "stay")
     if not yes:
         print(f"{amount}, would be removed; {stay}{'; --yes removes them' if going else ''}")
     else:
@@ -211,4 +211,4 @@ def _prune(domain: Domain, base: Path, yes: bool) -> int:
 
 
 def _count(number: int) -> str:
-    return f"{number} original{'s' * (number != 1)}"
+    return counted(number, "original", "originals")
