@@ -5,13 +5,13 @@ from __future__ import annotations
 import argparse
 import sys
 import time
-from dataclasses import replace
 from pathlib import Path
 
 from semcompress_plugin.commands._shared import absolute, here, print_report
-from semcompress_plugin.errors import UsageError
+from semcompress_plugin.errors import PolicyError, UsageError
 from semcompress_plugin.interrupt import held_back
 from semcompress_plugin.plan import Domain, Domains, shown_path
+from semcompress_plugin.policy import Policy
 from semcompress_plugin.report.text import printable, size
 from semcompress_plugin.restore import Restoration, plan_restore, restore
 from semcompress_plugin.types import Result
@@ -22,11 +22,10 @@ def run(arguments: argparse.Namespace) -> int:
     if not arguments.paths and not arguments.all:
         raise UsageError("say what to restore: paths, or --all")
     started = time.monotonic()
-    domains = Domains(None, arguments.policy)
+    domains = _Domains(None, arguments.policy)
     base = here()
     found = find_images(arguments.paths or [Path()], repository_root(base), skip_ignored=not arguments.all)
     results = []
-    asked: dict[Domain, Domain] = {}
     for item in found:
         path = absolute(item.path)
         shown = shown_path(path, base)
@@ -35,9 +34,6 @@ def run(arguments: argparse.Namespace) -> int:
             continue
         domain = domains.of(path, named=True)
         assert domain is not None  # a named file always has one
-        if domain not in asked:
-            asked[domain] = _opened(domain)
-        domain = asked[domain]
         plan, result = _restored(path, shown, domain)
         if arguments.format == "text" and not arguments.quiet and (said := _said(plan, result, item.named)):
             print(f"{printable(shown)}: {printable(said)}")
@@ -49,16 +45,20 @@ def run(arguments: argparse.Namespace) -> int:
     return int(any(result.status == "failed" for result in results))
 
 
-def _opened(domain: Domain) -> Domain:
-    """The domain; where its policy may not name what it names for originals, with those that lie in git, and a word."""
-    try:
-        domain.originals  # noqa: B018  # opening them is what may be refused
-    except UsageError as error:
-        if repository_root(domain.policy.root) is None:
-            raise
-        print(f"semcompress: warning: {error}; asking this git repository instead", file=sys.stderr)
-        return replace(domain, policy=replace(domain.policy, originals="git"))
-    return domain
+class _Domains(Domains):
+    """As they are, but where a policy does not say, or may not say, where its originals lie, git is asked for them."""
+
+    def _load(self, path: Path) -> Domain:
+        folder = absolute(path).parent
+        try:
+            domain = super()._load(path)
+            domain.originals  # noqa: B018  # opening them is what may be refused
+        except (PolicyError, UsageError) as error:
+            if not path.is_file() or repository_root(folder) is None:
+                raise
+            print(f"semcompress: warning: {error}; asking this git repository for originals", file=sys.stderr)
+            return Domain(Policy(path, folder, (), "git"), self.in_place)
+        return domain
 
 
 def _restored(path: Path, shown: str, domain: Domain) -> tuple[Restoration, Result]:
