@@ -16,7 +16,7 @@ from PIL import Image
 from semcompress_plugin.commands.build import build_tree
 
 EXAMPLE = Path(__file__).parent.parent / "examples" / "site"
-PAGES = ("index.html", "evenings.html", "planner.html", "odd/layouts.html")
+PAGES = ("index.html", "evenings.html", "planner.html", "odd/layouts.html", "odd/galleries.html")
 POLICY = """\
 version: 1
 rules:
@@ -29,6 +29,30 @@ rules:
     keep: {msssim: {score: {min: 0.3}}}
     outputs: {formats: [avif, webp, keep], place: beside}
 """
+GALLERIES = """\
+<!doctype html><meta charset=utf-8><link rel=icon href=data:,>
+<style>
+img { width: 90px; height: 70px } div { width: 640px; margin: 8px; container-type: inline-size }
+.gap, .ends, .even, .back, .wrap, .column { display: flex } .gap { gap: 30px } .ends { justify-content: space-between }
+.even { justify-content: space-evenly } .back { flex-flow: row-reverse wrap; gap: 12px }
+.column { flex-direction: column }
+.wrap { flex-wrap: wrap; gap: 5px 17px; width: 250px } .wrap img { flex: 1 }
+.grid, .auto, .flow { display: grid; gap: 10px } .grid { grid-template-columns: repeat(3, 120px) }
+.auto { grid-template-columns: repeat(auto-fit, minmax(100px, 1fr)) } .flow { grid-auto-flow: column }
+.named { display: grid; grid-template: "a b" 80px "c c" 80px / 1fr 2fr }
+.named .c { grid-area: c } .named .a { grid-area: a }
+.columns { columns: 3 } .frame > .x { margin-left: 40px } .row img { margin-left: 11px }
+.row img[alt] { float: right }
+</style>
+ROWS
+<div class=frame><p class=x><img src=../img/coffee.jpg></p><a class=x href=#><img src=../img/rocket.jpg></a></div>
+<figure><img src=../img/chelsea.jpg><figcaption>words</figcaption></figure>
+"""
+ROW = (
+    "<div class={}><img class=a src=../img/coffee.jpg><img src=../img/rocket.jpg alt=x>"
+    "<img class=c src=../img/chelsea.jpg></div>"
+)
+LAYOUTS = ("gap", "ends", "even", "back", "wrap", "column", "grid", "auto", "flow", "named", "columns", "row")
 ODD = """\
 <!doctype html><meta charset=utf-8><link rel=icon href=data:,>
 <style>
@@ -125,6 +149,8 @@ def sites(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[str, str]]
     shutil.copy(before / "img" / "hills.jpg", before / "img" / "twice.jpg")
     (before / "odd").mkdir()
     (before / "odd" / "layouts.html").write_text(ODD)
+    galleries = GALLERIES.replace("ROWS", "\n".join(map(ROW.format, LAYOUTS)))
+    (before / "odd" / "galleries.html").write_text(galleries)
     report = build_tree(before, after)
     assert not report.failed
     assert report.pages is not None

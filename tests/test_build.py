@@ -38,7 +38,7 @@ rules:
     outputs: {formats: [avif, webp, keep], place: beside}
 """
 PAGE = '<!doctype html>\n<link rel=stylesheet href=s.css>\n<img src="img/a.jpg" alt=a>\n<img src=gone.png>\n'
-SOURCE = r'<source type="image/{0}" srcset="{1}\.{0}">'
+SOURCE = r'<source style="display: none" type="image/{0}" srcset="{1}\.{0}">'
 
 
 @pytest.fixture

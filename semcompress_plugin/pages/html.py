@@ -24,6 +24,8 @@ _LAZY = re.compile(r"data-.*(?:src|lazy|original)")
 """Attributes by which scripts put another picture in later; a ``<source>`` would keep that one from showing."""
 _MIGHT_CONCERN = re.compile(r"<img\b|url\(", re.IGNORECASE)
 _OPEN = '<picture style="display: contents">'
+_SOURCE = '<source style="display: none"'
+"""As what ``display: contents`` lets through it would be an item of a flex or grid container, with a gap of its own."""
 _CLOSE = "</picture>"
 
 Node = Any
@@ -146,7 +148,7 @@ class _Edits:
         sizes = node.attrs.get("sizes")
         more = f' sizes="{_escaped(sizes)}"' if sizes else ""
         sources = (
-            f'<source type="{type}" srcset="{_escaped(srcset.render(candidates, references))}"{more}{end}'
+            f'{_SOURCE} type="{type}" srcset="{_escaped(srcset.render(candidates, references))}"{more}{end}'
             for type, references in offers
         )
         self.changes += [(tag.start, tag.start, _OPEN + "".join(sources)), (tag.end, tag.end, _CLOSE)]
