@@ -165,6 +165,55 @@ def test_pages_stay_as_they_are_without_files_beside_or_when_told_so(site, capsy
     assert Path("out/index.html").read_text() == PAGE
 
 
+NAMED = """<!doctype html><link rel=icon type=image/png href=img/b.png><meta property=og:image content="img/a.jpg#x">
+<a href="/img/a.jpg"><img src='img/a.jpg?v=1&amp;w=2' srcset="img/a.jpg, img/b.png 2x" data-src=img/a.jpg></a>
+<svg viewBox="0 0 1 1"><image xlink:href="img/b.png" /></svg><template><img src=img/a.jpg></template>
+<noscript><video poster=img/a.jpg></video></noscript><style>p { content: url(img/a.jpg) }</style>
+<i style="background: url('img/b.png')"><script>show("img/a.jpg", "other/a.jpg")</script><img src=img/c.jpg>
+"""
+
+
+@pytest.mark.parametrize("formats", ["[webp]", "[smallest]"])
+@pytest.mark.parametrize("place", [["site", "out"], ["--in-place", "site"]])
+def test_pages_name_a_picture_that_was_written_under_another_name_by_that(site, capsys, formats, place):
+    policy = POLICY.replace("[avif, webp, keep], place: beside", f"{formats}, place: replace")
+    (site / ".semcompress.yaml").write_text(re.sub("compress: .*", "compress: [{webp: {quality: 60}}]", policy))
+    (site / "index.html").write_text(NAMED)
+    (site / "img" / "c.jpg").write_bytes(b"no picture")
+    code = main(["build", *place, "--format", "json"])
+    report = json.loads(capsys.readouterr().out)
+    jsonschema.validate(report, SCHEMA)
+    assert code == 1, "for c.jpg"
+    out = Path(place[-1])
+    assert sorted(path.name for path in (out / "img").iterdir() if path.name != "c.jpg") == ["a.webp", "b.webp"]
+    expected = NAMED.replace("image/png", '"image/webp"').replace("b.png", "b.webp").replace("/a.jpg", "/a.webp")
+    expected = expected.replace('show("img/a.webp", "other/a.webp")', 'show("img/a.jpg", "other/a.jpg")')
+    unquoted = re.sub(r"[\"']", "", (out / "index.html").read_text())
+    assert unquoted == re.sub(r"[\"']", "", expected)
+    assert (out / "s.css").read_text() == 'p { background: url("img/b.webp") }\n'
+    left = [(one["reference"], one["reason"]) for one in report["pages"]["left"]]
+    named = "has another name in the tree, and is named where that cannot be put"
+    assert left == [("img/a.jpg", named)]
+    built = contents(out)
+    assert main(["build", *place, "--quiet"]) == 1
+    assert contents(out) == built
+
+
+def test_what_an_earlier_build_has_left_behind_is_no_file_that_a_page_may_name(site, capsys):
+    (site / "old.txt").write_text("old")
+    (site / "index.html").write_text(PAGE + '<img src=old.txt><img src="/img/b.png"><img src=a/../img/b.webp>')
+    assert [one["reference"] for one in run(capsys, "site", "out")["pages"]["left"]] == ["gone.png"]
+    (site / "old.txt").unlink()
+    (site / "img" / "b.png").unlink()
+    left = run(capsys, "site", "out")["pages"]["left"]
+    assert Path("out/img/b.png").exists(), "as documented"
+    assert {(one["page"], one["reference"]) for one in left} == {
+        ("index.html", "gone.png"), ("index.html", "old.txt"), ("index.html", "/img/b.png"),
+        ("index.html", "a/../img/b.webp"), ("s.css", "img/b.png"),
+    }  # fmt: skip
+    assert {one["reason"] for one in left} == {"leads to no file"}
+
+
 def test_a_picture_of_ones_own_is_never_written_over_by_one_that_lies_beside_another(site, capsys):
     own = encoded(photo((200, 150), 5), "AVIF", quality=90)
     (site / "img" / "a.avif").write_bytes(own)

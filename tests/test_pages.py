@@ -9,7 +9,7 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from semcompress_plugin.errors import UsageError
-from semcompress_plugin.pages import Catalogue, Picture, Site, css, encoding, html, picture, srcset
+from semcompress_plugin.pages import Catalogue, Picture, Site, css, encoding, html, names, picture, srcset, tags
 from semcompress_plugin.pages.site import Desk, ElsewhereError
 
 OPEN = '<picture style="display: contents">'
@@ -260,6 +260,69 @@ def test_any_html_is_unchanged_outside_of_edits_and_a_second_time_altogether(tex
     tag = r"<img\b(?:[^>'\"]|'[^']*'|\"[^\"]*\")*>"
     assert re.sub(f"\ue000({tag})</picture>", r"\1", marked, flags=re.IGNORECASE) == text
     assert page(new).text == new
+
+
+MOVED = {"a.jpg": "a.webp", "b.png": "b.webp", "deep/c.jpg": "deep/c.webp", "é,.jpg": "é,.webp"}
+
+
+def renamed(text: str, path: str = "index.html") -> names.Renamed:
+    return names.rewrite(text, path, catalogue(moved=MOVED))
+
+
+@pytest.mark.parametrize(
+    ("before", "after"),
+    [
+        ("<img src=a.jpg>", '<img src="a.webp">'),
+        ("<IMG\n SRC = 'a.jpg?v=1&amp;w=2#x' class=y >", '<IMG\n SRC = "a.webp?v=1&amp;w=2#x" class=y >'),
+        ("<img srcset='a.jpg 2x,other.jpg 1x'>", '<img srcset="a.webp 2x, other.jpg 1x">'),
+        ("<img src=%C3%A9,.jpg>", '<img src="%C3%A9,.webp">'),
+        ("<picture><source type=image/jpeg srcset=a.jpg><img src=other.jpg></picture>",
+         '<picture><source type="image/webp" srcset="a.webp"><img src=other.jpg></picture>'),
+        ("<base href=/deep/><img src=c.jpg><img src=../a.jpg>",
+         '<base href=/deep/><img src="c.webp"><img src="../a.webp">'),
+        ("<b style='--x: url(a.jpg)'>", '<b style="--x: url(\'a.webp\')">'),
+        ("<style>@media x { a { mask: f(url( 'a.jpg' )) } }</style>",
+         '<style>@media x { a { mask: f(url("a.webp")) } }</style>'),
+    ],
+)  # fmt: skip
+def test_a_picture_with_another_name_is_named_so_wherever_it_can_be(before, after):
+    assert renamed(before) == names.Renamed(after)
+    assert renamed(after) == names.Renamed(after)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        '<script>x = "a.jpg"</script>',
+        '<script type=application/ld+json>{"image": ".\\/a.jpg"}</script>',
+        "<!-- <img src=a.jpg> -->",
+        "<p onclick=\"show('a.jpg')\">",
+        "<style>p { background: url(a.jpg</style>",
+    ],
+)
+def test_where_that_cannot_be_put_what_still_names_it_is_listed(text):
+    new = renamed(text)
+    assert new.text == text
+    assert [(one.page, one.reference) for one in new.left] in (
+        [("index.html", "a.jpg")],
+        [("index.html", "./a.jpg")],
+    )
+
+
+def test_a_picture_of_the_same_name_elsewhere_is_another():
+    text = '<img src=deep/a.jpg><img src=https://example.org/a.jpg><script>x = "deep/b.png"</script>'
+    assert renamed(text) == names.Renamed(text)
+
+
+@settings(max_examples=400)
+@given(st.lists(PIECES, max_size=14).map("".join))
+def test_any_html_is_the_same_tree_with_other_names_in_it(text):
+    def shape(html: str) -> list[tuple[str, tuple[str, ...]]]:
+        return [(node.name, tuple(node.attrs)) for node in tags.elements(tags.parse(html))]
+
+    new = renamed(text).text
+    assert shape(new) == shape(text)
+    assert renamed(new).text == new
 
 
 @pytest.mark.parametrize(

@@ -480,7 +480,7 @@ def test_pages_are_said_to_be_left_alone_where_outputs_lie_beside(tree, tmp_path
         POLICY.replace("[jpeg]", "[jpeg, webp]") + "    outputs: {formats: [keep, webp], place: beside}\n"
     )
     assert main(["build", str(tree), str(tmp_path / "out"), "--executor", "threads"]) == 0
-    assert "1 HTML pages were copied as they are" in capsys.readouterr().err
+    assert "1 HTML page was copied as is" in capsys.readouterr().err
     assert (tmp_path / "out/a/0.webp").exists()
     assert (tmp_path / "out/a/0.jpg").exists()
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,7 +9,7 @@ from pathlib import Path
 from semcompress_plugin import files
 from semcompress_plugin.errors import ImageError
 from semcompress_plugin.files import Snapshot
-from semcompress_plugin.pages import Catalogue, Left, PagesReport, Picture, Site
+from semcompress_plugin.pages import Catalogue, Left, PagesReport
 
 SUFFIXES = frozenset({".html", ".htm", ".css"})
 """What is rewritten. XHTML served as XML follows other rules, and is left alone."""
@@ -30,13 +29,11 @@ def publish(
     pages: Iterable[Path],
     source: Path,
     out: Path,
-    site: Site,
-    pictures: Mapping[str, Picture],
+    catalogue: Catalogue,
     copy: Callable[[Path], None],
 ) -> PagesReport:
     """Write ``pages`` of ``source`` to ``out`` (the same folder: in place), rewritten or by ``copy`` as they are."""
     contents = {path.relative_to(source).as_posix(): path for path in pages}
-    catalogue = Catalogue(site, pictures, lambda path: path in contents or _is_there(out, path))
     sealed, preloaded = _links(contents, catalogue)
     catalogue.preloaded = preloaded
     news: list[_New] = []
@@ -75,24 +72,24 @@ def _links(contents: Mapping[str, Path], catalogue: Catalogue) -> tuple[frozense
 
 
 def _rewrite(data: bytes, name: str, catalogue: Catalogue, sealed: bool) -> _New:
-    from semcompress_plugin.pages import css, encoding, html
+    from semcompress_plugin.pages import css, encoding, html, names
     from semcompress_plugin.pages.site import Desk
 
     is_css = name.lower().endswith(".css")
     try:
         before = encoding.decode(data, css=is_css)
+        renamed = names.rewrite(before.text, name, catalogue)
         if is_css:
             desk = Desk(catalogue, name, catalogue.site.url(name))
-            sheet = css.rewrite(before.text, desk)
-            if sheet.count and sealed:
-                return _New(left=(Left(name, None, "a page holds a digest of it (integrity)"),))
-            new = _New(None, 0, sheet.count, tuple(desk.left))
-            text = sheet.text
+            sheet = css.rewrite(renamed.text, desk)
+            new, text = _New(None, 0, sheet.count, (*renamed.left, *desk.left)), sheet.text
         else:
-            page = html.rewrite(before.text, name, catalogue)
-            new, text = _New(None, page.pictures, page.backgrounds, page.left), page.text
+            page = html.rewrite(renamed.text, name, catalogue)
+            new, text = _New(None, page.pictures, page.backgrounds, (*renamed.left, *page.left)), page.text
         if text == before.text:
             return new
+        if sealed:
+            return _New(left=(Left(name, None, "a page holds a digest of it (integrity)"),))
         return _New(before.encode(text), new.pictures, new.backgrounds, new.left)
     except encoding.UndecodableError as error:
         return _New(left=(Left(name, None, str(error)),))
@@ -104,7 +101,3 @@ def _write(page: Snapshot, target: Path, data: bytes) -> None:
         files.replace(target, data, page, trade=True)
     elif not files.holds(target, files.digest(data)):
         files.create(target, data, overwrite=True, mode=page.mode)
-
-
-def _is_there(out: Path, path: str) -> bool:
-    return os.path.isfile(out / path)  # noqa: PTH113  # a name that is too long is only not there

@@ -17,7 +17,7 @@ from semcompress_plugin.commands._shared import load_registry
 from semcompress_plugin.errors import ImageError, UsageError
 from semcompress_plugin.lock import NAME as LOCK_NAME
 from semcompress_plugin.policy import POLICY_NAME, Policy, parse_policy
-from semcompress_plugin.report.text import percent, printable, size
+from semcompress_plugin.report.text import counted, percent, printable, size
 from semcompress_plugin.types import Result
 from semcompress_plugin.walk import PASSED_BY
 
@@ -184,10 +184,12 @@ def _report(total: Account, seconds: float, out: Store, policy: Policy, argument
     from semcompress_plugin.report.json import dumps
     from semcompress_plugin.scale.account import FOLDER
 
-    if total.pages and any(rule.outputs.place == "beside" and not rule.skip for rule in policy.rules):
+    if total.pages and any(set(rule.outputs.formats) != {"keep"} and not rule.skip for rule in policy.rules):
+        copied = counted(total.pages, "HTML page was", "HTML pages were")
         print(
-            f"semcompress: {total.pages} HTML pages were copied as they are: a build over shards does not rewrite "
-            "pages to offer what lies beside their pictures; a build of local folders without --executor does",
+            f"semcompress: {copied} copied as is: a build over shards does not rewrite pages to "
+            "offer what lies beside their pictures, or to name those that have another name; a build of local folders "
+            "without --executor does",
             file=sys.stderr,
         )
     for text in total.warnings:

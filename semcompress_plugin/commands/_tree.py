@@ -7,6 +7,8 @@ import os
 from collections import deque
 from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import asdict, replace
+from functools import partial
+from itertools import chain
 from pathlib import Path
 
 from semcompress_plugin import files
@@ -19,7 +21,7 @@ from semcompress_plugin.errors import ImageError, UsageError
 from semcompress_plugin.files import Version
 from semcompress_plugin.lock import NAME as LOCK_NAME
 from semcompress_plugin.made_with import versions
-from semcompress_plugin.pages import PagesReport, Picture, Site, picture
+from semcompress_plugin.pages import Catalogue, PagesReport, Picture, Site, picture
 from semcompress_plugin.plan import Asset, Pending, pending
 from semcompress_plugin.policy import POLICY_NAME
 from semcompress_plugin.registry import Registry
@@ -42,6 +44,8 @@ class Tree:
         """Place in the tree (by hash, for there may be any number) -> whose it is."""
         self._beside: dict[Path, list[Path]] = {}
         """Picture -> what lies beside it in the tree that is written."""
+        self._moved: dict[str, str] = {}
+        """Picture -> the one file that was written for it, under another name."""
         self.failures: list[Result] = []
         """Files that are no pictures, and could not be copied."""
 
@@ -149,14 +153,32 @@ class Tree:
         return self._write(item, result, payloads)
 
     def write_others(self, paths: Iterable[Path], site: Site | None) -> PagesReport | None:
-        """Copy what is no picture. With a ``site``, pages offer what lies beside pictures, if anything does."""
+        """Copy what is no picture. With a ``site``, pages offer what lies beside pictures and name pictures as they
+        are named in the tree, if there is any such thing.
+        """
         pictures = {} if site is None else {one.path: one for one in self._pictures()}
+        concerned = site is not None and bool(pictures or self._moved)
         pages: list[Path] = []
         for path in paths:
-            pages.append(path) if pictures and path.suffix.lower() in PAGES else self._copy_other(path)
-        if site is None or not pictures:
+            pages.append(path) if concerned and path.suffix.lower() in PAGES else self._copy_other(path)
+        if site is None or not concerned:
             return None
-        return publish(pages, self.source, self.out, site, pictures, self._copy_other)
+        written = {*self._moved.values(), *map(self._inside, chain.from_iterable(self._beside.values()))}
+        catalogue = Catalogue(site, pictures, partial(self._has, written), moved=self._moved)
+        return publish(pages, self.source, self.out, catalogue, self._copy_other)
+
+    def _has(self, written: Collection[str], path: str) -> bool:
+        """Whether this build has a file for ``path``, among its sources or newly ``written``; what an earlier one has
+        left there does not count.
+        """
+        try:
+            return path in written or (path not in self._moved and self._is_content(self.source / path))
+        except (OSError, ValueError):  # no name that a file of the tree could have, as one that is too long
+            return False
+
+    def _is_content(self, path: Path) -> bool:
+        parts = path.relative_to(self.source).parts
+        return PASSED_BY.isdisjoint(parts) and path.name not in _NOT_CONTENT and self._is_ours_to_copy(path)
 
     def _pictures(self) -> Iterator[Picture]:
         """What pages may offer: only files as large in pixels as the picture, for pages are laid out by that."""
@@ -224,6 +246,8 @@ class Tree:
                     self._put(item, target, data, own)
             if self.in_place and replaced and own not in targets:
                 files.retire(_as_looked_at(item))
+            if replaced and own not in targets:
+                self._moved[self._inside(own)] = self._inside(next(iter(targets)))
         except ImageError as error:
             return left(item, "failed", str(error))
         shown = Path(item.asset.shown).parent

@@ -30,7 +30,7 @@ from semcompress_plugin.walk import find_images
 
 @dataclass(frozen=True, slots=True)
 class Report:
-    """What a build did. ``pages`` is None where pages were not to be touched or nothing lies beside a picture.
+    """What a build did. ``pages`` is None where pages were not to be touched, or pictures gave no reason to.
 
     ``bounds`` are the constraints of each rule by its name; ``bugs`` are tracebacks of bugs of ours, each of which
     is a failed picture too.

@@ -41,19 +41,48 @@ def rewrite(text: str, desk: Desk, *, quote: str = '"', declarations: bool = Fal
     ``declarations``: it is what stands in a ``style`` attribute, and no stylesheet. ``quote`` is what addresses are
     put in. A text that ends within a string, a block or a comment is left as it is.
     """
-    if "url(" not in text.lower():
+    if "url(" not in text.lower() or (read := _read(text)) is None:
         return Rewritten(text)
-    import tinycss2
-
-    sentinel = "/**/"
-    tokens = tinycss2.parse_component_value_list(text + sentinel, skip_comments=False)
-    source = _Source(text)
-    if not tokens or tokens[-1].type != "comment" or source.start(tokens[-1]) != len(text):
-        return Rewritten(text)
-    edits = list(_walk(tokens[:-1], len(text), source, desk, quote, inside=declarations))
+    tokens, source = read
+    edits = list(_walk(tokens, len(text), source, desk, quote, inside=declarations))
     for position, addition in reversed(edits):
         text = text[:position] + addition + text[position:]
     return Rewritten(text, len(edits))
+
+
+def renamed(text: str, desk: Desk, *, quote: str = '"') -> str:
+    """``text`` with every ``url()`` that names a picture with another name in the tree naming that.
+
+    What ends within a string, a block or a comment is left as it is.
+    """
+    if "url(" not in text.lower() or (read := _read(text)) is None:
+        return text
+    tokens, source = read
+    for start, end, reference in reversed(list(_urls(source.spans(tokens, len(text)), source))):
+        if new := desk.moved(reference):
+            text = f"{text[:start]}url({_string(new, quote)}){text[end:]}"
+    return text
+
+
+def _urls(tokens: Sequence[tuple[Token, int, int]], source: _Source) -> Iterator[tuple[int, int, str]]:
+    """Each ``url()`` however deep in ``tokens``: where it begins and ends, and what it names."""
+    for token, start, stop in tokens:
+        if (reference := _reference(token)) is not None:
+            yield start, stop, reference
+        else:
+            inner = source.spans(getattr(token, "arguments", None) or getattr(token, "content", None) or (), stop - 1)
+            yield from _urls(inner, source)
+
+
+def _read(text: str) -> tuple[list[Token], _Source] | None:
+    """The tokens of ``text`` and their places; None for a text that ends within a string, a block or a comment."""
+    import tinycss2
+
+    tokens = tinycss2.parse_component_value_list(text + "/**/", skip_comments=False)
+    source = _Source(text)
+    if not tokens or tokens[-1].type != "comment" or source.start(tokens[-1]) != len(text):
+        return None
+    return tokens[:-1], source
 
 
 class _Source:

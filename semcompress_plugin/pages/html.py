@@ -9,17 +9,11 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass, field
-from typing import Any
 
 from semcompress_plugin.pages import css, srcset
 from semcompress_plugin.pages.site import Catalogue, Desk, ElsewhereError, Left
+from semcompress_plugin.pages.tags import Node, Tag, base_href, elements, escaped, lines, parse
 
-_NAME = re.compile(r"<([a-zA-Z][^\t\n\f\r />]*)")
-_GAP = re.compile(r"[\t\n\f\r /]*")
-_ATTRIBUTE = re.compile(
-    r"(?P<name>=?[^\t\n\f\r />=]*)"
-    r"(?:[\t\n\f\r ]*=[\t\n\f\r ]*(?P<value>\"(?P<double>[^\"]*)\"|'(?P<single>[^']*)'|(?P<bare>[^\t\n\f\r >]*)))?"
-)
 _LAZY = re.compile(r"data-.*(?:src|lazy|original)")
 """Attributes by which scripts put another picture in later; a ``<source>`` would keep that one from showing."""
 _MIGHT_CONCERN = re.compile(r"<img\b|url\(", re.IGNORECASE)
@@ -27,9 +21,6 @@ _OPEN = '<picture style="display: contents">'
 _SOURCE = '<source style="display: none"'
 """As what ``display: contents`` lets through it would be an item of a flex or grid container, with a gap of its own."""
 _CLOSE = "</picture>"
-
-Node = Any
-"""A node of justhtml: an element (``name``, ``namespace``, ``attrs``, ``children``), a text or a comment (``data``)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,15 +47,15 @@ def rewrite(text: str, page: str, catalogue: Catalogue) -> Page:
     """``text``, the file ``page`` of a tree, with what the catalogue offers."""
     if not _MIGHT_CONCERN.search(text):
         return Page(text)
-    root = _parse(text)
-    edits = _Edits(text, Desk(catalogue, page, catalogue.site.base(page, _base(root))))
-    for node in _elements(root):
+    root = parse(text)
+    edits = _Edits(text, Desk(catalogue, page, catalogue.site.base(page, base_href(root))))
+    for node in elements(root):
         edits.consider(node)
     left = tuple(edits.desk.left)
     if not edits.changes:
         return Page(text, left=left)
     new = edits.apply()
-    if _signature(_parse(new), edits.added) != _signature(root):
+    if _signature(parse(new), edits.added) != _signature(root):
         return Page(text, left=(*left, Left(page, None, "would be another page to a browser with <picture> in it")))
     return Page(new, edits.pictures, edits.backgrounds, left)
 
@@ -73,11 +64,11 @@ def links(text: str, page: str, catalogue: Catalogue) -> Links:
     """What ``page`` says of other files."""
     if not re.search(r"\bintegrity\b|\bpreload\b", text, re.IGNORECASE):
         return Links()
-    root = _parse(text)
-    base = catalogue.site.base(page, _base(root))
+    root = parse(text)
+    base = catalogue.site.base(page, base_href(root))
     sealed: set[str] = set()
     preloaded: set[str] = set()
-    for node in _elements(root):
+    for node in elements(root):
         if node.name != "link" or not (href := node.attrs.get("href") or node.attrs.get("imagesrcset")):
             continue
         names = [href, *(one.reference for one in srcset.parse(node.attrs.get("imagesrcset") or ""))]
@@ -141,110 +132,41 @@ class _Edits:
         offers = self.desk.offers(found)
         if not offers or any(_LAZY.match(name) for name in node.attrs):
             return
-        tag = _Tag.read(self.text, node)
+        tag = Tag.read(self.text, node)
         if tag is None:
             return
         end = " />" if self.text[tag.end - 2] == "/" else ">"
         sizes = node.attrs.get("sizes")
-        more = f' sizes="{_escaped(sizes)}"' if sizes else ""
+        more = f' sizes="{escaped(sizes)}"' if sizes else ""
         sources = (
-            f'{_SOURCE} type="{type}" srcset="{_escaped(srcset.render(candidates, references))}"{more}{end}'
+            f'{_SOURCE} type="{type}" srcset="{escaped(srcset.render(candidates, references))}"{more}{end}'
             for type, references in offers
         )
         self.changes += [(tag.start, tag.start, _OPEN + "".join(sources)), (tag.end, tag.end, _CLOSE)]
         self.pictures += 1
 
     def _style(self, node: Node) -> None:
-        tag = _Tag.read(self.text, node)
+        tag = Tag.read(self.text, node)
         place = tag.attributes.get("style") if tag else None
         if place is None:
             return
         new = css.rewrite(node.attrs["style"], self.desk, quote="'", declarations=True)
         if new.count:
-            self.changes.append((*place, f'"{_escaped(new.text)}"'))
+            self.changes.append((*place, f'"{escaped(new.text)}"'))
             self.backgrounds += new.count
 
     def _stylesheet(self, node: Node) -> None:
-        tag = _Tag.read(self.text, node)
+        tag = Tag.read(self.text, node)
         if tag is None or not node.children:
             return
         end = self.text.lower().find("</style", tag.end)
         inner = self.text[tag.end : end]
-        if end < 0 or _lines(inner) != _lines("".join(child.data or "" for child in node.children)):
+        if end < 0 or lines(inner) != lines("".join(child.data or "" for child in node.children)):
             return
         new = css.rewrite(inner, self.desk)
         if new.count:
             self.changes.append((tag.end, end, new.text))
             self.backgrounds += new.count
-
-
-@dataclass(frozen=True, slots=True)
-class _Tag:
-    """A start tag's place in the text, and the places of its attributes' values with their quotes."""
-
-    start: int
-    end: int
-    attributes: dict[str, tuple[int, int]]
-
-    @classmethod
-    def read(cls, text: str, node: Node) -> _Tag | None:
-        """The tag that ``node`` comes from, read by the HTML standard's tokenizer steps; None unless it is the same
-        to us as to the parser (a tag may stand for an element of another name, or for several).
-        """
-        start = node.origin_offset
-        if start is None or not (name := _NAME.match(text, start)) or name[1].lower() != node.name:
-            return None
-        values: dict[str, str] = {}
-        places: dict[str, tuple[int, int]] = {}
-        position = name.end()
-        while True:
-            position = _skip(text, position)
-            if position >= len(text):
-                return None
-            if text[position] == ">":
-                break
-            match = _ATTRIBUTE.match(text, position)
-            if match is None or match.end() == position:
-                return None
-            key = match["name"].lower()
-            if key not in values:
-                values[key] = next((value for value in match.group("double", "single", "bare") if value), "")
-                if match["value"] is not None:
-                    places[key] = match.span("value")
-            position = match.end()
-        agrees = values.keys() == node.attrs.keys() and all(
-            "&" in value or "\0" in value or _lines(value) == (node.attrs[key] or "") for key, value in values.items()
-        )
-        return cls(start, position + 1, places) if agrees else None
-
-
-def _skip(text: str, position: int) -> int:
-    match = _GAP.match(text, position)
-    assert match is not None  # it matches nothing, too
-    return match.end()
-
-
-def _parse(text: str) -> Node:
-    """The document. Places are those of ``text``, which therefore must not begin with a byte order mark."""
-    from justhtml import JustHTML
-
-    return JustHTML(text, sanitize=False, track_node_locations=True).root
-
-
-def _elements(root: Node) -> Iterator[Node]:
-    """Every element in the order of the page. What a ``<template>`` holds is not the page's, and with scripts on (as
-    we parse) a ``<noscript>`` holds text.
-    """
-    waiting = [root]
-    while waiting:
-        node = waiting.pop()
-        if getattr(node, "attrs", None) is not None:
-            yield node
-        waiting += reversed(getattr(node, "children", None) or ())
-
-
-def _base(root: Node) -> str | None:
-    return next((node.attrs["href"] for node in _elements(root) if node.name == "base" and "href" in node.attrs), None)
 
 
 def _is_within_picture(node: Node) -> bool:
@@ -276,12 +198,3 @@ def _signature(root: Node, ours: set[int] | None = None) -> list[object]:
         signature.append((node.name, getattr(node, "namespace", None), pairs, data))
         waiting += [None, *reversed([*children, *([content] if content is not None else [])])]
     return signature
-
-
-def _escaped(text: str) -> str:
-    return text.replace("&", "&amp;").replace('"', "&quot;")
-
-
-def _lines(text: str) -> str:
-    """With every line end as one character, as a parser sees it."""
-    return text.replace("\r\n", "\n").replace("\r", "\n")

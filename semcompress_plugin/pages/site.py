@@ -126,18 +126,18 @@ class Site:
             raise ElsewhereError("leaves the site")
         return path
 
-    def swapped(self, found: Found, variant: Variant) -> str | None:
-        """The reference with the picture's name replaced by the variant's, spelt alike; None if that cannot be."""
-        text = found.reference.strip(_SPACE)
+    def swapped(self, reference: str, base: str, path: str, other: str) -> str | None:
+        """The ``reference`` to ``path`` with the name of the file ``other``, spelt alike; None if that cannot be."""
+        text = reference.strip(_SPACE)
         tail = match[0] if (match := _TAIL.search(text)) else ""
         head = text.removesuffix(tail)
-        old, new = PurePosixPath(found.picture.path), PurePosixPath(variant.path)
+        old, new = PurePosixPath(path), PurePosixPath(other)
         if head.endswith(old.suffix) and new.stem == old.stem:
             head = head.removesuffix(old.suffix) + new.suffix
         else:
             head = head[: head.rfind("/") + 1] + quote(new.name)
         try:
-            return head + tail if self.resolve(head + tail, found.base) == variant.path else None
+            return head + tail if self.resolve(head + tail, base) == other else None
         except ElsewhereError:
             return None
 
@@ -151,6 +151,8 @@ class Catalogue:
     exists: Callable[[str], bool]
     preloaded: frozenset[str] = frozenset()
     """Pictures that some page asks the browser to load early by ``<link rel=preload>``: they stay what is shown."""
+    moved: Mapping[str, str] = field(default_factory=dict)
+    """Pictures that have another name in the tree than among its sources -> that name."""
 
 
 @dataclass(slots=True)
@@ -172,7 +174,7 @@ class Desk:
         if path is None:
             return None
         picture = self.catalogue.pictures.get(path)
-        if picture is None and not self.catalogue.exists(path):
+        if picture is None and path not in self.catalogue.moved and not self.catalogue.exists(path):
             self._leave(reference, "leads to no file")
         if picture is None:
             return None
@@ -192,10 +194,22 @@ class Desk:
             return []
         for type in dict.fromkeys(variant.type for variant in complete[0].picture.variants):
             chosen = [(one, variant) for one in complete if (variant := _smaller(one.picture, type))]
-            references = [text for one, variant in chosen if (text := self.catalogue.site.swapped(one, variant))]
+            references = [text for one, variant in chosen if (text := self._swapped(one, variant))]
             if len(references) == len(complete):
                 choices.append((sum(variant.bytes for _, variant in chosen), type, references))
         return [(type, references) for _, type, references in sorted(choices, key=lambda choice: choice[0])]
+
+    def moved(self, reference: str) -> str | None:
+        """How the page would name the picture that ``reference`` leads to, if that has another name in the tree."""
+        try:
+            path = self.catalogue.site.resolve(reference, self.base)
+        except ElsewhereError:
+            return None
+        other = self.catalogue.moved.get(path or "")
+        return path and other and self.catalogue.site.swapped(reference, self.base, path, other)
+
+    def _swapped(self, found: Found, variant: Variant) -> str | None:
+        return self.catalogue.site.swapped(found.reference, found.base, found.picture.path, variant.path)
 
     def _leave(self, reference: str, reason: str) -> None:
         self.left.append(Left(self.page, reference, reason))

@@ -1,0 +1,113 @@
+"""References to pictures that have another name in the tree than among its sources, as an a.jpg written as a.webp.
+
+What a reference can be put in is rewritten where it stands: attributes, ``srcset``, ``url()``. Whatever else still
+names such a picture, as a script may, is listed.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+from itertools import chain
+from pathlib import PurePosixPath
+
+from semcompress_plugin.pages import css, srcset
+from semcompress_plugin.pages.site import TYPES, Catalogue, Desk, Left
+from semcompress_plugin.pages.tags import Node, Tag, base_href, elements, escaped, lines, parse
+
+_ONE = frozenset({"src", "href", "xlink:href", "poster", "data", "background", "content"})
+_SEVERAL = frozenset({"srcset", "imagesrcset", "data-srcset"})
+_WORD = re.compile(r"[^\s\"'<>()=,;]+")
+_QUOTED = re.compile(r"(?<=[\"'])[^\"'<>\n]+(?=[\"'])")
+"""What may be a reference, whatever it stands in."""
+_NAMED = "has another name in the tree, and is named where that cannot be put"
+
+Change = tuple[int, int, str]
+"""(start, end, new text)."""
+
+
+@dataclass(frozen=True, slots=True)
+class Renamed:
+    """The new text, and what still names pictures by names that they do not have."""
+
+    text: str
+    left: tuple[Left, ...] = ()
+
+
+def rewrite(text: str, page: str, catalogue: Catalogue) -> Renamed:
+    """``text``, the file ``page`` of a tree (HTML or CSS), with the names that pictures have there."""
+    if not catalogue.moved:
+        return Renamed(text)
+    if page.lower().endswith(".css"):
+        desk = Desk(catalogue, page, catalogue.site.url(page))
+        new = css.renamed(text, desk)
+    else:
+        root = parse(text)
+        desk = Desk(catalogue, page, catalogue.site.base(page, base_href(root)))
+        new = _html(text, root, desk)
+    return Renamed(new, tuple(Left(page, word, _NAMED) for word in dict.fromkeys(_words(new)) if desk.moved(word)))
+
+
+def _words(text: str) -> Iterator[str]:
+    for match in chain(_WORD.finditer(text), _QUOTED.finditer(text)):
+        if "." in match[0]:
+            yield match[0].replace("\\/", "/")  # as JSON in pages has it
+
+
+def _html(text: str, root: Node, desk: Desk) -> str:
+    changes = [change for node in _everywhere(root) for change in _changes(text, node, desk)]
+    for start, end, new in sorted(changes, reverse=True):
+        text = text[:start] + new + text[end:]
+    return text
+
+
+def _everywhere(root: Node) -> Iterator[Node]:
+    """Every element, also those that wait in a ``<template>``."""
+    for node in elements(root):
+        yield node
+        if (content := getattr(node, "template_content", None)) is not None:
+            yield from _everywhere(content)
+
+
+def _changes(text: str, node: Node, desk: Desk) -> Iterator[Change]:
+    tag = Tag.read(text, node)
+    if tag is None:
+        return
+    for name, value in node.attrs.items():
+        place = tag.attributes.get(name.lower())
+        if place is not None and value and (new := _value(name.lower(), value, node, desk)) is not None:
+            yield *place, f'"{escaped(new)}"'
+    if node.name in ("style", "noscript") and node.children:  # both hold text
+        end = text.lower().find(f"</{node.name}", tag.end)
+        inner = text[tag.end : end]
+        if end >= 0 and lines(inner) == lines("".join(child.data or "" for child in node.children)):
+            new = css.renamed(inner, desk) if node.name == "style" else _html(inner, parse(inner), desk)
+            yield tag.end, end, new
+
+
+def _value(name: str, value: str, node: Node, desk: Desk) -> str | None:
+    """What is to be the attribute's value instead, if anything."""
+    if name == "style":
+        new = css.renamed(value, desk, quote="'")
+        return None if new == value else new
+    if name in _SEVERAL:
+        candidates = srcset.parse(value)
+        references = [desk.moved(one.reference) or one.reference for one in candidates]
+        is_new = references != [one.reference for one in candidates]
+        return srcset.render(candidates, references) if is_new else None
+    if name == "type":
+        return _type(value, node, desk)
+    return desk.moved(value) if name in _ONE or name.startswith("data-") else None
+
+
+def _type(value: str, node: Node, desk: Desk) -> str | None:
+    """The media type of what the element names, where it says that of what has another name."""
+    named = [node.attrs.get(name) or "" for name in ("src", "href")]
+    named += [one.reference for one in srcset.parse(node.attrs.get("srcset") or "")]
+    types = {TYPES.get(PurePosixPath(_path(new)).suffix.lower()) for one in named if (new := desk.moved(one))}
+    return types.pop() if value.lower() in TYPES.values() and len(types) == 1 else None
+
+
+def _path(reference: str) -> str:
+    return re.split("[?#]", reference)[0]
