@@ -102,7 +102,10 @@ def parser(only: str | None = None) -> argparse.ArgumentParser:
     form.add_argument("--format", choices=("text", "json"), default="text", help="how to report (default: text)")
     policy = argparse.ArgumentParser(add_help=False)
     policy.add_argument(
-        "--policy", type=_path, metavar="FILE", help="govern everything by FILE, not the nearest policy"
+        "--policy",
+        type=_path,
+        metavar="FILE",
+        help="govern everything below FILE's folder by FILE, not by the nearest policy",
     )
     quiet = argparse.ArgumentParser(add_help=False)
     quiet.add_argument("--quiet", action="store_true", help="say nothing but errors")

@@ -542,6 +542,35 @@ def test_explain_says_rule_readers_and_what_is_settled(folder, capsys):
     assert "by jpeg quality" in out
 
 
+@pytest.mark.parametrize("command", ["check", "compress"])
+def test_a_policy_in_a_folder_without_pictures_governs_nothing_and_is_refused(folder, capsys, command):
+    (folder / "config").mkdir()
+    (folder / ".semcompress.yaml").rename(folder / "config" / "pictures.yaml")
+    subprocess.run(["git", "add", "0.jpg"], check=True)
+    before = contents(folder)
+    for more in ([], ["0.jpg", "1.jpg"], ["--hook"], ["--hook", "0.jpg"]):
+        code, out, err = run(capsys, command, "--policy", "config/pictures.yaml", *more)
+        assert (code, out) == (2, "")
+        assert err.count("\n") == 1
+        assert f"config/pictures.yaml: its patterns are relative to {folder / 'config'}, where none of" in err
+    assert contents(folder) == before
+    # one that governs other pictures than those that somebody's commit has is right
+    shutil.copy(folder / "2.jpg", folder / "config" / "2.jpg")
+    assert run(capsys, command, "--policy", "config/pictures.yaml", "--hook", "0.jpg")[0] == 0
+    assert run(capsys, command, "--policy", "config/pictures.yaml", "0.jpg", "1.jpg")[0] == 0
+    assert run(capsys, command, "--policy", "config/pictures.yaml")[0] == 1, "for config/2.jpg"
+
+
+def test_explain_says_that_a_picture_lies_outside_its_policys_folder(folder, capsys):
+    (folder / "config").mkdir()
+    (folder / ".semcompress.yaml").rename(folder / "config" / "pictures.yaml")
+    _, out, _ = run(capsys, "explain", "--policy", "config/pictures.yaml", "0.jpg")
+    assert f"rule: none, for it lies outside {folder / 'config'}, to which the policy's patterns are relative" in out
+    (folder / ".semcompress.yaml").write_text(POLICY)
+    (folder / "0.jpg").rename(folder / "0.jpeg")
+    assert "rule: none matches, so it is left alone" in run(capsys, "explain", "0.jpeg")[1]
+
+
 def test_init_writes_a_policy_that_validates_and_is_not_overwritten(repository, capsys):
     (repository / "logo.png").write_bytes(encoded(photo(), "PNG"))
     assert run(capsys, "init")[0] == 0

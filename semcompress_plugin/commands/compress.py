@@ -7,14 +7,14 @@ import os
 import sys
 import time
 from collections import deque
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from semcompress_plugin import files
 from semcompress_plugin.commands._budgets import judged
-from semcompress_plugin.commands._shared import finish, here, left, load_registry, look, tell
+from semcompress_plugin.commands._shared import absolute, finish, here, left, load_registry, look, tell
 from semcompress_plugin.errors import OriginalsError, UsageError
 from semcompress_plugin.interrupt import held_back
 from semcompress_plugin.made_with import versions
@@ -24,7 +24,7 @@ from semcompress_plugin.report.ledger import Ledger
 from semcompress_plugin.report.text import counted, printable
 from semcompress_plugin.sharing import Remotes
 from semcompress_plugin.types import Result
-from semcompress_plugin.walk import MISSING, find_images, repository_root
+from semcompress_plugin.walk import MISSING, Found, find_images, repository_root
 
 if TYPE_CHECKING:
     from semcompress_plugin.commands._hook import Hook
@@ -46,6 +46,8 @@ def run(arguments: argparse.Namespace, write: bool = True) -> int:
     base = here()
     hook = _hook(base, arguments.paths) if arguments.hook else None
     found = find_images(hook.paths if hook else arguments.paths or [Path()], repository_root(base))
+    if domains.only is not None:
+        _refuse_to_govern_nothing(found, domains.only.policy.root, arguments.policy)
     mistyped = any(item.named and item.error == MISSING for item in found)
     governed = deque(assets(found, domains, base))
     del found  # of what is known of each picture, as little as possible is held until all are done
@@ -107,6 +109,22 @@ def run(arguments: argparse.Namespace, write: bool = True) -> int:
         return hook.conclude(code, results, shrinking.locks)
     # a name that was mistyped is a mistake of the command line, though the other files have been seen to
     return USAGE if code < USAGE and mistyped else code
+
+
+def _refuse_to_govern_nothing(found: Sequence[Found], root: Path, policy: Path) -> None:
+    """Raise UsageError where none of the pictures lies below ``root``, where those of the ``policy`` are.
+
+    Of pictures that were named, as hooks and CI name what has changed, all may lie elsewhere, unless there are none
+    below ``root``.
+    """
+    if not found or any(absolute(item.path).is_relative_to(root) for item in found):
+        return
+    if all(item.named for item in found) and find_images([root], repository_root(root)):
+        return
+    raise UsageError(
+        f"{policy}: its patterns are relative to {root}, where none of the pictures lies: put it into a folder above "
+        "them, such as the repository's"
+    )
 
 
 def _hook(base: Path, paths: list[Path]) -> Hook:

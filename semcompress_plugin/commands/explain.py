@@ -31,7 +31,8 @@ def run(arguments: argparse.Namespace) -> int:
     inside = path.is_relative_to(policy.root)
     rule = policy.rule_for(path.relative_to(policy.root).as_posix()) if inside else None
     if rule is None:
-        print("rule: none matches, so it is left alone")
+        outside = f", for it lies outside {policy.root}, to which the policy's patterns are relative"
+        print(f"rule: none{' matches' if inside else outside}, so it is left alone")
         return 0
     if rule.skip:
         print(f"rule: {rule.name}, which says to skip it")
