@@ -152,8 +152,24 @@ def test_jekyll_is_told_what_is_wrong(jekyll):
     assert done.returncode != 0
     assert "semcompress: semcompress was not found; install it" in done.stdout
 
-    (jekyll.folder / "_config.yml").write_text("semcompress: {comand: a}\n")
-    assert "unknown option comand; known: args, command, serve" in jekyll.run("jekyll", "build").stdout
+
+@pytest.mark.parametrize(
+    ("configuration", "said"),
+    [
+        ("{comand: a}", "unknown option comand; known: args, command, serve"),
+        ("yes", "expected options such as {serve: true}, got true"),
+        ("no", "expected options such as {serve: true}, got false"),
+        ("{args: --quiet}", 'args: expected a list such as [--quiet], got "--quiet"'),
+        ("{command: [a, b]}", 'command: expected a program, got ["a", "b"]'),
+    ],
+)
+def test_jekyll_is_told_what_its_configuration_should_be(jekyll, configuration, said):
+    (jekyll.folder / "_config.yml").write_text(f"semcompress: {configuration}\n")
+    done = jekyll.run("jekyll", "build")
+    assert done.returncode != 0
+    assert f"semcompress: {said}" in done.stdout
+    assert "undefined method" not in done.stdout
+    assert not jekyll.is_shrunk()
 
 
 # From npm

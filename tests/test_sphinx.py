@@ -186,7 +186,10 @@ def test_a_policy_of_its_own_is_named_relative_to_the_configuration(project):
     [
         ("version: 1\nruls: []\n", "", ".semcompress.yaml:2:1: unknown key 'ruls'; did you mean 'rules'?"),
         (POLICY, 'semcompress_policy = "none.yaml"', "none.yaml: cannot be read: No such file or directory"),
-        (POLICY, "semcompress_jobs = 0", "semcompress_jobs: expected at least 1, got 0"),
+        (POLICY, "semcompress_policy = 3", "semcompress_policy: expected a path, got 3"),
+        (POLICY, "semcompress_jobs = 0", "semcompress_jobs: expected a number of at least 1, got 0"),
+        (POLICY, "semcompress_jobs = 'x'", "semcompress_jobs: expected a number of at least 1, got 'x'"),
+        (POLICY, "semcompress_jobs = True", "semcompress_jobs: expected a number of at least 1, got True"),
     ],
 )
 def test_a_mistake_ends_the_build_before_it_begins_and_says_what_is_wrong(project, policy, configuration, said):

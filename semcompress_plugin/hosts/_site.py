@@ -17,7 +17,7 @@ Say = Callable[..., None]
 """A logger's method: a format, and what goes into it."""
 
 
-def project_policy(project: Path, given: str | None) -> Path | None:
+def project_policy(project: Path, given: str | Path | None) -> Path | None:
     """The policy of the project in the folder ``project``, or None where there is none: then preset ``web`` governs.
 
     ``given`` is relative to ``project`` and need not exist; without it the nearest ``.semcompress.yaml`` there or above

@@ -49,7 +49,10 @@ def setup(app: Sphinx) -> ExtensionMetadata:
 
 
 def _policy(app: Sphinx) -> Path | None:
-    return project_policy(Path(app.confdir), app.config.semcompress_policy)
+    given = app.config.semcompress_policy
+    if not isinstance(given, str | Path | NoneType):
+        raise ConfigError(f"semcompress_policy: expected a path, got {given!r}")
+    return project_policy(Path(app.confdir), given)
 
 
 def _remember_what_is_asked(app: Sphinx, config: Config) -> None:
@@ -61,8 +64,9 @@ def _remember_what_is_asked(app: Sphinx, config: Config) -> None:
 
 def _check(app: Sphinx) -> None:
     jobs = app.config.semcompress_jobs
-    if jobs is not None and jobs < 1:
-        raise ConfigError(f"semcompress_jobs: expected at least 1, got {jobs}")
+    # Sphinx only warns of a wrong type
+    if jobs is not None and (not isinstance(jobs, int) or isinstance(jobs, bool) or jobs < 1):
+        raise ConfigError(f"semcompress_jobs: expected a number of at least 1, got {jobs!r}")
     if _is_wanted(app):
         try:
             check_policy(_policy(app))
