@@ -24,7 +24,9 @@ USAGE, BUG, INTERRUPTED = 2, 3, 130
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the command line ``argv`` (default: this process's) and return the exit code."""
     given = sys.argv[1:] if argv is None else argv
-    arguments = parser(given[0] if given else None).parse_args(given)
+    arguments, unknown = parser(given[0] if given else None).parse_known_args(given)
+    if unknown:
+        arguments.refuse(f"unrecognized arguments: {' '.join(unknown)}")
     warnings.filterwarnings("ignore", module="PIL")  # about damaged pictures, in words that help nobody
     try:
         code: int = import_module(f"semcompress_plugin.commands.{arguments.command.replace('-', '_')}").run(arguments)
@@ -96,7 +98,7 @@ def parser(only: str | None = None) -> argparse.ArgumentParser:
     def command(name: str, help: str, *parents: argparse.ArgumentParser) -> Any:
         if only not in (None, name):
             return _NotGiven()
-        return commands.add_parser(name, help=help, description=help[0].upper() + help[1:] + ".", parents=[*parents])
+        return _added(commands, name, help, *parents)
 
     form = argparse.ArgumentParser(add_help=False)
     form.add_argument("--format", choices=("text", "json"), default="text", help="how to report (default: text)")
@@ -188,9 +190,7 @@ def parser(only: str | None = None) -> argparse.ArgumentParser:
     actions = originals.add_subparsers(dest="action", metavar="ACTION", required=True)
 
     def action(name: str, help: str, *parents: argparse.ArgumentParser) -> Any:
-        return actions.add_parser(
-            name, help=help, description=help[0].upper() + help[1:] + ".", parents=[policy, *parents]
-        )
+        return _added(actions, name, help, policy, *parents)
 
     action("list", "say what is kept, of which pictures, and which remote has it", form)
     push = action("push", "push originals to a remote, private metadata included")
@@ -224,6 +224,14 @@ def parser(only: str | None = None) -> argparse.ArgumentParser:
     init.add_argument("--force", action="store_true", help="overwrite a policy that is there")
     command("install-hook", "install a git hook that shrinks what is staged before it is committed")
     return top if commands.choices else parser()
+
+
+def _added(commands: Any, name: str, help: str, *parents: argparse.ArgumentParser) -> argparse.ArgumentParser:
+    """A parser of its own for a command, whose ``refuse`` shows its usage and not that of the whole."""
+    description = help[0].upper() + help[1:] + "."
+    added: argparse.ArgumentParser = commands.add_parser(name, help=help, description=description, parents=[*parents])
+    added.set_defaults(refuse=added.error)
+    return added
 
 
 class _NotGiven:

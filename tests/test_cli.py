@@ -561,6 +561,44 @@ def test_a_policy_in_a_folder_without_pictures_governs_nothing_and_is_refused(fo
     assert run(capsys, command, "--policy", "config/pictures.yaml")[0] == 1, "for config/2.jpg"
 
 
+def test_explain_knows_what_another_lock_has_settled(folder, capsys):
+    run(capsys, "compress")
+    (folder / "new").mkdir()
+    (folder / "new" / ".semcompress.yaml").write_text(POLICY.replace("0.05", "0.04"))
+    (folder / "0.jpg").rename(folder / "new" / "0.jpg")
+    shutil.rmtree(folder / ".git" / "semcompress")  # as in a fresh clone
+    _, out, _ = run(capsys, "explain", "new/0.jpg")
+    assert "settled: ../0.jpg: " in out
+    assert "by jpeg quality" in out
+    assert "(under another policy)" in out
+
+
+@pytest.mark.parametrize(
+    ("formats", "able"),
+    [
+        ("[keep]", ["jpeg", "repack"]),
+        ("[webp]", ["webp", "repack"]),
+        ("[smallest]", ["jpeg", "webp", "repack", "png"]),
+    ],
+)
+def test_explain_names_the_compressors_that_write_what_is_wanted(folder, capsys, formats, able):
+    policy = POLICY.replace("[jpeg]", f"[jpeg, webp, repack, png]\n    outputs: {{formats: {formats}}}")
+    (folder / ".semcompress.yaml").write_text(policy)
+    _, out, _ = run(capsys, "explain", "0.jpg")
+    (line,) = (line for line in out.splitlines() if line.startswith("may use: "))
+    assert [part.split(" ")[0] for part in line.removeprefix("may use: ").split("; ")] == able
+
+
+def test_an_option_that_a_command_does_not_know_is_refused_with_the_commands_usage(folder, capsys):
+    for arguments, usage in ((["explain", "0.jpg"], "semcompress explain"), (["originals", "list"], "originals list")):
+        with pytest.raises(SystemExit) as stop:
+            main([*arguments, "--formt", "json"])
+        said = capsys.readouterr().err
+        assert stop.value.code == 2
+        assert usage in said.splitlines()[0]
+        assert "unrecognized arguments: --formt json" in said
+
+
 def test_explain_says_that_a_picture_lies_outside_its_policys_folder(folder, capsys):
     (folder / "config").mkdir()
     (folder / ".semcompress.yaml").rename(folder / "config" / "pictures.yaml")

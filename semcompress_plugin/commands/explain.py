@@ -12,7 +12,7 @@ from semcompress_plugin.errors import ImageError, UsageError
 from semcompress_plugin.plan import Domain, Domains
 from semcompress_plugin.registry import Registry
 from semcompress_plugin.report.text import scores_in_words, settings_in_words, size
-from semcompress_plugin.types import Rule
+from semcompress_plugin.types import CompressorUse, Rule
 
 
 def run(arguments: argparse.Namespace) -> int:
@@ -38,26 +38,42 @@ def run(arguments: argparse.Namespace) -> int:
         print(f"rule: {rule.name}, which says to skip it")
         return 0
     print(
-        "\n".join([*_rule(rule), *_settled(snapshot.sha256, domain, rule), *_seen(snapshot.data, path, rule, registry)])
+        "\n".join(
+            [
+                *_rule(rule, path, registry),
+                *_settled(snapshot.sha256, domain, rule),
+                *_seen(snapshot.data, path, rule, registry),
+            ]
+        )
     )
     return 0
 
 
-def _rule(rule: Rule) -> list[str]:
+def _rule(rule: Rule, path: Path, registry: Registry) -> list[str]:
     compressors = []
-    for use in rule.compress:
+    for use in _able(rule, path, registry):
         knobs = (f"{k.name} {k.low:g}" if k.fixed else f"{k.name} {k.low:g} to {k.high:g}" for k in use.knobs)
         compressors.append(f"{use.name} ({', '.join(knobs)})")
     return [
         f"rule: {rule.name}, preset {rule.preset}",
-        f"may use: {'; '.join(compressors)}",
+        f"may use: {'; '.join(compressors) or 'nothing, for none of its compressors writes what it is to write'}",
         f"must keep: {'; '.join(map(str, rule.keep))}",
         f"writes: {', '.join(rule.outputs.formats)} ({rule.outputs.place}), saving at least {rule.min_saving:.0%}",
     ]
 
 
+def _able(rule: Rule, path: Path, registry: Registry) -> list[CompressorUse]:
+    """The rule's compressors that write a format in which it wants this picture."""
+    from semcompress_plugin.images import SUFFIXES
+
+    formats = rule.outputs.formats
+    wanted = {SUFFIXES.get(path.suffix.lower()) if one == "keep" else one.upper() for one in formats}
+    uses = rule.compress
+    return [u for u in uses if "smallest" in formats or not wanted.isdisjoint(registry.compressor(u.name).formats)]
+
+
 def _settled(sha256: str, domain: Domain, rule: Rule) -> list[str]:
-    made = domain.lock.by_output(sha256)
+    made = domain.lock.by_output(sha256) or domain.made_elsewhere(sha256)
     sources = [entry for entry in domain.lock.by_original(sha256) if entry not in made]
     lines = [f"settled: {_made(entry)}{_outdated(entry, rule)}" for entry in made]
     lines += [f"settled: the original of {_made(entry)}{_outdated(entry, rule)}" for entry in sources]
