@@ -264,6 +264,27 @@ def test_one_output_for_two_pictures_in_place_of_both_is_written_for_one(site, c
         assert Path(out, failed["path"]).read_bytes() == (site / failed["path"]).read_bytes()
 
 
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (["site", "out", "--executor", "threads", "--in-place", "x"], "not both"),
+        (["site", "out", "--in-place", "x"], "not both"),
+        (["site", "--in-place", "x"], "not both"),
+        (["site", "out", "--shard-size", "5"], "--shard-size is of a build over shards"),
+        (["--in-place", "site", "--shard-size", "5"], "--shard-size is of a build over shards"),
+        (["site", "site/s.css"], "site/s.css: is not a folder"),
+        ([], "say what to build: SRC and OUT, or --in-place DIR"),
+        (["site"], "say where to build to"),
+    ],
+)
+def test_what_a_build_could_not_heed_is_a_mistake_of_the_command_line(site, capsys, arguments, said):
+    before = contents(site)
+    assert main(["build", *arguments]) == 2
+    assert said in capsys.readouterr().err.splitlines()[-1]
+    assert contents(site) == before
+    assert not Path("out").exists()
+
+
 def test_sources_that_would_be_one_file_in_the_tree_stop_the_build_before_it_writes(site, capsys, monkeypatch):
     (site / "img" / "A.JPG").write_bytes(b"whatever it is")
     monkeypatch.setattr(files, "folds_case", lambda folder: folder == Path("out").absolute())

@@ -225,6 +225,13 @@ def test_the_driver_wants_three_files(count, capsys):
     assert "%O %A %B" in capsys.readouterr().err
 
 
+def test_the_driver_is_told_which_of_its_files_are_missing(tmp_path, capsys, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "b").write_text(render([]))
+    assert main(["lock", "--merge", "a", "b", "c"]) == 2
+    assert capsys.readouterr().err == "semcompress: a, c: expected a file, as git gives its merge drivers\n"
+
+
 def test_a_damaged_side_is_named():
     with pytest.raises(LockError, match=r"x \(theirs\):2: not a line of a lock"):
         merge(Sides("", render([entry(1)]), f"{HEADER}\nnonsense\n"), "x")

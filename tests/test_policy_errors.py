@@ -376,6 +376,13 @@ MISTAKES = {
         "version: 1\noriginals: no",
         ['2:12: originals: expected git, none or a folder, got no, which YAML reads as false; put it in quotes: "no"'],
     ),
+    "a unit of bytes in other letters": (
+        'version: 1\nrules: [{name: a, files: ["*.jpg"], budget: 200kb}]',
+        [
+            "2:45: rules[0].budget: expected a size such as 200 kB or 1.5 MB (in B, kB, MB, KiB or MiB, spelt so), or "
+            "a number of bytes, got the text '200kb'"
+        ],
+    ),
     "columns count letters, not bytes": (
         'version: 1\nrules: [{name: "фото", files: ["*.jpg"], kept: 1}]',
         [

@@ -135,9 +135,13 @@ def build_tree(
 
 
 def run(arguments: argparse.Namespace) -> int:
+    if arguments.in_place is not None and arguments.source is not None:
+        raise UsageError("--in-place DIR builds inside DIR: give it, or SRC and OUT, not both")
     if _shards.wanted(arguments):
         return _shards.run(arguments)
-    if (arguments.in_place is None) == (arguments.source is None):
+    if arguments.shard_size is not None:
+        raise UsageError("--shard-size is of a build over shards, where --executor is given or SRC or OUT is an URL")
+    if arguments.in_place is None and arguments.source is None:
         raise UsageError("say what to build: SRC and OUT, or --in-place DIR")
     if arguments.in_place is None and arguments.out is None:
         raise UsageError("say where to build to: SRC and OUT")
@@ -183,6 +187,8 @@ def _folders(source: Path, out: Path | None) -> tuple[Path, Path]:
     if out is None:
         return source, source
     target = _normal(base / out)
+    if target.exists() and not target.is_dir():
+        raise UsageError(f"{out}: is not a folder")
     if source.is_relative_to(target):
         raise UsageError(f"{out}: would be written over its own sources; use --in-place DIR to want that")
     return source, target

@@ -32,6 +32,8 @@ def run(arguments: argparse.Namespace) -> int:
 
 def _drive(base: Path, ours: Path, theirs: Path) -> int:
     """As git's merge driver: the merged lock goes to ``ours``. 1 tells git that the conflict stands."""
+    if missing := [str(path) for path in (base, ours, theirs) if not path.exists()]:
+        raise UsageError(f"{', '.join(missing)}: expected a file, as git gives its merge drivers")
     try:
         text = merge(Sides(*(_text(path) for path in (base, ours, theirs))), NAME)
         files.replace(ours, _bytes(text), files.read(ours))

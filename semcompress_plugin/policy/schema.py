@@ -44,7 +44,7 @@ _LIMITS: dict[str, Any] = {
         "`isolate` within the first, decoding.",
     },
 }
-_BUDGET = "a size such as 200 kB or 1.5 MB, or a number of bytes"
+_BUDGET = "a size such as 200 kB or 1.5 MB (in B, kB, MB, KiB or MiB, spelt so), or a number of bytes"
 _SAVING = "a percentage below 100% such as 5%, or a fraction such as 0.05"
 
 
