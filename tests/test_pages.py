@@ -262,6 +262,17 @@ def test_any_html_is_unchanged_outside_of_edits_and_a_second_time_altogether(tex
     assert page(new).text == new
 
 
+@pytest.mark.parametrize("text", ["p{background:url(a.jpg", "p{background:url(a.jpg)", "p{background:url('a.jpg)}"])
+def test_css_that_ends_too_early_is_left_alone_and_listed(text):
+    reason = "has CSS that ends within a string, a block, a comment or a url(): that stays as it is"
+    desk = Desk(catalogue(), "style.css", catalogue().site.url("style.css"))
+    assert css.rewrite(text, desk).text == text
+    assert [(one.page, one.reference, one.reason) for one in desk.left] == [("style.css", None, reason)]
+    new = page(f"<style>{text}</style><img src=a.jpg>")
+    assert new.text == f"<style>{text}</style>{BOTH}<img src=a.jpg></picture>"
+    assert [(one.page, one.reference, one.reason) for one in new.left] == [("index.html", None, reason)]
+
+
 MOVED = {"a.jpg": "a.webp", "b.png": "b.webp", "deep/c.jpg": "deep/c.webp", "é,.jpg": "é,.webp"}
 
 

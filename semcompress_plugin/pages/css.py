@@ -39,9 +39,12 @@ def rewrite(text: str, desk: Desk, *, quote: str = '"', declarations: bool = Fal
     """``text`` with an ``image-set()`` after every background that has something beside it.
 
     ``declarations``: it is what stands in a ``style`` attribute, and no stylesheet. ``quote`` is what addresses are
-    put in. A text that ends within a string, a block or a comment is left as it is.
+    put in. A text that ends within a string, a block or a comment is left as it is, and noted.
     """
-    if "url(" not in text.lower() or (read := _read(text)) is None:
+    if "url(" not in text.lower():
+        return Rewritten(text)
+    if (read := _read(text)) is None:
+        desk.leave_css("has CSS that ends within a string, a block, a comment or a url(): that stays as it is")
         return Rewritten(text)
     tokens, source = read
     edits = list(_walk(tokens, len(text), source, desk, quote, inside=declarations))

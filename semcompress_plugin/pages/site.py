@@ -211,6 +211,10 @@ class Desk:
     def _swapped(self, found: Found, variant: Variant) -> str | None:
         return self.catalogue.site.swapped(found.reference, found.base, found.picture.path, variant.path)
 
+    def leave_css(self, reason: str) -> None:
+        """Note why the stylesheet, or one that stands in the page, is left alone."""
+        self.left.append(Left(self.page, None, reason))
+
     def _leave(self, reference: str, reason: str) -> None:
         self.left.append(Left(self.page, reference, reason))
 
