@@ -160,7 +160,10 @@ def test_a_picture_that_cannot_be_smaller_stops_the_commit_once_for_its_line_in_
     done("add", "a.jpg")
     stopped = git("commit", "-m", "a")
     assert stopped.returncode == 1
-    assert "semcompress: stage what changed, and commit again: git add semcompress.lock\n" in stopped.stdout
+    assert (
+        "semcompress: nothing could be smaller: stage the lock, so that nobody looks again, and commit again: "
+        "git add semcompress.lock\n" in stopped.stdout
+    )
     passed = git("commit", "-qm", "a", **blind)  # without the lock this costs others a search, and no quality
     assert (passed.returncode, passed.stdout) == (0, "")
     assert (hooked / "a.jpg").read_bytes() == before

@@ -77,7 +77,8 @@ class Hook:
             command = f"{self._add(locks)} and the {len(names)} files above"
         else:
             command = self._add([*sorted(names), *locks])
-        self._say(f"stage what changed, and commit again: {command}")
+        what = "stage what changed" if names else "nothing could be smaller: stage the lock, so that nobody looks again"
+        self._say(f"{what}, and commit again: {command}")
         return code or 1
 
     def _is_forgotten(self, asset: Asset) -> bool:

@@ -17,7 +17,7 @@ from semcompress_plugin.walk import find_images, repository_root
 
 
 def run(arguments: argparse.Namespace) -> int:
-    """Write beside each policy which pictures may stay: those that ``check`` would complain about now.
+    """Write beside each policy which pictures may stay: those that ``check`` would look at now, which is not done here.
 
     A baseline that is there only loses lines, of pictures that have been shrunk, changed or deleted, unless it is to
     be renewed.
