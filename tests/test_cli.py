@@ -609,6 +609,10 @@ def test_explain_says_that_a_picture_lies_outside_its_policys_folder(folder, cap
     assert "rule: none matches, so it is left alone" in run(capsys, "explain", "0.jpeg")[1]
 
 
+def test_init_in_a_folder_without_pictures_says_so(repository, capsys):
+    assert "written, though no picture is here yet; read it" in run(capsys, "init")[1]
+
+
 def test_init_writes_a_policy_that_validates_and_is_not_overwritten(repository, capsys):
     (repository / "logo.png").write_bytes(encoded(photo(), "PNG"))
     assert run(capsys, "init")[0] == 0

@@ -236,6 +236,15 @@ def test_old_pictures_may_stay_but_never_change(folder, capsys):
     assert capsys.readouterr().out == "semcompress.baseline: 0 pictures may stay as they are; 2 no longer need to\n"
 
 
+def test_a_baseline_of_one_picture_speaks_of_one(folder, capsys):
+    (folder / "1.jpg").unlink()
+    assert main(["baseline"]) == 0
+    assert capsys.readouterr().out == "semcompress.baseline: 1 picture may stay as it is\n"
+    (folder / "0.jpg").unlink()
+    assert main(["baseline"]) == 0
+    assert capsys.readouterr().out == "semcompress.baseline: 0 pictures may stay as they are; 1 no longer needs to\n"
+
+
 def test_a_baseline_only_ratchets_down_unless_it_is_renewed(folder, capsys):
     assert main(["baseline"]) == 0
     (folder / "new.jpg").write_bytes(encoded(photo((240, 180), 5), "JPEG", quality=97))

@@ -63,7 +63,8 @@ def _write(domain: Domain, now: set[Old], base: Path, *, renew: bool) -> None:
     gone = len(allowed - {one.sha256 for one in lines})
     more = len(now) - len(lines)
     print(
-        f"{shown_path(target, base)}: {counted(len(lines), 'picture', 'pictures')} may stay as they are"
-        + (f"; {gone} no longer need to" if gone else "")
+        f"{shown_path(target, base)}: "
+        + counted(len(lines), "picture may stay as it is", "pictures may stay as they are")
+        + (f"; {counted(gone, 'no longer needs', 'no longer need')} to" if gone else "")
         + (f"; {counted(more, 'other is', 'others are')} not in it (--renew adds what is missing)" if more else "")
     )

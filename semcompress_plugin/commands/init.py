@@ -9,6 +9,7 @@ from semcompress_plugin import files
 from semcompress_plugin.errors import ImageError, UsageError
 from semcompress_plugin.init import FORMATS, OTHERS, draft
 from semcompress_plugin.policy import POLICY_NAME
+from semcompress_plugin.report.text import counted
 from semcompress_plugin.walk import SUFFIXES, find_images, repository_root
 
 
@@ -27,5 +28,6 @@ def run(arguments: argparse.Namespace) -> int:
     except ImageError as error:
         raise UsageError(f"{target}: {error}") from error
     count = sum(path.suffix.lower() in FORMATS for path in found)
-    print(f"{target}: written for {count} picture{'s' * (count != 1)}; read it, then run `semcompress check`")
+    what = f"written for {counted(count, 'picture', 'pictures')}" if count else "written, though no picture is here yet"
+    print(f"{target}: {what}; read it, then run `semcompress check`")
     return 0

@@ -102,7 +102,7 @@ def _pages(pages: PagesReport) -> list[str]:
     ]
     reasons = Counter(left.reason for left in pages.left if left.reference is not None)
     if reasons:
-        counts = ", ".join(f"{count} {printable(reason)}" for reason, count in reasons.most_common())
+        counts = ", ".join(f"{printable(reason)} ({count})" for reason, count in reasons.most_common())
         lines.append(f"references left alone: {counts} (--format json names them)")
     return lines
 
