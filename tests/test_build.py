@@ -251,6 +251,24 @@ def test_two_pictures_never_share_an_output_not_even_where_case_does_not_count(s
     assert contents(Path("one")) == contents(Path("two"))
 
 
+def test_the_text_says_which_output_was_not_written_and_whose_name_it_would_have(site, capsys):
+    for seed, name in enumerate(("A.jpg", "a.jpeg")):
+        (site / "img" / name).write_bytes(encoded(photo((160, 120), seed), "JPEG", quality=95))
+    policy = POLICY.replace('"*.jpg",', '"*.jpg", "*.jpeg",').replace("[avif, webp, keep]", "[webp]")
+    (site / ".semcompress.yaml").write_text(policy)
+    for _ in range(2):  # from the cache as well
+        assert main(["build", "site", "out"]) == 0
+        said = capsys.readouterr().out
+        for name in ("a.jpg", "a.jpeg"):
+            assert f"left out: img/{name}: a.webp is not written, for img/A.jpg has one of that name\n" in said
+    for number in range(3):
+        (site / "img" / f"b.{'jJ'[number % 2]}p{'gG'[number // 2]}").write_bytes((site / "img/A.jpg").read_bytes())
+    main(["build", "site", "out"])
+    said = capsys.readouterr().out
+    assert said.count("left out: img/") == 3
+    assert "left out: for the same reason outputs of 2 more (--format json names them)\n" in said
+
+
 def test_one_output_for_two_pictures_in_place_of_both_is_written_for_one(site, capsys):
     (site / ".semcompress.yaml").write_text(
         POLICY.replace("outputs: {formats: [avif, webp, keep], place: beside}", "outputs: {formats: [webp]}")

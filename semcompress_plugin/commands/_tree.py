@@ -25,6 +25,7 @@ from semcompress_plugin.pages import Catalogue, PagesReport, Picture, Site, pict
 from semcompress_plugin.plan import Asset, Pending, pending
 from semcompress_plugin.policy import POLICY_NAME
 from semcompress_plugin.registry import Registry
+from semcompress_plugin.report.text import NOT_WRITTEN
 from semcompress_plugin.types import EffortName, OutputFile, Result
 from semcompress_plugin.walk import PASSED_BY, SUFFIXES
 
@@ -349,7 +350,7 @@ def _without(result: Result, taken: Mapping[str, str]) -> Result:
     """``result``, where some of its outputs were not written since their names are ``taken`` by other pictures."""
     if not taken:
         return result
-    said = "; ".join(f"{name} is not written, for {_whose(name, other)}" for name, other in sorted(taken.items()))
+    said = "; ".join(f"{name}{NOT_WRITTEN}{_whose(name, other)}" for name, other in sorted(taken.items()))
     reason = "; ".join(part for part in (result.reason, said) if part)
     if not result.outputs:
         return replace(result, status="unchanged", after=result.before, reason=reason)

@@ -15,6 +15,8 @@ from semcompress_plugin.types import Constraint, OutputFile, Result, Scores
 if TYPE_CHECKING:
     from semcompress_plugin.pages import PagesReport
 
+NOT_WRITTEN = " is not written, for "
+"""In the reason of a picture of which an output was not written, since another file has its name."""
 _ALIKE = 3
 _HEAD = ("file", "before", "after", "saved", "how", "readers")
 
@@ -53,6 +55,7 @@ def lines(
     for row in _rows(ledger, bounds):
         yield _aligned(row, widths)
     yield from _reasons([one for one in ledger.by_path() if one.reason and _without_row(one)])
+    yield from _not_written(ledger.by_path())
     if unstripped := [one.path for one in ledger.by_path() if one.unstripped]:
         yield _unstripped(unstripped)
     sums = totals(ledger, seconds)
@@ -63,6 +66,15 @@ def lines(
         f"{sums.compressed} {verb}, {sums.unchanged} unchanged, {sums.skipped} skipped, {sums.failed} failed{cached}"
     )
     yield f"{counts}{saved}; {sums.looks} looks in {sums.seconds:.1f} s"
+
+
+def _not_written(results: Iterable[Result]) -> list[str]:
+    """Which pictures lack an output whose name another file has, and whose it is."""
+    told = [one for one in results if NOT_WRITTEN in (one.reason or "") and not _without_row(one)]
+    lines = [f"left out: {printable(one.path)}: {printable(one.reason or '')}" for one in told[:_ALIKE]]
+    if more := len(told) - len(lines):
+        lines.append(f"left out: for the same reason outputs of {more} more (--format json names them)")
+    return lines
 
 
 def _unstripped(paths: Sequence[str]) -> str:
