@@ -475,14 +475,14 @@ def test_the_shard_size_of_a_tree_stays(tree, tmp_path, capsys):
     assert "begun with --shard-size 2" in capsys.readouterr().err
 
 
-def test_pages_are_said_to_be_left_alone_where_outputs_lie_beside(tree, tmp_path, capsys):
-    (tree / ".semcompress.yaml").write_text(
-        POLICY.replace("[jpeg]", "[jpeg, webp]") + "    outputs: {formats: [keep, webp], place: beside}\n"
-    )
+@pytest.mark.parametrize("outputs", ["formats: [keep, webp], place: beside", "formats: [webp]"])
+def test_pages_are_said_to_be_left_alone_where_outputs_lie_beside_or_have_another_name(tree, tmp_path, capsys, outputs):
+    policy = POLICY.replace("[jpeg]", "[jpeg, webp]") + f"    outputs: {{{outputs}}}\n"
+    (tree / ".semcompress.yaml").write_text(policy)
     assert main(["build", str(tree), str(tmp_path / "out"), "--executor", "threads"]) == 0
     assert "1 HTML page was copied as is" in capsys.readouterr().err
     assert (tmp_path / "out/a/0.webp").exists()
-    assert (tmp_path / "out/a/0.jpg").exists()
+    assert (tmp_path / "out/a/0.jpg").exists() == ("beside" in outputs)
 
 
 def test_a_worker_with_other_versions_or_another_policy_is_an_error(tree, tmp_path):
