@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from semcompress_plugin.errors import SemcompressError
+from semcompress_plugin.streams import patient, silence
 
 USAGE, BUG, INTERRUPTED = 2, 3, 130
 
@@ -27,6 +28,11 @@ def main(argv: Sequence[str] | None = None) -> int:
     arguments, unknown = parser(given[0] if given else None).parse_known_args(given)
     if unknown:
         arguments.refuse(f"unrecognized arguments: {' '.join(unknown)}")
+    with patient():
+        return _run(arguments)
+
+
+def _run(arguments: argparse.Namespace) -> int:
     warnings.filterwarnings("ignore", module="PIL")  # about damaged pictures, in words that help nobody
     try:
         code: int = import_module(f"semcompress_plugin.commands.{arguments.command.replace('-', '_')}").run(arguments)
@@ -40,22 +46,14 @@ def main(argv: Sequence[str] | None = None) -> int:
     except KeyboardInterrupt:
         print("semcompress: interrupted; files are whole, and the next run goes on from here", file=sys.stderr)
         return INTERRUPTED
-    except BrokenPipeError:  # `semcompress … | head`: whoever read us has had enough
-        _silence()
-        return 0
     except OSError as error:
         if error.errno != errno.ENOSPC or error.filename is not None:
             return _report_this_bug()
-        _silence()
+        silence(sys.stdout)
         print(f"semcompress: the report cannot be written: {error.strerror}", file=sys.stderr)
         return 1
     except Exception:
         return _report_this_bug()
-
-
-def _silence() -> None:
-    """Let nothing more be written to a standard output that takes nothing, not even by the interpreter's end."""
-    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def _report_this_bug() -> int:

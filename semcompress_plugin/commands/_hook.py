@@ -62,11 +62,11 @@ class Hook:
             self._say(line)
         return 1
 
-    def conclude(self, code: int, results: Iterable[Result], written: Iterable[Path]) -> int:
-        """Say what to stage now; the exit code, which is never 0 when files (locks among them) were ``written``."""
+    def conclude(self, results: Iterable[Result], written: Iterable[Path]) -> None:
+        """Say what to stage where locks were ``written``."""
         locks = sorted(written)
         if not locks:
-            return code
+            return
         names = {
             self.base / name
             for result in results
@@ -79,7 +79,6 @@ class Hook:
             command = self._add([*sorted(names), *locks])
         what = "stage what changed" if names else "nothing could be smaller: stage the lock, so that nobody looks again"
         self._say(f"{what}, and commit again: {command}")
-        return code or 1
 
     def _is_forgotten(self, asset: Asset) -> bool:
         if asset.domain not in self._locks:

@@ -103,10 +103,14 @@ def run(arguments: argparse.Namespace, write: bool = True) -> int:
     only_here = _only_here(domains.used()) if write and arguments.format == "json" else None
     if write:
         tell(results, registry)
-    code = finish(results, started, domains, arguments, bugs, verb, only_here)
-    _tell(results, shrinking, arguments)
+    try:
+        code = finish(results, started, domains, arguments, bugs, verb, only_here)
+        _tell(results, shrinking, arguments)
+    finally:  # the report may have found no room
+        if hook:
+            hook.conclude(results, shrinking.locks)
     if hook:
-        return hook.conclude(code, results, shrinking.locks)
+        return code or int(bool(shrinking.locks))
     # a name that was mistyped is a mistake of the command line, though the other files have been seen to
     return USAGE if code < USAGE and mistyped else code
 
