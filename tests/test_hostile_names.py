@@ -128,6 +128,19 @@ def test_errors_about_names_are_without_power_too(folder, capsys):
     assert "\\x1b[2J" in shown.err
 
 
+def test_what_commands_say_of_one_name_is_without_power_too(folder, capsys):
+    place = folder / "\x1b[2J\udcff"
+    place.mkdir()
+    put(place, "\x1b[2J.jpg")
+    assert main(["init", str(place)]) == 0
+    assert main(["validate", str(place)]) == 0
+    assert main(["explain", str(place / "\x1b[2J.jpg")]) == 0
+    assert main(["baseline", "--policy", str(place / ".semcompress.yaml")]) == 0
+    shown = capsys.readouterr()
+    assert not (DANGEROUS - {"\n"}) & set(shown.out + shown.err)
+    assert shown.out.count("\\x1b[2J\\udcff") == 5
+
+
 def test_names_with_leading_dashes_can_be_named(folder, capsys):
     put(folder, "-rf.jpg")
     found = results(capsys, "compress", "./-rf.jpg")

@@ -11,7 +11,7 @@ from semcompress_plugin.commands._budgets import judged
 from semcompress_plugin.commands._shared import here, load_registry
 from semcompress_plugin.errors import BaselineError, ImageError
 from semcompress_plugin.plan import Domain, Domains, Pending, assets, pending, shown_path
-from semcompress_plugin.report.text import counted
+from semcompress_plugin.report.text import counted, printable
 from semcompress_plugin.types import Result
 from semcompress_plugin.walk import find_images, repository_root
 
@@ -63,7 +63,7 @@ def _write(domain: Domain, now: set[Old], base: Path, *, renew: bool) -> None:
     gone = len(allowed - {one.sha256 for one in lines})
     more = len(now) - len(lines)
     print(
-        f"{shown_path(target, base)}: "
+        f"{printable(shown_path(target, base))}: "
         + counted(len(lines), "picture may stay as it is", "pictures may stay as they are")
         + (f"; {counted(gone, 'no longer needs', 'no longer need')} to" if gone else "")
         + (f"; {counted(more, 'other is', 'others are')} not in it (--renew adds what is missing)" if more else "")

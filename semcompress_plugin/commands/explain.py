@@ -11,7 +11,7 @@ from semcompress_plugin.entries import Entry
 from semcompress_plugin.errors import ImageError, UsageError
 from semcompress_plugin.plan import Domain, Domains
 from semcompress_plugin.registry import Registry
-from semcompress_plugin.report.text import scores_in_words, settings_in_words, size
+from semcompress_plugin.report.text import printable, scores_in_words, settings_in_words, size
 from semcompress_plugin.types import CompressorUse, Rule
 
 
@@ -26,8 +26,8 @@ def run(arguments: argparse.Namespace) -> int:
     except ImageError as error:
         raise UsageError(f"{arguments.path}: {error}") from error
     policy = domain.policy
-    print(f"{arguments.path}: {size(len(snapshot.data))}")
-    print(f"policy: {policy.path or 'none; preset web, for files that are named one by one'}")
+    print(f"{printable(str(arguments.path))}: {size(len(snapshot.data))}")
+    print(f"policy: {printable(str(policy.path or 'none; preset web, for files that are named one by one'))}")
     inside = path.is_relative_to(policy.root)
     rule = policy.rule_for(path.relative_to(policy.root).as_posix()) if inside else None
     if rule is None:
@@ -37,15 +37,12 @@ def run(arguments: argparse.Namespace) -> int:
     if rule.skip:
         print(f"rule: {rule.name}, which says to skip it")
         return 0
-    print(
-        "\n".join(
-            [
-                *_rule(rule, path, registry),
-                *_settled(snapshot.sha256, domain, rule),
-                *_seen(snapshot.data, path, rule, registry),
-            ]
-        )
-    )
+    told = [
+        *_rule(rule, path, registry),
+        *_settled(snapshot.sha256, domain, rule),
+        *_seen(snapshot.data, path, rule, registry),
+    ]
+    print("\n".join(map(printable, told)))
     return 0
 
 

@@ -9,7 +9,7 @@ from semcompress_plugin import files
 from semcompress_plugin.errors import ImageError, UsageError
 from semcompress_plugin.init import FORMATS, OTHERS, draft
 from semcompress_plugin.policy import POLICY_NAME
-from semcompress_plugin.report.text import counted
+from semcompress_plugin.report.text import counted, printable
 from semcompress_plugin.walk import SUFFIXES, find_images, repository_root
 
 
@@ -29,5 +29,5 @@ def run(arguments: argparse.Namespace) -> int:
         raise UsageError(f"{target}: {error}") from error
     count = sum(path.suffix.lower() in FORMATS for path in found)
     what = f"written for {counted(count, 'picture', 'pictures')}" if count else "written, though no picture is here yet"
-    print(f"{target}: {what}; read it, then run `semcompress check`")
+    print(f"{printable(str(target))}: {what}; read it, then run `semcompress check`")
     return 0

@@ -9,6 +9,7 @@ from pathlib import Path
 from semcompress_plugin.commands._shared import here, load_registry
 from semcompress_plugin.errors import PolicyError, UsageError
 from semcompress_plugin.policy import POLICY_NAME, find_policy, load_policy
+from semcompress_plugin.report.text import printable
 from semcompress_plugin.walk import repository_root
 
 
@@ -20,7 +21,7 @@ def run(arguments: argparse.Namespace) -> int:
             path = path / POLICY_NAME
         try:
             policy = load_policy(path, registry)
-            print(f"{path}: valid, {len(policy.rules)} rule{'s' * (len(policy.rules) != 1)}")
+            print(f"{printable(str(path))}: valid, {len(policy.rules)} rule{'s' * (len(policy.rules) != 1)}")
         except PolicyError as error:
             findings += error.findings
     if findings:
