@@ -10,8 +10,12 @@ from collections.abc import Iterator
 
 @contextlib.contextmanager
 def held_back() -> Iterator[None]:
-    """Let ^C wait until the block is done; then it is a KeyboardInterrupt as ever. In the main thread only."""
-    if threading.current_thread() is not threading.main_thread():
+    """Let ^C wait until the block is done; then it is a KeyboardInterrupt as ever. In the main thread only.
+
+    Where ^C is ignored, or handled by whoever runs Python, it has no say in the block anyway.
+    """
+    here = threading.current_thread() is threading.main_thread()
+    if not here or signal.getsignal(signal.SIGINT) in (signal.SIG_IGN, None):
         yield
         return
     came: list[int] = []
