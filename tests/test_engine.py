@@ -9,8 +9,9 @@ import pytest
 from PIL import Image, ImageCms
 
 from pictures import Thumbnails, photo, reader, reference, registry, rule
-from semcompress_plugin import CompressorSpec, Constraint, Knob, Metric
+from semcompress_plugin import CompressorSpec, Constraint, EvaluatorSpec, Knob, Metric
 from semcompress_plugin.engine import Observe, decide, drive, measure
+from semcompress_plugin.engine._reader import _worst
 from semcompress_plugin.errors import PluginError
 from semcompress_plugin.images import decode_candidate
 from semcompress_plugin.workshop import Workshop
@@ -30,6 +31,13 @@ def test_the_smallest_candidate_that_holds_is_chosen_and_its_scores_are_of_the_w
     before, after = eyes.observe([picture.image, decode_candidate(decision.candidate.data)])
     assert decision.scores == {"thumbnails": eyes.compare(before, [after])[0]}
     assert decision.looks == sum(trial.looked for trial in decision.trials) > 0
+
+
+@pytest.mark.parametrize("higher", [True, False])
+@pytest.mark.parametrize("values", [(0.9, math.nan), (math.nan, 0.9), (math.nan,)])
+def test_what_no_number_was_found_for_in_one_rendition_no_other_hides(values, higher):
+    spec = EvaluatorSpec("eyes", "1", "", (Metric("score", "", higher_is_better=higher),), Thumbnails)
+    assert math.isnan(_worst([{"score": value} for value in values], spec)["score"])
 
 
 def test_a_tighter_bound_needs_more_bytes():

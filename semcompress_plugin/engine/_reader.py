@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, cast
@@ -133,9 +134,14 @@ def _steps(use: EvaluatorUse, constraints: Iterable[Constraint], specs: Specs) -
 
 
 def _worst(renditions: Iterable[Mapping[str, float]], spec: EvaluatorSpec) -> dict[str, float]:
-    """Of each metric the worst value over all renditions."""
+    """Of each metric the worst value over all renditions; NaN, with which no bound holds, is worse than any number."""
     rows = list(renditions)
     return {
-        metric.name: (min if metric.higher_is_better else max)(float(row[metric.name]) for row in rows)
+        metric.name: _worst_of([float(row[metric.name]) for row in rows], metric.higher_is_better)
         for metric in spec.metrics
     }
+
+
+def _worst_of(values: Sequence[float], higher_is_better: bool) -> float:
+    # min and max take NaN or leave it depending on where it stands
+    return math.nan if any(map(math.isnan, values)) else (min if higher_is_better else max)(values)
