@@ -18,6 +18,7 @@ from semcompress_plugin.search import STRATEGIES
 from semcompress_plugin.types import (
     FORMATS,
     CompressorSpec,
+    Effort,
     EvaluatorSpec,
     Knob,
     Metadata,
@@ -66,8 +67,8 @@ def _compressor_mistakes(spec: CompressorSpec) -> Iterator[str]:
             yield _wrong("knob scale", "numbers above 0 and at most 1, shares of a picture's width and height", ends)
     if not isinstance(spec.efforts, Mapping) or not set(spec.efforts) <= set(_EFFORTS):
         yield _wrong("efforts", f"a mapping with some of {', '.join(_EFFORTS)}", spec.efforts)
-    elif odd := [effort for effort in spec.efforts.values() if not hasattr(effort, "options")]:
-        yield _wrong("efforts", "Effort for each", odd[0])
+    elif odd := [effort for effort in spec.efforts.values() if not _is_effort(effort)]:
+        yield _wrong("efforts", "Effort(options, bytes above 0) for each", odd[0])
 
 
 def _evaluator_mistakes(spec: EvaluatorSpec) -> Iterator[str]:
@@ -140,6 +141,11 @@ def _are(values: object, kind: type) -> bool:
 
 def _is_whole(value: object) -> bool:
     return isinstance(value, int) and not isinstance(value, bool)
+
+
+def _is_effort(value: object) -> bool:
+    sound = isinstance(value, Effort) and isinstance(value.options, Mapping)
+    return sound and _is_number(value.bytes) and value.bytes > 0  # type: ignore[attr-defined]  # it is one
 
 
 def _is_number(value: object, *, finite: bool = True) -> bool:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import math
 import os
 import re
 import subprocess
@@ -29,7 +30,7 @@ from semcompress_plugin.plugins import Plugins
 from semcompress_plugin.policy import parse_policy
 from semcompress_plugin.registry import Registry
 from semcompress_plugin.settle import settle
-from semcompress_plugin.types import CompressorUse, EvaluatorUse, Proposal, Reference, Result
+from semcompress_plugin.types import CompressorUse, Effort, EvaluatorUse, Proposal, Reference, Result
 from semcompress_plugin.workshop import Workshop
 
 
@@ -250,7 +251,11 @@ def with_formats(*formats: object) -> CompressorSpec:
         (compressor(None, lossless=0), "lossless: expected True or False, got 0"),
         (compressor(None, alpha=None), "alpha: expected True or False, got None"),
         (compressor(None, efforts={"slow": {}}), "efforts: expected"),
-        (compressor(None, efforts={"fast": {}}), "efforts: expected Effort for each, got {}"),
+        (compressor(None, efforts={"fast": {}}), "efforts: expected Effort(options, bytes above 0) for each, got {}"),
+        (compressor(None, efforts={"fast": Effort({"o": 1}, 0)}), "efforts: expected Effort(options, bytes above 0)"),
+        (compressor(None, efforts={"fast": Effort({}, math.inf)}), "for each, got Effort(options={}, bytes=inf)"),
+        (compressor(None, efforts={"best": Effort({}, "x")}), "for each, got Effort(options={}, bytes='x')"),
+        (compressor(None, efforts={"draft": Effort(None)}), "for each, got Effort(options=None, bytes=1.0)"),
         (compressor(None, search="bisct"), "search: expected one of frontier"),
         (compressor(None, cost=float("nan")), "cost: expected milliseconds per megapixel, got nan"),
         (compressor(None, options=["threshold"]), "options: expected a mapping"),
