@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import time
 from pathlib import Path
 
 import jsonschema
@@ -105,6 +106,14 @@ def test_the_parser_and_the_json_schema_agree_on_structure(document):
         checker.findings,
         [error.message for error in JUDGE.iter_errors(document)],
     )
+
+
+def test_a_long_list_is_searched_for_doubles_in_time_that_grows_with_its_length():
+    (node, _), checker = read(f"[{', '.join(f'name{i}' for i in range(8_000))}, name0]".encode()), Checker()
+    started = time.process_time()
+    checker.check(node, {"type": "array", "uniqueItems": True})
+    assert [finding.text for finding in checker.findings] == ["[8000]: 'name0' is there already; remove it"]
+    assert time.process_time() - started < 5
 
 
 OPTIONS = [

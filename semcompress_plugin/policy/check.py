@@ -7,8 +7,8 @@ takes longer to import than a policy takes to read. The tests hold this one agai
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable, Mapping
-from typing import Any
+from collections.abc import Callable, Hashable, Iterable, Mapping
+from typing import Any, cast
 
 from semcompress_plugin.errors import PluginError
 from semcompress_plugin.policy.nodes import Finding, Node, resolve
@@ -127,12 +127,12 @@ class Checker:
     def _unique(self, node: Node, wanted: bool, schema: Schema, path: str) -> None:
         if not isinstance(node.value, list) or not wanted:
             return
-        seen: list[Any] = []
+        seen = set()
         for index, child in enumerate(node.value):
             value = child.plain()
-            if any(_same(value, other) for other in seen):
+            if (key := _key(value)) in seen:
                 self.fault(child, f"{path}[{index}]", f"{value!r} is there already; remove it")
-            seen.append(value)
+            seen.add(key)
 
     def _required(self, node: Node, names: list[str], schema: Schema, path: str) -> None:
         if isinstance(node.value, dict):
@@ -301,14 +301,18 @@ def _is(node: Node, name: str) -> bool:
 
 
 def _same(one: Any, other: Any) -> bool:
-    """Equality as JSON knows it: 1 is 1.0, but not true."""
-    if isinstance(one, bool) or isinstance(other, bool):
-        return one is other
-    if isinstance(one, list) and isinstance(other, list):
-        return len(one) == len(other) and all(map(_same, one, other))
-    if isinstance(one, dict) and isinstance(other, dict):
-        return one.keys() == other.keys() and all(_same(one[key], other[key]) for key in one)
-    return bool(one == other)
+    return _key(one) == _key(other)
+
+
+def _key(value: Any) -> Hashable:
+    """What values share that are equal as JSON knows it: 1 is 1.0, but not true."""
+    if isinstance(value, bool):
+        return bool, value
+    if isinstance(value, list):
+        return list, tuple(map(_key, value))
+    if isinstance(value, dict):
+        return dict, frozenset((name, _key(child)) for name, child in value.items())
+    return cast("Hashable", value)
 
 
 def _article(noun: str) -> str:
