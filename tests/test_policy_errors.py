@@ -431,6 +431,15 @@ def test_an_option_declared_with_a_keyword_that_we_do_not_know_is_the_plugins_er
         findings(RULE + "compress: [{odd: {x: 3}}]", registry)
 
 
+def test_a_knob_to_step_that_a_compressor_does_not_have_is_an_error_where_it_is_named():
+    searching = RULE + "search: {linear: {knob: qualty}}\n    compress: "
+    said = "p.yaml:5:29: rules[0].search.linear.knob: jpeg has no knob 'qualty'; did you mean 'quality'?"
+    assert [line.partition(" known:")[0] for line in findings(searching + "[jpeg]", registry())] == [said]
+    assert findings(searching + "[{jpg: {}}]", registry())[0].startswith("p.yaml:6:17: rules[0].compress[0]: unknown")
+    assert len(findings(searching + "[{jpg: {}}]", registry())) == 1
+    assert findings(searching.replace("qualty", "quality") + "[jpeg, webp, repack]", registry()) == []
+
+
 @pytest.mark.parametrize("place", [".git", "../.git/x", "a/.Git", "/srv/.git/x"])
 def test_originals_are_not_kept_among_gits_own_files(place):
     (finding,) = findings(f"version: 1\noriginals: {place}")

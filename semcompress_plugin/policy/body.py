@@ -177,6 +177,22 @@ class Body:
                 said = f"no compressor of this rule ({names}) writes {child.value}; they write {', '.join(written)}"
                 self._checker.fault(child, f"{path}outputs.formats", said)
 
+    def check_search(self, node: Node, compress: tuple[CompressorUse, ...], path: str) -> None:
+        """Find a knob that ``node``'s ``search`` is to step and one of ``compress`` does not have."""
+        searches = self._good(node["search"])
+        if searches is None or node["compress"] in self._checker.bad:
+            return
+        for name, options in _named(searches):
+            knob = None if options is None else self._good(options["knob"])
+            if knob is None:
+                continue
+            specs = [self._registry.compressors[use.name] for use in compress]
+            # what is lossless has no knobs, and is not searched
+            if lacking := [spec for spec in specs if not spec.lossless and spec.knob(knob.value) is None]:
+                names = known(knob, (one.name for one in lacking[0].knobs))
+                said = f"{lacking[0].name} has no knob {knob.value!r}{names}"
+                self._checker.fault(knob, f"{path}search.{name.value}.knob", said)
+
     def check_features(self, node: Node, fields: Mapping[str, Any], path: str) -> None:
         """Find what does not go with a compressor that writes no pixels: readers that need them, other places."""
         outputs: Outputs = fields["outputs"]

@@ -148,6 +148,7 @@ class _Policy:
         body = Body(self._registry, self._checker, self._uses, frozenset(self._entries), knobs)
         fields = defaults | body.fields(node, path)
         body.check_formats(node, fields["compress"], path)
+        body.check_search(node, fields["compress"], path)
         body.check_features(node, fields, path)
         skip, most = node["skip"], self._good(node["budget"])
         budget = in_bytes(most.value) if most else None
