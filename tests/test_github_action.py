@@ -234,6 +234,22 @@ def test_markdown_has_a_row_for_every_output_and_a_line_for_every_failure():
     )
 
 
+def test_markdown_tells_what_the_text_report_tells_beside_its_table():
+    back = {"path": "b.jpg", "status": "compressed", "before": 9, "after": 20, "outputs": [], "reason": "its original"}
+    large = _compressed("c.jpg") | {"over_budget": True, "reason": "above its budget: 250 B"}
+    kept = back | {"path": "d.jpg", "status": "failed", "over_budget": True, "reason": "too large"}
+    lines = report(_report(back, large, kept, _compressed("e.jpg") | {"reason": "the search ends"})).splitlines()
+    assert [line for line in lines if line.startswith("- ")] == [
+        "- put back: `b.jpg`: `its original`",
+        "- over budget: `c.jpg`: `above its budget: 250 B`",
+        "- failed: `d.jpg`: `too large`",
+    ]
+
+
+def test_markdown_of_nothing_is_nothing():
+    assert "| `` |" not in report(_report(_compressed("") | {"path": ""}))
+
+
 @pytest.mark.parametrize(
     ("path", "cell"),
     [

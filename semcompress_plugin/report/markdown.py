@@ -29,12 +29,12 @@ def report(value: Mapping[str, Any], verb: str = "compressed") -> str:
     counts = f"{sums['unchanged']} unchanged, {sums['skipped']} skipped, {sums['failed']} failed"
     lines = [f"**semcompress: {sums['compressed']} {verb}{saved if sums['compressed'] else ''}**; {counts}", ""]
     written = [result for result in value["results"] if result["status"] == "compressed"]
-    left = [result for result in value["results"] if result["status"] in ("skipped", "failed") and result["reason"]]
     rows = [_row(result, output) for result in written for output in result["outputs"]]
     rows = _fitting(rows, MAX_CHARACTERS - len(lines[0]))
     if rows:
         lines += [*_HEAD, *rows, ""]
-    items = [f"- {result['status']}: {_code(result['path'])}: {_code(result['reason'])}" for result in left]
+    told = [(word, result) for result in value["results"] if result["reason"] and (word := _told_as(result))]
+    items = [f"- {word}: {_code(result['path'])}: {_code(result['reason'])}" for word, result in told]
     lines += _fitting(items, MAX_CHARACTERS - sum(map(len, lines)))
     if alone := value.get("originals", {}).get("only_here"):
         lines += ["", f"{alone} of the originals exist only in the clone where this ran."]
@@ -45,6 +45,15 @@ def main() -> None:
     """Standard input to standard output; an argument says the verb (``would be compressed``)."""
     sys.stdout.reconfigure(encoding="utf-8")  # type: ignore[union-attr]  # a TextIOWrapper unless somebody replaced it
     sys.stdout.write(report(json.load(sys.stdin), *sys.argv[1:2]))
+
+
+def _told_as(result: Mapping[str, Any]) -> str | None:
+    """What a result's reason is told as; None where the table says all there is to say."""
+    if result["status"] in ("skipped", "failed"):
+        return str(result["status"])
+    if result["status"] == "compressed" and not result["outputs"]:
+        return "put back"
+    return "over budget" if result.get("over_budget") else None
 
 
 def _row(result: Mapping[str, Any], output: Mapping[str, Any]) -> str:
@@ -66,6 +75,8 @@ def _fitting(lines: list[str], characters: int) -> list[str]:
 
 def _code(text: str) -> str:
     """``text`` as a code span on one line that may stand in a table's cell."""
+    if not text:
+        return ""  # two backquotes are not an empty span
     text = printable(text)
     # a table is cut at its bars before anything else is read; a backslash before one would undo its escape
     text = re.sub(r"(?<!\\)\\*\|", r"\\|", text)
