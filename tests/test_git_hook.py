@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import re
 import shutil
@@ -152,6 +153,18 @@ def test_a_forgotten_lock_stops_the_commit_with_one_line(hooked, blind):
     assert stopped.returncode == 1
     assert stopped.stdout == "semcompress: semcompress.lock is not staged with a.jpg: git add semcompress.lock\n"
     assert (hooked / "a.jpg").read_bytes() == small
+
+
+def test_json_is_one_object_also_where_the_hook_objects(hooked, capsys):
+    big(hooked / "a.jpg")
+    done("add", "a.jpg")
+    assert main(["compress", "--hook"]) == 1
+    done("add", "a.jpg")
+    capsys.readouterr()
+    assert main(["compress", "--hook", "--format", "json"]) == 1
+    shown = capsys.readouterr()
+    assert "semcompress.lock is not staged with a.jpg" in shown.err
+    assert json.loads(shown.out)["results"] == []
 
 
 def test_a_picture_that_cannot_be_smaller_stops_the_commit_once_for_its_line_in_the_lock(hooked, blind):

@@ -14,12 +14,13 @@ from typing import TYPE_CHECKING
 
 from semcompress_plugin import files
 from semcompress_plugin.commands._budgets import judged
-from semcompress_plugin.commands._shared import absolute, finish, here, left, load_registry, look, tell
+from semcompress_plugin.commands._shared import absolute, finish, here, left, load_registry, look, print_report, tell
 from semcompress_plugin.errors import OriginalsError, UsageError
 from semcompress_plugin.interrupt import held_back
 from semcompress_plugin.made_with import versions
 from semcompress_plugin.originals import FolderOriginals, GitOriginals
-from semcompress_plugin.plan import Backlog, Domain, Domains, Pending, assets, pending, shown_path
+from semcompress_plugin.plan import Asset, Backlog, Domain, Domains, Pending, assets, pending, shown_path
+from semcompress_plugin.registry import Registry
 from semcompress_plugin.report.ledger import Ledger
 from semcompress_plugin.report.text import counted, printable
 from semcompress_plugin.sharing import Remotes
@@ -51,30 +52,15 @@ def run(arguments: argparse.Namespace, write: bool = True) -> int:
     mistyped = any(item.named and item.error == MISSING for item in found)
     governed = deque(assets(found, domains, base))
     del found  # of what is known of each picture, as little as possible is held until all are done
+    verb = "compressed" if write else "would be compressed"
     if hook:
         admitted, objections = hook.review(governed)
         if objections:
+            if arguments.format == "json":  # of a run that has not begun
+                print_report((), time.monotonic() - started, arguments, (), verb)
             return hook.object(objections)
         governed = deque(admitted)
-    results = Ledger()
-    work = Backlog()
-    old = not getattr(arguments, "no_baseline", False)
-    while governed:
-        asset = governed.popleft()
-        if isinstance(asset, Result):
-            results.append(asset)
-            continue
-        current = versions(asset.rule, registry) if arguments.refresh else None
-        state = pending(asset, current)
-        if isinstance(state, Pending) and state.outdated is None and _was_built(state.sha256):
-            state = left(state, "unchanged", "was made by a build of ours, from an original elsewhere")
-        if isinstance(state, Pending) and old and state.sha256 in asset.domain.baseline:
-            state = left(state, "unchanged", "stands in the baseline")
-        if isinstance(state, Pending) and asset.rule.outputs.place == "replace" and not os.access(asset.place, os.W_OK):
-            state = left(state, "skipped", "is read-only: make it writable (chmod u+w) to have it replaced")
-        if isinstance(state, Pending) and (reason := _hindered(state)):
-            state = left(state, "failed", reason)
-        results.append(state) if isinstance(state, Result) else work.append(state)
+    results, work = _planned(governed, registry, arguments)
     for domain in domains.used():
         domain.digests.save()
         if work:
@@ -99,7 +85,6 @@ def run(arguments: argparse.Namespace, write: bool = True) -> int:
     if hook and not pictures:
         arguments.quiet = True  # a commit with nothing to do for us is not to be talked about
     results.revise(judged(results, domains, base))
-    verb = "compressed" if write else "would be compressed"
     only_here = _only_here(domains.used()) if write and arguments.format == "json" else None
     if write:
         tell(results, registry)
@@ -129,6 +114,34 @@ def _refuse_to_govern_nothing(found: Sequence[Found], root: Path, policy: Path) 
         f"{policy}: its patterns are relative to {root}, where none of the pictures lies: put it into a folder above "
         "them, such as the repository's"
     )
+
+
+def _planned(
+    governed: deque[Asset | Result], registry: Registry, arguments: argparse.Namespace
+) -> tuple[Ledger, Backlog]:
+    """What is settled without a look, and what is to be looked at; takes everything out of ``governed``."""
+    results, work = Ledger(), Backlog()
+    while governed:
+        asset = governed.popleft()
+        state = asset if isinstance(asset, Result) else _state(asset, registry, arguments)
+        results.append(state) if isinstance(state, Result) else work.append(state)
+    return results, work
+
+
+def _state(asset: Asset, registry: Registry, arguments: argparse.Namespace) -> Pending | Result:
+    """What is to be shrunk, or why a file is not even looked at."""
+    current = versions(asset.rule, registry) if arguments.refresh else None
+    state = pending(asset, current)
+    if isinstance(state, Result):
+        return state
+    if state.outdated is None and _was_built(state.sha256):
+        return left(state, "unchanged", "was made by a build of ours, from an original elsewhere")
+    if not arguments.no_baseline and state.sha256 in asset.domain.baseline:
+        return left(state, "unchanged", "stands in the baseline")
+    if asset.rule.outputs.place == "replace" and not os.access(asset.place, os.W_OK):
+        return left(state, "skipped", "is read-only: make it writable (chmod u+w) to have it replaced")
+    reason = _hindered(state)
+    return state if reason is None else left(state, "failed", reason)
 
 
 def _hook(base: Path, paths: list[Path]) -> Hook:
