@@ -5,8 +5,8 @@ from __future__ import annotations
 import re
 from dataclasses import replace
 
-from semcompress_plugin.report.text import size
 from semcompress_plugin.types import Result, Rule
+from semcompress_plugin.words import size
 
 _UNITS = {"B": 1, "kB": 10**3, "KB": 10**3, "MB": 10**6, "KiB": 2**10, "MiB": 2**20}
 PATTERN = rf"^[0-9]{{1,9}}(\.[0-9]+)? ?({'|'.join(_UNITS)})$"

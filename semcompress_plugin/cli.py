@@ -39,7 +39,7 @@ def _run(arguments: argparse.Namespace) -> int:
         sys.stdout.flush()
         return code
     except SemcompressError as error:
-        from semcompress_plugin.report.text import printable
+        from semcompress_plugin.words import printable
 
         print("\n".join(f"semcompress: {printable(line)}" for line in str(error).splitlines()), file=sys.stderr)
         return USAGE

@@ -13,7 +13,7 @@ from PIL import Image
 from disk import commit, git
 from pictures import encoded, photo
 from semcompress_plugin.cli import main
-from semcompress_plugin.report.text import printable
+from semcompress_plugin.words import printable
 
 POLICY = """\
 version: 1

@@ -15,6 +15,7 @@ from semcompress_plugin.report import text as text_report
 from semcompress_plugin.report import totals
 from semcompress_plugin.report.ledger import Ledger
 from semcompress_plugin.types import Constraint, Metric, OutputFile, Result
+from semcompress_plugin.words import percent, size
 
 JS = Metric("js_divergence", "", higher_is_better=False)
 OUT = OutputFile("a.jpg", "jpeg", {"scale": 0.5, "quality": 40}, 400, {"reader": {"js_divergence": 0.01, "other": 3.0}})
@@ -101,7 +102,7 @@ def test_many_that_were_skipped_for_one_reason_share_a_line():
      (2_500_000_000, "2.5 GB")],
 )  # fmt: skip
 def test_sizes_in_words(count, words):
-    assert text_report.size(count) == words
+    assert size(count) == words
 
 
 @pytest.mark.parametrize(
@@ -110,7 +111,7 @@ def test_sizes_in_words(count, words):
      (100, 100, "+0 %"), (0, 0, "0 %")],
 )  # fmt: skip
 def test_only_what_is_gone_is_a_hundred_per_cent_less(before, after, words):
-    assert text_report.percent(before, after) == words
+    assert percent(before, after) == words
 
 
 def test_a_ledger_gives_back_every_field_of_a_result():

@@ -18,7 +18,8 @@ from PIL.Image import Image as Picture
 
 from semcompress_plugin import images
 from semcompress_plugin.evaluators.classifier import ClassifierEvaluator
-from semcompress_plugin.report.text import percent, settings_in_words, size
+from semcompress_plugin.report.text import settings_in_words
+from semcompress_plugin.words import percent, size
 
 WIDTH, GAP, CAPTION = 1200, 12, 92
 INK, GREY, PAPER, MARK = "#1f2a25", "#5c665f", "#ffffff", "#ffd24a"

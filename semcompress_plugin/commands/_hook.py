@@ -18,8 +18,8 @@ from semcompress_plugin.entries import Index
 from semcompress_plugin.errors import ImageError
 from semcompress_plugin.hosts.git import Commit
 from semcompress_plugin.plan import Asset, Domain
-from semcompress_plugin.report.text import printable
 from semcompress_plugin.types import Result
+from semcompress_plugin.words import printable
 
 _NAMES_IN_A_LINE = 8
 

@@ -17,9 +17,9 @@ from semcompress_plugin.commands._shared import load_registry
 from semcompress_plugin.errors import ImageError, UsageError
 from semcompress_plugin.lock import NAME as LOCK_NAME
 from semcompress_plugin.policy import POLICY_NAME, Policy, parse_policy
-from semcompress_plugin.report.text import counted, percent, printable, size
 from semcompress_plugin.types import Result
 from semcompress_plugin.walk import PASSED_BY
+from semcompress_plugin.words import counted, percent, printable, size
 
 if TYPE_CHECKING:
     from semcompress_plugin.scale.account import Account

@@ -154,7 +154,7 @@ def print_report(
         for line in text.lines(results, seconds, bounds, verb):
             print(line)
     else:
-        from semcompress_plugin.report.text import printable
+        from semcompress_plugin.words import printable
 
         for result in results:
             if result.status == "failed":

@@ -167,7 +167,7 @@ def run(arguments: argparse.Namespace) -> int:
     elif not arguments.quiet:
         for line in report.lines():
             print(line)
-    from semcompress_plugin.report.text import printable
+    from semcompress_plugin.words import printable
 
     for result in report.failed:
         if arguments.quiet or result.status == "compressed":  # of those that failed the report has told

@@ -22,10 +22,10 @@ from semcompress_plugin.originals import FolderOriginals, GitOriginals
 from semcompress_plugin.plan import Asset, Backlog, Domain, Domains, Pending, assets, pending, shown_path
 from semcompress_plugin.registry import Registry
 from semcompress_plugin.report.ledger import Ledger
-from semcompress_plugin.report.text import counted, printable
 from semcompress_plugin.sharing import Remotes
 from semcompress_plugin.types import Result
 from semcompress_plugin.walk import MISSING, Found, find_images, repository_root
+from semcompress_plugin.words import counted, printable
 
 if TYPE_CHECKING:
     from semcompress_plugin.commands._hook import Hook

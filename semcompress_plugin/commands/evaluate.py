@@ -13,8 +13,8 @@ from semcompress_plugin.engine import drive, measure
 from semcompress_plugin.errors import ImageError, UsageError
 from semcompress_plugin.isolation import Decoders
 from semcompress_plugin.report.json import dumps
-from semcompress_plugin.report.text import percent, size
 from semcompress_plugin.types import Constraint, Features, Reference, Rule, Scores
+from semcompress_plugin.words import percent, size
 from semcompress_plugin.workshop import Workshop
 
 if TYPE_CHECKING:

@@ -11,8 +11,9 @@ from semcompress_plugin.entries import Entry
 from semcompress_plugin.errors import ImageError, UsageError
 from semcompress_plugin.plan import Domain, Domains
 from semcompress_plugin.registry import Registry
-from semcompress_plugin.report.text import printable, scores_in_words, settings_in_words, size
+from semcompress_plugin.report.text import scores_in_words, settings_in_words
 from semcompress_plugin.types import CompressorUse, Rule
+from semcompress_plugin.words import printable, size
 
 
 def run(arguments: argparse.Namespace) -> int:

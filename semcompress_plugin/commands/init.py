@@ -9,8 +9,8 @@ from semcompress_plugin import files
 from semcompress_plugin.errors import ImageError, UsageError
 from semcompress_plugin.init import FORMATS, OTHERS, draft
 from semcompress_plugin.policy import POLICY_NAME
-from semcompress_plugin.report.text import counted, printable
 from semcompress_plugin.walk import SUFFIXES, find_images, repository_root
+from semcompress_plugin.words import counted, printable
 
 
 def run(arguments: argparse.Namespace) -> int:

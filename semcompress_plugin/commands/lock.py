@@ -16,8 +16,8 @@ from semcompress_plugin.lock import NAME, Lock
 from semcompress_plugin.merge import Sides, merge, parted
 from semcompress_plugin.plan import shown_path
 from semcompress_plugin.policy import find_policy
-from semcompress_plugin.report.text import counted
 from semcompress_plugin.walk import repository_root
+from semcompress_plugin.words import counted
 
 _DRIVER = "semcompress lock --merge %O %A %B"
 

@@ -16,9 +16,9 @@ from semcompress_plugin.errors import ImageError, UsageError
 from semcompress_plugin.lock import NAME
 from semcompress_plugin.originals import FolderOriginals, GitOriginals, Kept, Originals
 from semcompress_plugin.plan import Domain, Domains, shown_path
-from semcompress_plugin.report.text import counted, printable, size
 from semcompress_plugin.sharing import Remotes
 from semcompress_plugin.walk import repository_root
+from semcompress_plugin.words import counted, printable, size
 
 _PUBLISHES = (
     "This publishes the originals as they were taken, with all that `metadata: strip-private` removed from what is "

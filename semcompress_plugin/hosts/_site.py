@@ -11,7 +11,7 @@ from semcompress_plugin.commands.build import Report, build_tree
 from semcompress_plugin.policy import POLICY_NAME, find_policy, load_policy
 from semcompress_plugin.registry import Registry
 from semcompress_plugin.report import totals
-from semcompress_plugin.report.text import percent, printable, size
+from semcompress_plugin.words import percent, printable, size
 
 Say = Callable[..., None]
 """A logger's method: a format, and what goes into it."""

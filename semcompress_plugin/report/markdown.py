@@ -11,7 +11,8 @@ import sys
 from collections.abc import Mapping
 from typing import Any
 
-from semcompress_plugin.report.text import percent, printable, settings_in_words, size
+from semcompress_plugin.report.text import settings_in_words
+from semcompress_plugin.words import percent, printable, size
 
 MAX_CHARACTERS = 60_000
 """A comment on GitHub has at most 65,536."""
