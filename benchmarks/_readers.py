@@ -84,7 +84,7 @@ def _lite(name: str, folder: Path) -> tuple[int, Callable[[Pixels], Logits]]:
     """An EfficientNet-Lite, one thread; ``lite0`` is the one that the product ships."""
     import onnxruntime
 
-    from semcompress_plugin.evaluators._model import load_session
+    from semcompress_plugin.evaluators._session import load_session
 
     if name == "lite0":
         session = load_session(MODEL)

@@ -29,7 +29,7 @@ from PIL import Image
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
 from semcompress_plugin.evaluators import msssim
-from semcompress_plugin.evaluators._model import load_session
+from semcompress_plugin.evaluators._session import load_session
 
 SIZES = ((500, 375), (1000, 1000), (2000, 1500), (4000, 3000))
 

@@ -16,7 +16,7 @@ from hypothesis.extra.numpy import arrays
 from numpy.typing import NDArray
 from PIL import Image, ImageDraw, ImageOps
 
-from semcompress_plugin.evaluators import _model, classifier
+from semcompress_plugin.evaluators import _model, _session, classifier
 from semcompress_plugin.evaluators._classifier_metrics import METRICS
 from semcompress_plugin.evaluators.classifier import (
     MODEL,
@@ -75,7 +75,7 @@ def test_the_shipped_model_agrees_with_the_original_in_pytorch_on_real_pictures(
         normalised = (torch.from_numpy(pixels).permute(0, 3, 1, 2).float() - 127) / 128
         features = net.extract_features(normalised).mean(dim=(2, 3))
         original = softmax(net._fc(features).numpy())
-    logits, seen = _model.load_session(MODEL).run(["logits", "features"], {"image": pixels})
+    logits, seen = _session.load_session(MODEL).run(["logits", "features"], {"image": pixels})
     ours = softmax(logits)
     # float16 storage alone makes 1e-6 (median), 3e-5 (largest of 150 photos).
     assert js_divergence(original, ours).max() < 1e-4
@@ -203,7 +203,7 @@ def test_the_model_is_opened_once_and_not_before_the_first_look(monkeypatch: pyt
 
     def load(name: str) -> Any:
         opened.append(name)
-        return _model.load_session(name)
+        return _session.load_session(name)
 
     monkeypatch.setattr(classifier, "load_session", load)
     classifier._open.cache_clear()

@@ -10,6 +10,7 @@ import pytest
 
 from semcompress_plugin.errors import ModelError
 from semcompress_plugin.evaluators import _model
+from semcompress_plugin.evaluators._session import load_session
 
 NAMES = sorted(path.stem for path in _model.MODELS.glob("*.onnx"))
 LARGEST = 10_000_000
@@ -33,14 +34,14 @@ def test_model_is_what_its_provenance_says(name: str) -> None:
 
 @pytest.mark.parametrize("name", NAMES)
 def test_model_opens_with_the_number_of_threads_asked_for(name: str) -> None:
-    session = _model.load_session(name, threads=2)
+    session = load_session(name, threads=2)
     assert session.get_session_options().intra_op_num_threads == 2
     assert session.get_providers() == ["CPUExecutionProvider"]
 
 
 def test_classifier_takes_and_gives_what_its_provenance_says() -> None:
     known = _model.provenance("efficientnet_lite0")
-    session = _model.load_session("efficientnet_lite0")
+    session = load_session("efficientnet_lite0")
     for values, described in ((session.get_inputs(), "inputs"), (session.get_outputs(), "outputs")):
         assert {value.name: value.shape for value in values} == {
             name: value["shape"] for name, value in known[described].items()
@@ -62,7 +63,7 @@ def test_a_model_whose_digest_does_not_match_is_refused(copied: Path) -> None:
     model[len(model) // 2] ^= 1  # a weight: the file would still open
     copied.write_bytes(model)
     with pytest.raises(ModelError) as caught:
-        _model.load_session("efficientnet_lite0")
+        load_session("efficientnet_lite0")
     text = str(caught.value)
     assert "\n" not in text
     for part in (str(copied), expected, hashlib.sha256(model).hexdigest(), "reinstall"):
@@ -72,7 +73,7 @@ def test_a_model_whose_digest_does_not_match_is_refused(copied: Path) -> None:
 def test_a_missing_model_is_named(copied: Path) -> None:
     copied.unlink()
     with pytest.raises(ModelError, match=r"efficientnet_lite0\.onnx.*reinstall"):
-        _model.load_session("efficientnet_lite0")
+        load_session("efficientnet_lite0")
 
 
 @pytest.mark.parametrize("damage", [None, "{", "[]", "{}", "\udcff"])
@@ -83,4 +84,4 @@ def test_a_missing_or_damaged_provenance_is_named(copied: Path, damage: str | No
     else:
         path.write_text(damage, encoding="utf-8", errors="surrogateescape")
     with pytest.raises(ModelError, match=r"efficientnet_lite0\.json.*reinstall"):
-        _model.load_session("efficientnet_lite0")
+        load_session("efficientnet_lite0")

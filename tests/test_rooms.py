@@ -13,6 +13,8 @@ import pytest
     [
         ("policy", "semcompress_plugin.report"),
         ("budget", "semcompress_plugin.report"),
+        ("features.tables", "onnxruntime"),
+        ("evaluators._hierarchy", "onnxruntime"),
     ],
 )
 def test_a_room_loads_nothing_of_what_it_has_no_business_with(room, never):

@@ -1,4 +1,4 @@
-"""The models that we ship: found, verified against their provenance, and opened in ONNX Runtime.
+"""The models that we ship: found, and verified against their provenance.
 
 Each is a pair of files under ``models/``: ``NAME.onnx`` and ``NAME.json``, which says where it comes from.
 """
@@ -10,13 +10,10 @@ import json
 from pathlib import Path
 from typing import Any
 
-import onnxruntime
-
 from semcompress_plugin.errors import ModelError
 
 MODELS = Path(__file__).parent / "models"
 REINSTALL = "reinstall semcompress-plugin"
-ERRORS_ONLY = 3
 
 
 def provenance(name: str) -> dict[str, Any]:
@@ -49,18 +46,3 @@ def model_bytes(name: str) -> bytes:
     if got != expected:
         raise ModelError(f"{path}: expected sha256 {expected}, got {got}: {REINSTALL}")
     return model
-
-
-def load_session(name: str, threads: int = 1) -> onnxruntime.InferenceSession:
-    """Open the model ``name`` on the CPU, once its bytes have been found to be those that were shipped.
-
-    ``threads`` is how many threads one call of ``run`` may use; a session may be shared between threads.
-    Raises :class:`ModelError` when a file is missing, unreadable or does not have the recorded SHA-256.
-    """
-    model = model_bytes(name)
-    options = onnxruntime.SessionOptions()
-    options.intra_op_num_threads = threads
-    options.inter_op_num_threads = 1
-    options.log_severity_level = ERRORS_ONLY
-    # Opened from the bytes that were verified, not from the path: nobody can exchange the file in between.
-    return onnxruntime.InferenceSession(model, options, providers=["CPUExecutionProvider"])

@@ -18,7 +18,8 @@ from PIL import Image
 from semcompress_plugin.errors import ImageError, ModelError
 from semcompress_plugin.evaluators._classifier_metrics import DEPTH, METRICS, ROOT
 from semcompress_plugin.evaluators._hierarchy import CLASSES, imagenet
-from semcompress_plugin.evaluators._model import MODELS, REINSTALL, load_session
+from semcompress_plugin.evaluators._model import MODELS, REINSTALL
+from semcompress_plugin.evaluators._session import load_session
 from semcompress_plugin.types import Features
 
 if TYPE_CHECKING:

@@ -33,7 +33,7 @@ import numpy as np
 from numpy.lib.stride_tricks import sliding_window_view
 from numpy.typing import NDArray
 
-from semcompress_plugin.evaluators._model import load_session
+from semcompress_plugin.evaluators._session import load_session
 
 if TYPE_CHECKING:
     import onnxruntime
