@@ -29,7 +29,7 @@ def why_nothing(hunt: Hunt, rule: Rule) -> str:
     looked = [trial for trial in hunt.trials if trial.looked and not trial.holds]
     if not looked:
         return hunt.obstacle or f"{nothing} was found to look at"
-    nearest = max(looked, key=lambda trial: _slack(trial, rule.keep))
+    nearest = max(looked, key=lambda trial: _all_missed(trial, rule.keep))
     settings = " ".join(f"{name} {value:g}" for name, value in nearest.proposal.settings.items())
     missed = min(
         (constraint for constraint in rule.keep if constraint.evaluator in nearest.scores),
@@ -46,8 +46,8 @@ def why_nothing(hunt: Hunt, rule: Rule) -> str:
     )
 
 
-def _slack(trial: Trial, constraints: Iterable[Constraint]) -> float:
-    """The smallest slack over all constraints; one whose evaluator was not asked counts as missed by far."""
+def _all_missed(trial: Trial, constraints: Iterable[Constraint]) -> float:
+    """The sum of all negative slacks, 0 at most; a constraint whose evaluator was not asked counts as missed by far."""
     slacks = [
         constraint.slack(trial.scores[constraint.evaluator][constraint.metric.name])
         if constraint.evaluator in trial.scores
