@@ -40,8 +40,10 @@ __all__ = [
     "metadata_of",
     "orientation_of",
     "renditions",
+    "same_shape",
     "save_parameters",
     "size_of",
+    "turned_back",
     "upright",
 ]
 
@@ -120,8 +122,7 @@ def as_stored(reference: Reference, format: str) -> Reference:
     for whether viewers heed the tag depends on the format (browsers do in JPEG, PNG and AVIF, some not in WebP).
     """
     if format == reference.format:
-        back = {6: 8, 8: 6}.get(reference.orientation, reference.orientation)
-        return replace(reference, image=upright(reference.image, back), orientation=1)
+        return replace(reference, image=turned_back(reference.image, reference.orientation), orientation=1)
     block = reference.metadata.exif
     metadata = replace(reference.metadata, exif=None if block is None else exif.whole(block))
     return replace(reference, metadata=metadata, orientation=1)
@@ -131,6 +132,11 @@ def upright(image: Image.Image, orientation: int) -> Image.Image:
     """A copy of ``image``, turned as its orientation says (1 to 8 as EXIF numbers them)."""
     turn = _TURNS.get(orientation)
     return image.copy() if turn is None else image.transpose(turn)
+
+
+def turned_back(image: Image.Image, orientation: int) -> Image.Image:
+    """A copy of an upright ``image`` as a file with this orientation stores it: what :func:`upright` makes upright."""
+    return upright(image, {6: 8, 8: 6}.get(orientation, orientation))
 
 
 def orientation_of(image: Image.Image) -> int:
@@ -160,6 +166,16 @@ def size_of(data: bytes) -> tuple[int, int]:
     except Exception as error:  # decoders raise nearly anything on damaged files
         raise ImageError(f"is damaged or cut off: {error}") from error
     return (image.height, image.width) if turned else image.size
+
+
+def same_shape(size: tuple[int, int], whole: tuple[int, int]) -> bool:
+    """Whether a picture of ``size`` may be one of size ``whole``, scaled.
+
+    Rounding to whole pixels may bend the shape a little; a lost orientation bends it a lot.
+    """
+    (width, height), (full_width, full_height) = size, whole
+    bent = abs(width * full_height - height * full_width)
+    return bent <= max(full_width, full_height) + 0.02 * full_width * height
 
 
 def has_transparency(image: Image.Image) -> bool:

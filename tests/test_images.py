@@ -13,7 +13,16 @@ from PIL import Image, ImageCms
 from pictures import photo
 from semcompress_plugin import containers
 from semcompress_plugin.errors import ImageError, UnsupportedImageError
-from semcompress_plugin.images import decode, decode_candidate, has_transparency, renditions, save_parameters
+from semcompress_plugin.images import (
+    decode,
+    decode_candidate,
+    has_transparency,
+    renditions,
+    same_shape,
+    save_parameters,
+    turned_back,
+    upright,
+)
 from semcompress_plugin.types import Limits
 
 
@@ -233,3 +242,18 @@ def test_pixels_are_known_at_a_glance(format, how, size):
     data = encoded(photo(size), format, **how)
     assert containers.pixels_at_a_glance(data) == size[0] * size[1]
     assert containers.pixels_at_a_glance(data[:10]) == (size[0] * size[1] if format == "GIF" else 0)
+
+
+@pytest.mark.parametrize("orientation", range(1, 9))
+def test_what_is_turned_back_is_made_upright_by_its_orientation(orientation):
+    image = gradient((40, 20))
+    stored = turned_back(image, orientation)
+    assert stored.size == ((20, 40) if orientation >= 5 else (40, 20))
+    assert upright(stored, orientation).tobytes() == image.tobytes()
+
+
+@pytest.mark.parametrize(
+    ("size", "same"), [((400, 300), True), ((200, 150), True), ((133, 100), True), ((300, 400), False), ((1, 1), True)]
+)
+def test_a_shape_stays_the_same_but_for_rounding(size, same):
+    assert same_shape(size, (400, 300)) == same

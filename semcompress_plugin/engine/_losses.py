@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from semcompress_plugin.engine._specs import Specs
-from semcompress_plugin.images import has_transparency, orientation_of
+from semcompress_plugin.images import has_transparency, orientation_of, same_shape
 from semcompress_plugin.types import Features, Proposal, Reference
 
 if TYPE_CHECKING:
@@ -42,8 +42,7 @@ class Losses:
             if scale != 1.0:
                 return f"the compressor was told scale {scale:.4g} and wrote {changed} times that"
             return f"the compressor changed the picture's size, which only a knob 'scale' may: {changed}"
-        # rounding to whole pixels may bend the shape a little; a lost orientation bends it a lot
-        if abs(image.width * height - image.height * width) > max(width, height) + 0.02 * width * image.height:
+        if not same_shape(image.size, (width, height)):
             return (
                 f"the picture's shape changed: {image.width} x {image.height} instead of {width} x {height} or scaled"
             )

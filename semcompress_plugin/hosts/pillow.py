@@ -18,24 +18,13 @@ from semcompress_plugin.compressors.scaling import truecolour
 from semcompress_plugin.hosts import _semc
 from semcompress_plugin.hosts._encode import FORMAT, ORIENTATION, SUFFIX, encode, saved
 from semcompress_plugin.hosts._judgement import KEY, recorded
-from semcompress_plugin.images import MODES
+from semcompress_plugin.images import MODES, same_shape, turned_back
 
 __all__ = ["FORMAT", "SemcImageFile", "encode", "recorded", "register"]
 
 MIME = "image/x-semcompress"
 
 _HANDED_ON = ("icc_profile", "exif", "xmp", "dpi")
-_Transpose = Image.Transpose
-# brings upright pixels back to how a file with this EXIF orientation stores them (Exif 2.32, 4.6.4)
-_TURN_BACK = {
-    2: _Transpose.FLIP_LEFT_RIGHT,
-    3: _Transpose.ROTATE_180,
-    4: _Transpose.FLIP_TOP_BOTTOM,
-    5: _Transpose.TRANSPOSE,
-    6: _Transpose.ROTATE_90,
-    7: _Transpose.TRANSVERSE,
-    8: _Transpose.ROTATE_270,
-}
 
 
 def register() -> None:
@@ -93,7 +82,7 @@ class SemcImageFile(ImageFile.ImageFile):
                 # asked for upright, as the payload is
                 size = _turned(self.size, header)
                 image = image.resize(size, Image.Resampling.LANCZOS) if image.size != size else image
-                image = image.transpose(_TURN_BACK[header.orientation]) if header.orientation != 1 else image
+                image = turned_back(image, header.orientation) if header.orientation != 1 else image
             self.im = image.im
             if self._exclusive_fp:
                 self.fp.close()
@@ -185,9 +174,7 @@ def _mode_when_loaded(image: Image.Image) -> str:
 def _check_sizes(stored: tuple[int, int], header: _semc.Header) -> None:
     """Raise OSError unless ``stored`` can be the claimed picture scaled down."""
     (width, height), (full_width, full_height) = stored, header.upright_size
-    # rounding to whole pixels may bend the shape a little
-    bent = abs(width * full_height - height * full_width) > max(full_width, full_height) + 0.02 * width * full_height
-    if bent or width > full_width or height > full_height:
+    if not same_shape(stored, header.upright_size) or width > full_width or height > full_height:
         raise OSError(f".semc file is damaged: {width}x{height} cannot be {full_width}x{full_height} scaled down")
 
 
