@@ -9,7 +9,7 @@ all there is of something, so that only who knows their content may delete them 
 
 from semcompress_plugin.files._appending import append
 from semcompress_plugin.files._reading import Snapshot, Version, check, digest, holds, measure, read
-from semcompress_plugin.files._removing import remove, retire
+from semcompress_plugin.files._removing import retire
 from semcompress_plugin.files._staging import Staged, create, folds_case, pour, replace, stage, sync
 from semcompress_plugin.files._temporary import is_temporary, parked, sweep
 
@@ -28,7 +28,6 @@ __all__ = [
     "parked",
     "pour",
     "read",
-    "remove",
     "replace",
     "retire",
     "stage",

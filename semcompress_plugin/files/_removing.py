@@ -14,7 +14,7 @@ from semcompress_plugin.files._staging import same_device, unwritable
 from semcompress_plugin.files._temporary import PARKED, PREFIX
 
 
-def remove(snapshot: Snapshot | Version) -> None:
+def _remove(snapshot: Snapshot | Version) -> None:
     """Delete a file that still is as it was read."""
     check(snapshot)
     try:
@@ -38,7 +38,7 @@ def retire(snapshot: Snapshot | Version, staging: Path | None = None) -> None:
     except OSError as error:
         if error.errno != errno.EXDEV:
             raise ImageError(unwritable(error)) from error
-        return remove(snapshot)  # a bind mount or a quota
+        return _remove(snapshot)  # a bind mount or a quota
     busy = exchange.being_written(taken)
     known = exchange.sha256(taken) == snapshot.sha256
     if busy or not known:

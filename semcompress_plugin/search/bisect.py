@@ -42,15 +42,9 @@ class Bisect:
     table does not know compressor or metric, all knobs move together. ``candidates`` as for ``frontier``.
     """
 
-    def __init__(
-        self,
-        problem: Problem,
-        *,
-        candidates: Iterable[Proposal] | None = None,
-        table: _table.Table | None = None,
-    ) -> None:
+    def __init__(self, problem: Problem, *, candidates: Iterable[Proposal] | None = None) -> None:
         given = None if candidates is None else list(candidates)
-        ladders = [_rungs(problem, space, given, table) for space in problem.spaces]
+        ladders = [_rungs(problem, space, given) for space in problem.spaces]
         self.problem = problem
         self._ladders = [_Ladder(rungs, -1, len(rungs)) for rungs in ladders]
         self._asked = 0
@@ -88,14 +82,12 @@ class Bisect:
         return self._here >= math.ceil(left / len(self._ladders))
 
 
-def _rungs(
-    problem: Problem, space: Space, candidates: list[Proposal] | None, table: _table.Table | None
-) -> list[Proposal]:
+def _rungs(problem: Problem, space: Space, candidates: list[Proposal] | None) -> list[Proposal]:
     free = [knob for knob in space.knobs if not knob.fixed]
     points = grid(space, _CANDIDATES) if candidates is None else of_proposals(space, candidates)
     if len(free) <= 1:
         return [points.proposal(int(index)) for index in np.argsort(points.unit.sum(axis=1), kind="stable")]
-    table = table or _table.load()
+    table = _table.load()
     if all(
         table.knows(points, name) for name in (_table.BYTES, *(_table.quantity(c.metric) for c in problem.constraints))
     ):  # where it knows the whole it knows the parts, or takes the one for the other

@@ -69,13 +69,12 @@ class Frontier:
         gain: float | None = None,
         prior: bool = True,
         candidates: Iterable[Proposal] | None = None,
-        table: _table.Table | None = None,
     ) -> None:
         self.problem = problem
         alone = all(sum(not knob.fixed for knob in space.knobs) <= 1 for space in problem.spaces)
         self.gain = GAIN_ALONE if gain is None and alone else gain
         self.grids = _grids(problem, None if candidates is None else list(candidates))
-        known = (table or _table.load()) if prior else None
+        known = _table.load() if prior else None
         self.surrogate = Surrogate(problem, self.grids, known)
         self.best: Trial | None = None
         self.asked = 0
