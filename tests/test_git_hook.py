@@ -28,8 +28,9 @@ rules:
 
 
 def git(*arguments: str, folder: Path | None = None, **variables: str) -> subprocess.CompletedProcess[str]:
+    # an empty text is none: standard output is held back until there is much of it, as for people
     return subprocess.run(
-        ["git", *arguments], cwd=folder, env=os.environ | variables, text=True,
+        ["git", *arguments], cwd=folder, env=os.environ | {"PYTHONUNBUFFERED": ""} | variables, text=True,
         stdout=subprocess.PIPE, stderr=subprocess.STDOUT, check=False,
     )  # fmt: skip
 

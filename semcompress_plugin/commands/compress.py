@@ -91,6 +91,7 @@ def run(arguments: argparse.Namespace, write: bool = True) -> int:
     try:
         code = finish(results, started, domains, arguments, bugs, verb, only_here)
         _tell(results, shrinking, arguments)
+        sys.stdout.flush()  # what to stage is the last line, in a pipe too
     finally:  # the report may have found no room
         if hook:
             hook.conclude(results, shrinking.locks)
