@@ -50,8 +50,11 @@ class _Patient:
             return len(text)
 
     def writelines(self, lines: Iterable[str]) -> None:
-        for line in lines:
-            self.write(line)
+        # not one by one in Python: a variable would hold the last piece of a long report while the next is made
+        try:
+            self._stream.writelines(lines)
+        except BrokenPipeError:
+            silence(self._stream)
 
     def flush(self) -> None:
         try:
