@@ -66,7 +66,9 @@ def settle(group: Sequence[Settlement], lock: Lock, originals: Originals) -> lis
             except ImageError as error:
                 reasons[number] = str(error)
         ready = [group[number] for number in staged if reasons[number] is None]
-        lock.add(_keep(ready, lock, originals))
+        doomed = [settlement.snapshot for settlement in ready if settlement.removed]
+        doomed += [one.expected for waiting in staged.values() for one in waiting if isinstance(one.expected, Snapshot)]
+        lock.add(_keep(ready, doomed, lock, originals))
         for number, waiting in staged.items():
             if reasons[number] is None:
                 reasons[number] = _commit(group[number], waiting, lock.state)
@@ -96,9 +98,11 @@ def _hindrance(picture: Path, path: Path, there: Snapshot | None, lock: Lock) ->
     if there is None:
         other = _same_but_for_case(path)
         return f"would lie beside {other}, which is the same name on many systems: rename one" if other else None
-    made = [entry for entry in lock.by_output(there.sha256) if entry.relation != "kept"]
+    known = [entry for entry in lock.by_output(there.sha256) if entry.relation != "kept"]
+    made = [entry for entry in known if not entry.edited]
     if not made:
-        return f"would overwrite {path.name}, which is not ours: move that file or exclude it"
+        why = "was edited since we wrote it" if known else "is not ours"
+        return f"would overwrite {path.name}, which {why}: move that file or exclude it"
     if all(_belongs_to_another(entry, picture) for entry in made):
         return f"would be written where {made[0].name} is: rename one, or exclude one"
     return None
@@ -118,19 +122,21 @@ def _same_but_for_case(path: Path) -> str | None:
         return None
 
 
-def _keep(group: Sequence[Settlement], lock: Lock, originals: Originals) -> list[Entry]:
-    """Keep the originals of what will be replaced; the entries, with the ids they were kept under."""
-    doomed = {
+def _keep(group: Sequence[Settlement], doomed: Iterable[Snapshot], lock: Lock, originals: Originals) -> list[Entry]:
+    """Keep the originals of what will be replaced, and what else is doomed and would be lost.
+
+    The entries, with the ids that originals were kept under.
+    """
+    sources = {
         source.sha256: source
         for settlement in group
         for source in (settlement.snapshot, settlement.original)
         for entry in settlement.entries
         if source is not None and entry.relation == "replaced" and entry.original.sha256 == source.sha256
     }
-    others = [one.snapshot for one in group if one.removed or one.snapshot.path in one.writes]
-    spare([snapshot for snapshot in others if snapshot.sha256 not in doomed], lock, originals)
-    kept = originals.keep(list(doomed.values())) if doomed else []
-    blobs = dict(zip(doomed, kept, strict=True))
+    spare([snapshot for snapshot in doomed if snapshot.sha256 not in sources], lock, originals)
+    kept = originals.keep(list(sources.values())) if sources else []
+    blobs = dict(zip(sources, kept, strict=True))
     return [
         replace(entry, blob=blobs.get(entry.original.sha256) or entry.blob) if entry.relation == "replaced" else entry
         for settlement in group

@@ -98,7 +98,8 @@ class Staged:
 
     def __init__(self, path: Path, expected: Snapshot | Version | None, descriptor: int, temporary: Path) -> None:
         self.path = path
-        self._expected = expected
+        self.expected = expected
+        """The file that is to be replaced; None where a new one is made."""
         self._descriptor: int | None = descriptor
         self._temporary: Path | None = temporary
 
@@ -110,12 +111,12 @@ class Staged:
         """
         if self._temporary is None:
             raise ValueError("committed twice")
-        if self._expected is not None:
-            check(self._expected)
+        if self.expected is not None:
+            check(self.expected)
         try:
-            if self._expected is None and not overwrite:
+            if self.expected is None and not overwrite:
                 _rename_new(self._temporary, self.path)
-            elif not (trade and self._traded(self._expected)):
+            elif not (trade and self._traded(self.expected)):
                 if os.name == "nt":
                     self._release()  # Windows does not rename open files
                 _rename_over(self._temporary, self.path)
@@ -152,8 +153,8 @@ class Staged:
         assert self._temporary is not None
         with open(self._descriptor, "wb", closefd=False) as file:
             file.writelines(pieces)
-        if self._expected is not None:
-            _take_after(self._expected.path, self._temporary)
+        if self.expected is not None:
+            _take_after(self.expected.path, self._temporary)
         if mode is not None:
             self._temporary.chmod(mode)
         if durable:

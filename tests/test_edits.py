@@ -1,0 +1,78 @@
+"""What somebody edited is neither written over nor taken for an original; and who a namesake belongs to."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from PIL import Image
+
+from disk import git, sha
+from pictures import encoded, photo
+from semcompress_plugin import settle
+from semcompress_plugin.cli import main
+from semcompress_plugin.git import find
+from semcompress_plugin.originals import GitOriginals
+
+POLICY = """\
+version: 1
+rules:
+  - name: all
+    files: ["**/*"]
+    compress: [{webp: {quality: 60}}]
+    outputs: {formats: [webp], place: PLACE}
+    keep: {msssim: {score: {min: 0.3}}}
+"""
+
+
+def edited(path: Path) -> bytes:
+    """A WebP with a caption by hand, and every pixel as it was."""
+    with Image.open(path) as image:
+        width, height = image.size
+    caption = b"<x:xmpmeta xmlns:x='adobe:ns:meta/'>by hand</x:xmpmeta>"
+    size = (width - 1).to_bytes(3, "little") + (height - 1).to_bytes(3, "little")
+    body = b"WEBP" + chunk(b"VP8X", b"\4\0\0\0" + size) + path.read_bytes()[12:] + chunk(b"XMP ", caption)
+    path.write_bytes(b"RIFF" + len(body).to_bytes(4, "little") + body)
+    return path.read_bytes()
+
+
+def chunk(name: bytes, body: bytes) -> bytes:
+    return name + len(body).to_bytes(4, "little") + body + b"\0" * (len(body) % 2)
+
+
+def reasons(capsys: pytest.CaptureFixture[str]) -> str:
+    assert main(["compress"]) == 1
+    said = capsys.readouterr()
+    return said.out + said.err
+
+
+@pytest.fixture
+def folder(repository: Path) -> Path:
+    (repository / "a.png").write_bytes(encoded(photo((240, 180), 1), "PNG"))
+    return repository
+
+
+@pytest.mark.parametrize("place", ["beside", "replace"])
+def test_an_edited_output_is_not_written_over_by_any_later_run(folder, capsys, place):
+    (folder / ".semcompress.yaml").write_text(POLICY.replace("PLACE", place))
+    original = (folder / "a.png").read_bytes()
+    assert main(["compress"]) == 1
+    edit = edited(folder / "a.webp")
+    if place == "replace":
+        assert main(["compress"]) == 0  # the edit is known for one
+        (folder / "a.png").write_bytes(original)
+    capsys.readouterr()
+    for _ in range(3):
+        assert "would overwrite a.webp, which " in reasons(capsys)
+        assert (folder / "a.webp").read_bytes() == edit
+
+
+def test_what_lies_at_another_place_and_would_be_lost_is_kept_before_it_is_written_over(folder, monkeypatch):
+    (folder / ".semcompress.yaml").write_text(POLICY.replace("PLACE", "beside"))
+    assert main(["compress"]) == 1
+    edit = edited(folder / "a.webp")
+    monkeypatch.setattr(settle, "_hindrance", lambda *_: None)
+    assert main(["compress", "a.png"]) == 1
+    assert (folder / "a.webp").read_bytes() != edit
+    git(folder, "gc", "-q", "--prune=now")
+    assert sha(edit) in {one.sha256 for one in GitOriginals(find(folder)).kept()}
