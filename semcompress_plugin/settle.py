@@ -16,7 +16,7 @@ from __future__ import annotations
 import contextlib
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 
 from semcompress_plugin import files
 from semcompress_plugin.entries import Entry
@@ -80,21 +80,25 @@ def _stage(settlement: Settlement, path: Path, data: bytes, lock: Lock) -> Stage
     if path == settlement.snapshot.path:
         return files.stage(path, data, settlement.snapshot, staging=lock.state)
     there = files.read(path) if path.is_symlink() or path.exists() else None
-    if reason := _hindrance(settlement.snapshot.path, path, there, lock):
+    original = next((entry.original.sha256 for entry in settlement.entries), settlement.snapshot.sha256)
+    if reason := _hindrance(settlement.snapshot.path, original, path, there, lock):
         raise ImageError(reason)
     return files.stage(path, data, there, staging=lock.state, mode=settlement.snapshot.mode)
 
 
-def hindrance(picture: Path, path: Path, lock: Lock) -> str | None:
-    """Why an output of ``picture`` cannot be written at ``path``, another name; None if it can."""
+def hindrance(picture: Path, original: str, path: Path, lock: Lock) -> str | None:
+    """Why an output of ``picture`` cannot be written at ``path``, another name; None if it can.
+
+    ``original`` is the SHA-256 of what it would be made of.
+    """
     try:
         there = files.read(path) if path.is_symlink() or path.exists() else None
     except ImageError as error:
         return f"{path.name}, where it would be written, {error}"
-    return _hindrance(picture, path, there, lock)
+    return _hindrance(picture, original, path, there, lock)
 
 
-def _hindrance(picture: Path, path: Path, there: Snapshot | None, lock: Lock) -> str | None:
+def _hindrance(picture: Path, original: str, path: Path, there: Snapshot | None, lock: Lock) -> str | None:
     if there is None:
         other = _same_but_for_case(path)
         return f"would lie beside {other}, which is the same name on many systems: rename one" if other else None
@@ -103,14 +107,23 @@ def _hindrance(picture: Path, path: Path, there: Snapshot | None, lock: Lock) ->
     if not made:
         why = "was edited since we wrote it" if known else "is not ours"
         return f"would overwrite {path.name}, which {why}: move that file or exclude it"
-    if all(_belongs_to_another(entry, picture) for entry in made):
-        return f"would be written where {made[0].name} is: rename one, or exclude one"
+    if all(_belongs_to_another(entry, picture, original, lock.relative(path)) for entry in made):
+        owner = made[0].name
+        owner = str(PurePosixPath(made[0].path).with_name(owner)) if owner == picture.name else owner
+        return f"would be written where {owner} is: rename one, or exclude one"
     return None
 
 
-def _belongs_to_another(entry: Entry, picture: Path) -> bool:
-    """Whether an output is all that there is of another picture, or lies beside one that is still there."""
-    return entry.name != picture.name and (entry.relation == "replaced" or (picture.parent / entry.name).exists())
+def _belongs_to_another(entry: Entry, picture: Path, original: str, here: str) -> bool:
+    """Whether an output is all that there is of another picture, or lies beside one that is still there.
+
+    A namesake from elsewhere, which was moved ``here``, is another picture too.
+    """
+    if entry.original.sha256 == original:
+        return False
+    if entry.relation == "replaced":
+        return entry.name != picture.name or entry.path != here
+    return entry.name != picture.name and (picture.parent / entry.name).exists()
 
 
 def _same_but_for_case(path: Path) -> str | None:

@@ -76,3 +76,24 @@ def test_what_lies_at_another_place_and_would_be_lost_is_kept_before_it_is_writt
     assert (folder / "a.webp").read_bytes() != edit
     git(folder, "gc", "-q", "--prune=now")
     assert sha(edit) in {one.sha256 for one in GitOriginals(find(folder)).kept()}
+
+
+def test_a_namesake_from_another_folder_is_not_written_over(folder, capsys):
+    """The output that was moved is all that there is of its picture; a folder that was renamed is not another one."""
+    (folder / ".semcompress.yaml").write_text(POLICY.replace("PLACE", "replace"))
+    for name in ("one", "two"):
+        (folder / name).mkdir()
+    original = (folder / "a.png").read_bytes()
+    (folder / "a.png").rename(folder / "one/a.png")
+    assert main(["compress"]) == 1
+    ours = (folder / "one/a.webp").rename(folder / "two/a.webp").read_bytes()
+    other = encoded(photo((240, 180), 2), "PNG")
+    (folder / "two/a.png").write_bytes(other)
+    capsys.readouterr()
+    assert "would be written where one/a.png is" in reasons(capsys)
+    assert (folder / "two/a.webp").read_bytes() == ours
+    assert (folder / "two/a.png").read_bytes() == other
+    (folder / "two/a.png").write_bytes(original)  # its very own, as a run that was killed leaves it
+    assert main(["compress"]) == 1
+    assert (folder / "two/a.webp").read_bytes() == ours
+    assert not (folder / "two/a.png").exists()

@@ -160,8 +160,9 @@ def _hindered(item: Pending) -> str | None:
     from semcompress_plugin.shrink import output_name
 
     path, lock = item.asset.path, item.asset.domain.lock
+    original = item.sha256 if item.outdated is None else item.outdated.original.sha256
     targets = (path.with_name(output_name(path.name, format.upper())) for format in named)
-    reasons = (hindrance(path, target, lock) for target in targets if target != path)
+    reasons = (hindrance(path, original, target, lock) for target in targets if target != path)
     return next((reason for reason in reasons if reason), None)
 
 
