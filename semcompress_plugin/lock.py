@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING
 
 from semcompress_plugin import cache, files, git
 from semcompress_plugin.entries import (
+    HEADER,
     Content,
     Entry,
     Index,
@@ -44,7 +45,7 @@ _PATIENCE_SECONDS = 120.0
 class Lock:
     """The lock beside a policy.
 
-    Lines that it has lost are found in the journal; where the whole file was deleted, in git.
+    Lines that it has lost are found in the journal; where the whole file was deleted or emptied, in git.
 
     ``state`` is the folder for what is never committed (:attr:`Repository.state`, or the folder of originals): the
     journal, temporary files and the file that keeps two processes apart; without one there is no journal. The lock is
@@ -146,7 +147,9 @@ class Lock:
         for name in ("_index", "_journal", "_committed"):
             self.__dict__.pop(name, None)
 
-    def _merge(self, lines: Collection[str]) -> None:
+    def _merge(self, lines: Iterable[str]) -> None:
+        # whoever writes a few lines to a lock that is gone would hide from everybody what git has of it
+        lines = [*self._committed.lines.values(), *lines]
         sha256 = self._sound()
         if sha256 is None:
             text = self._read()
@@ -250,9 +253,9 @@ class Lock:
 
     @cached_property
     def _committed(self) -> Index:
-        """The lines that git has of the lock, staged or committed, where it is gone from the work tree."""
+        """The lines that git has of the lock, staged or committed, where it is gone from the work tree, or empty."""
         repository = git.find(self.path.parent)
-        if repository is None or self._is_there():
+        if repository is None or self._has_lines():
             return Index()
         found = (git.blob_at(repository, revision, self.path) for revision in (":0:", "HEAD:"))
         return Index.salvage(_decode(next((data for data in found if data is not None), b"")))
@@ -277,6 +280,9 @@ class Lock:
 
     def _is_there(self) -> bool:
         return _is_there(self.path, "lock")
+
+    def _has_lines(self) -> bool:
+        return self._is_there() and any(line.strip() not in (b"", HEADER.encode()) for line in _lines(self.path))
 
     def _read(self) -> str:
         try:
