@@ -6,6 +6,7 @@ entries is sorting lines, and a merge of two locks is the union of their lines.
 
 from __future__ import annotations
 
+import contextlib
 import json
 import math
 import os
@@ -124,7 +125,11 @@ def encode(entry: Entry) -> str:
     }
     record |= {} if entry.pixels is None else {"pixels": entry.pixels}
     record |= {"edited": True} if entry.edited else {}
-    text = json.dumps(record, ensure_ascii=False, allow_nan=False)
+    return _json(record)
+
+
+def _json(value: object) -> str:
+    text = json.dumps(value, ensure_ascii=False, allow_nan=False)
     # names that are not UTF-8 arrive as lone surrogates, which no encoding writes
     return _SURROGATE.sub(lambda match: f"\\u{ord(match[0]):04x}", text)
 
@@ -289,6 +294,17 @@ def is_sound(lines: Iterable[bytes]) -> bool:
             return False
         before, key_before = text, match["key"]
     return True
+
+
+def lying_at(lines: Iterable[bytes], path: str) -> list[Entry]:
+    """What a journal's lines say of the outputs that lay at ``path``, in the order in which that was settled."""
+    wanted = f'"path": {_json(path)}{_AFTER_KEY}'.encode()
+    found = []
+    for line in lines:
+        if wanted in line:
+            with contextlib.suppress(ValueError):  # a torn last line
+                found.append(decode(line.decode("utf-8", "surrogateescape")))
+    return found
 
 
 def lacking(lines: Iterable[bytes], new: Iterable[str]) -> list[bytes]:

@@ -26,6 +26,7 @@ from semcompress_plugin.entries import (
     encode,
     is_sound,
     lacking,
+    lying_at,
     merged,
     origin,
     parse,
@@ -63,13 +64,16 @@ class Lock:
     def by_output(self, sha256: str) -> tuple[Entry, ...]:
         """What is known of a content that we wrote or kept; the lock's lines, else the journal's.
 
-        That a content replaced an original is never hidden by a lock of somebody who took it for an original.
+        Which originals a content replaced is never hidden by a lock that is older, or somebody's who took it for one.
         """
         found = self._index.by_output(sha256)
-        if any(entry.relation == "replaced" for entry in found):
-            return found
+        originals = {entry.original for entry in found if entry.relation == "replaced"}
         remembered = self._remembered(lambda index: index.by_output(sha256))
-        return found + self._recall(entry for entry in remembered if not found or entry.relation == "replaced")
+        return found + self._recall(
+            entry
+            for entry in remembered
+            if not found or (entry.relation == "replaced" and entry.original not in originals)
+        )
 
     def by_original(self, sha256: str) -> tuple[Entry, ...]:
         """What was made of a content; the lock's lines, else the journal's."""
@@ -86,10 +90,11 @@ class Lock:
         if (found := origin(entries, here)) is not None:
             return found
         by_original = {entry.original: entry for entry in entries if entry.path == here}
-        told = [
-            entry for output in {entry.output for entry in entries} for entry in self._journal.by_output(output.sha256)
-        ]
-        lately = (entry.original for entry in reversed(told) if posixpath.relpath(entry.path, self._prefix) == here)
+        if not by_original:
+            return None
+        outputs = {entry.output for entry in entries}
+        told = lying_at(self._journal_lines(), self._place(here))
+        lately = (entry.original for entry in reversed(told) if entry.output in outputs)
         return next((by_original[original] for original in lately if original in by_original), None)
 
     def at(self, path: Path) -> tuple[Entry, ...]:
@@ -97,8 +102,7 @@ class Lock:
         here = self.relative(path)
         if found := self._index.by_path(here):
             return found
-        place = posixpath.normpath(posixpath.join(self._prefix, here))
-        return tuple(replace(entry, path=here) for entry in self._journal.by_path(place))
+        return tuple(replace(entry, path=here) for entry in self._journal.by_path(self._place(here)))
 
     def is_settled(self, sha256: str, policy: str, path: Path | str) -> bool:
         """Whether there is an entry that settles a content, as :meth:`settled` says; as a rule none need be decoded."""
@@ -119,7 +123,7 @@ class Lock:
 
     @property
     def missing_from_lock(self) -> tuple[Entry, ...]:
-        """Entries that lookups found in the journal alone: a lock was forgotten. ``add`` puts them back."""
+        """Entries that lookups found in the journal alone: a lock was forgotten. ``put_back`` mends that."""
         return tuple(map(decode, self._missing))
 
     def relative(self, path: Path) -> str:
@@ -130,13 +134,21 @@ class Lock:
         """Write entries to the journal, then to the lock, beside whatever other processes have written meanwhile.
 
         Files are read and written line by line, and what was read for lookups is let go of: a run that settles
-        thousands of pictures holds none of their lines.
+        thousands of pictures holds none of their lines. The journal has them last, whatever it has already: of two
+        originals that lay at one place it tells which was replaced last.
         """
+        self._add(entries, anew=True)
+
+    def put_back(self) -> None:
+        """Write to the lock what :attr:`missing_from_lock` says."""
+        self._add(self.missing_from_lock, anew=False)
+
+    def _add(self, entries: Sequence[Entry], *, anew: bool) -> None:
         if not entries:
             return
         lines = [encode(entry) for entry in entries]
         with self.exclusive():
-            self._append_to_journal(entries, lines)
+            self._append_to_journal(entries, lines, anew)
             self._merge(lines)
             self.forget()
             for line in lines:
@@ -238,6 +250,10 @@ class Lock:
         root = self.state if repository is None else repository.root
         return _posix(os.path.relpath(os.path.realpath(self.path.parent), os.path.realpath(root or ".")))
 
+    def _place(self, path: str) -> str:
+        """A path of this lock's as the journal spells it."""
+        return posixpath.normpath(posixpath.join(self._prefix, path))
+
     def _remembered(self, lookup: Callable[[Index], tuple[Entry, ...]]) -> tuple[Entry, ...]:
         """What the journal says, else what git has of a lock that is not there any more; as this lock would have it."""
         found = lookup(self._journal)
@@ -260,23 +276,28 @@ class Lock:
         found = (git.blob_at(repository, revision, self.path) for revision in (":0:", "HEAD:"))
         return Index.salvage(_decode(next((data for data in found if data is not None), b"")))
 
-    def _append_to_journal(self, entries: Iterable[Entry], lines: Iterable[str]) -> None:
-        """``lines`` are the entries' in the lock: where the journal's are the same, they are kept once."""
+    def _append_to_journal(self, entries: Iterable[Entry], lines: Iterable[str], anew: bool) -> None:
+        """``lines`` are the entries' in the lock. Unless ``anew``, what the journal has is not appended again."""
         if self._journal_path is None:
             return
-        paths = [posixpath.normpath(posixpath.join(self._prefix, entry.path)) for entry in entries]
+        paths = [self._place(entry.path) for entry in entries]
         lines = [
             line if path == entry.path else encode(replace(entry, path=path))
             for entry, line, path in zip(entries, lines, paths, strict=True)
         ]
         try:
-            known = _lines(self._journal_path) if _is_there(self._journal_path, "journal") else ()
+            known = () if anew else self._journal_lines()
             if new := b"".join(lacking(known, lines)):
                 files.append(self._journal_path, new)
         except ImageError as error:
             raise LockError(f"{self._journal_path}: {error}") from error
         except OSError as error:
             raise LockError(f"{self._journal_path}: cannot be written: {error.strerror}") from error
+
+    def _journal_lines(self) -> Iterator[bytes]:
+        """The journal's lines as they lie there; none where there is no journal."""
+        path = self._journal_path
+        return _lines(path) if path is not None and _is_there(path, "journal") else iter(())
 
     def _is_there(self) -> bool:
         return _is_there(self.path, "lock")
@@ -334,9 +355,9 @@ def _lines(path: Path) -> Iterator[bytes]:
 
 
 def _settling(index: Index, sha256: str, policy: str, path: Path | None) -> tuple[Entry, ...]:
-    for entry in index.by_output(sha256):
-        if entry.policy == policy or entry.relation == "beside":
-            return (entry,)
+    made = index.by_output(sha256)
+    if found := tuple(entry for entry in made if entry.policy == policy or entry.relation == "beside"):
+        return found
     if path is None:
         return ()
     beside = tuple(

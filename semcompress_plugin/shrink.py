@@ -9,7 +9,7 @@ from pathlib import Path
 from semcompress_plugin import files
 from semcompress_plugin.containers import pixels_at_a_glance
 from semcompress_plugin.engine import Decision, Measurement, Rounds, decide, measure
-from semcompress_plugin.entries import Content, Entry, Relation
+from semcompress_plugin.entries import Content, Entry, Relation, ambiguous
 from semcompress_plugin.errors import ImageError, OriginalsError, UnsupportedImageError
 from semcompress_plugin.files import Snapshot
 from semcompress_plugin.images import SUFFIXES
@@ -131,8 +131,12 @@ class Work:
 
     def _edited(self, reference: Reference) -> Entry | None:
         """The output of ours that has these very pixels, if one lay here."""
-        seen = fingerprint(reference.image)
-        return next((entry for entry in self.pending.former if entry.pixels == seen), None)
+        seen, asset = fingerprint(reference.image), self.pending.asset
+        former = [entry for entry in self.pending.former if entry.pixels == seen]
+        ours = asset.domain.lock.origin(former, asset.path)
+        if former and ours is None:
+            raise UnsupportedImageError(f"has the pixels of an output of ours, and {ambiguous(former)}: left alone")
+        return ours
 
     def settle(self, found: Found) -> tuple[Result, Settlement]:
         """What to report, and what to write and record."""

@@ -258,7 +258,7 @@ def test_a_forgotten_lock_is_made_up_for_by_the_journal_in_every_worktree(tmp_pa
     assert fresh.missing_from_lock == ()
     assert fresh.settled(entry(1).output.sha256, POLICY) == entry(1)
     assert fresh.missing_from_lock == (entry(1),)
-    fresh.add(fresh.missing_from_lock)
+    fresh.put_back()
     assert fresh.missing_from_lock == ()
     assert parse(fresh.path.read_text(), "x") == (entry(1),)
 
@@ -370,7 +370,7 @@ def run(root, setting=None):
     ]
     assert all(one.snapshot.data == OLD[one.snapshot.path.name] for one in group), "a second generation"
     reasons = settle.settle(group, lock, originals)
-    lock.add(lock.missing_from_lock)
+    lock.put_back()
     return reasons
 
 

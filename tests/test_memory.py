@@ -219,7 +219,7 @@ def test_a_lock_that_others_have_touched_is_written_as_ours_again(tmp_path, spoi
 
 def test_of_two_findings_the_journal_ends_with_the_last_one(tmp_path):
     lock = Lock(tmp_path / "semcompress.lock", tmp_path / "state")
-    for looks in (1, 2, 1, 1):
+    for looks in (1, 2, 1):
         lock.add([entry(1, looks=looks)])
     lock.path.unlink()
     lock.forget()

@@ -513,7 +513,7 @@ def test_a_lock_of_somebody_who_took_ours_for_an_original_hides_nothing(tmp_path
     (plan,) = plan_restore([root / "a.jpg"], lock)
     assert restore(plan, lock, store) is None
     assert (root / "a.jpg").read_bytes() == b"original"
-    lock.add(lock.missing_from_lock)
+    lock.put_back()
     assert {one.relation for one in parse(lock.path.read_text(), "lock")} == {"kept", "replaced"}
 
 

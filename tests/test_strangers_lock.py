@@ -159,6 +159,32 @@ def test_of_two_originals_of_one_place_the_one_that_was_replaced_last_comes_back
         assert (mine / "mine.jpg").read_bytes() == original
 
 
+@pytest.mark.parametrize("order", ["12", "21", "121", "212"])
+@pytest.mark.parametrize("lock", ["as it is", "lost"])
+def test_one_that_is_replaced_again_is_the_last_that_was_replaced(mine, order, lock):
+    """Though its line is the very one that the journal has since the first time, and whatever became of the lock."""
+    (mine / ".semcompress.yaml").write_text(POLICY + "    metadata: strip-all\n")
+    locks = []
+    for author in order:
+        original = encoded(photo((240, 180), 3), "JPEG", quality=95, comment=author.encode())
+        (mine / "mine.jpg").write_bytes(original)
+        assert main(["compress"]) == 1
+        locks.append((mine / "semcompress.lock").read_text())
+    if lock == "lost":
+        (mine / "semcompress.lock").unlink()
+        assert main(["compress"]) == 0
+    elif lock == "older":
+        (mine / "semcompress.lock").write_text(locks[0])
+    shrunk = (mine / "mine.jpg").read_bytes()
+    assert main(["restore", "mine.jpg"]) == 0
+    assert (mine / "mine.jpg").read_bytes() == original
+    # nor is it otherwise once what lies beside the pixels was edited
+    (mine / "mine.jpg").write_bytes(shrunk[:2] + b"\xff\xfe\0\6note" + shrunk[2:])
+    assert main(["compress"]) == 0
+    assert main(["restore", "mine.jpg"]) == 0
+    assert (mine / "mine.jpg").read_bytes() == original
+
+
 def test_an_id_of_git_is_never_forgotten(mine):
     """Under another store an original has none; what the line had before is still true."""
     assert main(["compress"]) == 1

@@ -208,7 +208,7 @@ def _mend_locks(domains: Iterable[Domain], quiet: bool) -> None:
     for domain in domains:
         forgotten = domain.lock.missing_from_lock
         if forgotten:
-            domain.lock.add(forgotten)
+            domain.lock.put_back()
             if not quiet:
                 lines = counted(len(forgotten), "forgotten line", "forgotten lines")
                 print(f"semcompress: {domain.lock.path}: put {lines} back", file=sys.stderr)
