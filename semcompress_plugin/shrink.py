@@ -25,12 +25,6 @@ from semcompress_plugin.types import EffortName, Features, OutputFile, Proposal,
 _EXTENSIONS = {"JPEG": ".jpg", "PNG": ".png", "WEBP": ".webp", "AVIF": ".avif"}
 
 
-def _pixels(decision: Decision | None) -> str | None:
-    """The fingerprint of what was found, where it has pixels."""
-    image = decision.candidate.image if decision and decision.candidate else None
-    return None if image is None or isinstance(image, Features) else fingerprint(image)
-
-
 def output_name(name: str, format: str) -> str:
     """What the output of a picture called ``name`` is called in a format of Pillow's: as it was where that fits."""
     stem, dot, suffix = name.rpartition(".")
@@ -65,6 +59,8 @@ class Work:
     original: Content = field(init=False)
     original_data: bytes = field(init=False)
     name: str = field(init=False)
+    pixels: str = field(init=False)
+    """The fingerprint of the picture to start from."""
     generation: int = 0
 
     def glance(self) -> int:
@@ -90,7 +86,9 @@ class Work:
 
     def load(self) -> Reference:
         """Decode what :meth:`glance` read."""
-        return self.decoders.decode_for(self.pending.asset.rule, self.original_data, self.name)
+        reference = self.decoders.decode_for(self.pending.asset.rule, self.original_data, self.name)
+        self.pixels = fingerprint(reference.image)
+        return reference
 
     def study(self, reference: Reference) -> Rounds[Found]:
         """An outdated picture is measured first and kept if it still holds; otherwise a search, from the original.
@@ -99,7 +97,7 @@ class Work:
         from the original it would lose the edit.
         """
         rule, outdated = self.pending.asset.rule, self.pending.outdated
-        if self.pending.former and (ours := self._edited(reference)):
+        if self.pending.former and (ours := self._edited()):
             return Found(ours=ours)
         edited = outdated is not None and outdated.edited
         if edited or (self.original.sha256 != self.snapshot.sha256 and not self.pending.anew):
@@ -129,10 +127,10 @@ class Work:
         here = self.decoders.decode(self.snapshot.data, None, "keep", rule.limits, rule.orientation, rule.icc)
         return not carries(here.metadata, reference.metadata)
 
-    def _edited(self, reference: Reference) -> Entry | None:
-        """The output of ours that has these very pixels, if one lay here."""
-        seen, asset = fingerprint(reference.image), self.pending.asset
-        former = [entry for entry in self.pending.former if entry.pixels == seen]
+    def _edited(self) -> Entry | None:
+        """The output of ours that has these very pixels, if one lay here; no original has, that was shrunk to it."""
+        asset = self.pending.asset
+        former = [e for e in self.pending.former if e.pixels == self.pixels and e.original != self.original]
         ours = asset.domain.lock.origin(former, asset.path)
         if former and ours is None:
             raise UnsupportedImageError(f"has the pixels of an output of ours, and {ambiguous(former)}: left alone")
@@ -254,9 +252,18 @@ class Work:
             looks=decision.looks if decision else looks,
             generation=settled.generation if settled else 0 if relation == "kept" else self.generation + 1,
             made_with=settled.made_with if settled else self.made_with,
-            pixels=settled.pixels if settled else _pixels(decision),
+            pixels=settled.pixels if settled else self._known_by(decision),
             edited=settled.edited if settled else False,
         )
+
+    def _known_by(self, decision: Decision | None) -> str | None:
+        """The fingerprint of what was found, where it has pixels that its original has not.
+
+        An edit of what lost nothing loses no more than one of the original, and cannot be told from that.
+        """
+        image = decision.candidate.image if decision and decision.candidate else None
+        pixels = None if image is None or isinstance(image, Features) else fingerprint(image)
+        return None if pixels == self.pixels else pixels
 
     def _result(
         self,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import zlib
 from pathlib import Path
 
 import pytest
@@ -97,3 +98,40 @@ def test_a_namesake_from_another_folder_is_not_written_over(folder, capsys):
     assert main(["compress"]) == 1
     assert (folder / "two/a.webp").read_bytes() == ours
     assert not (folder / "two/a.png").exists()
+
+
+LOSSLESS = """\
+version: 1
+rules:
+  - name: all
+    files: ["*.png"]
+    compress: [{png: {colors: 257}}]
+    keep: {msssim: {score: {min: 0.9}}}
+"""
+LOSSY = LOSSLESS.replace("257", "[2, 257]").replace("0.9", "0.5")
+
+
+def captioned(path: Path) -> None:
+    """A PNG with a text by hand, and every pixel as it was."""
+    data, body = path.read_bytes(), b"Title\0by hand"
+    text = len(body).to_bytes(4, "big") + b"tEXt" + body + zlib.crc32(b"tEXt" + body).to_bytes(4, "big")
+    path.write_bytes(data[:33] + text + data[33:])
+
+
+@pytest.mark.parametrize("what", ["the original", "the original, edited", "the output, edited"])
+def test_what_was_packed_without_loss_is_shrunk_under_another_policy(folder, what):
+    """Its pixels are the original's: nothing says of which an edit is one, and nothing is lost by starting from it."""
+    (folder / ".semcompress.yaml").write_text(LOSSLESS)
+    (folder / "a.png").write_bytes(encoded(photo((240, 180), 1), "PNG", compress_level=0))
+    assert main(["compress"]) == 1
+    if what.startswith("the original"):
+        assert main(["restore", "a.png"]) == 0
+    if what.endswith("edited"):
+        captioned(folder / "a.png")
+    started = (folder / "a.png").read_bytes()
+    (folder / ".semcompress.yaml").write_text(LOSSY)
+    assert main(["compress"]) == 1
+    assert main(["compress"]) == 0
+    assert (folder / "a.png").stat().st_size < len(started) / 2
+    assert main(["restore", "a.png"]) == 0
+    assert (folder / "a.png").read_bytes() == started
