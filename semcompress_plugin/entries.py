@@ -39,6 +39,7 @@ _GIT_ID = re.compile("[0-9a-f]{40}|[0-9a-f]{64}")
 _MODE = re.compile("[0-7]{1,4}")
 _AFTER_KEY = ', "name": '
 """Where the identity of a line ends; within a string these quotes would be escaped."""
+_PIXELS = ', "pixels": "'
 _SIGNIFICANT = 6
 
 
@@ -155,7 +156,7 @@ class Index:
     def __init__(self) -> None:
         self._by_output: dict[str, tuple[str, ...]] = {}
         self._by_original: dict[str, tuple[str, ...]] | None = None
-        self._by_path: dict[str, tuple[str, ...]] | None = None
+        self._by_pixels: dict[str, tuple[str, ...]] | None = None
         """Both made when they are first asked for, which a run with nothing to do never does."""
 
     @classmethod
@@ -189,7 +190,7 @@ class Index:
             known = self._by_output.get(output, ())
             replaced = tuple(line if one.startswith(f"{key}, ") else one for one in known)
             self._by_output[output] = replaced if line in replaced else (*known, line)
-        self._by_original = self._by_path = None
+        self._by_original = self._by_pixels = None
 
     def settles(self, sha256: str, policy: str) -> bool:
         """Whether a content is an output under this policy, or one that lies beside its original under any.
@@ -214,14 +215,14 @@ class Index:
                 self._by_original[original] = (*self._by_original.get(original, ()), line)
         return self._entries(self._by_original, sha256)
 
-    def by_path(self, path: str) -> tuple[Entry, ...]:
-        """What was settled at ``path``, as entries spell it."""
-        if self._by_path is None:
-            self._by_path = {}
+    def by_pixels(self, fingerprint: str) -> tuple[Entry, ...]:
+        """The outputs that have these pixels."""
+        if self._by_pixels is None:
+            self._by_pixels = {}
             for line in sorted(line for lines in self._by_output.values() for line in lines):
-                place = json.loads(_parts(line)["path"])
-                self._by_path[place] = (*self._by_path.get(place, ()), line)
-        return self._entries(self._by_path, path)
+                if pixels := pixels_of(line):
+                    self._by_pixels[pixels] = (*self._by_pixels.get(pixels, ()), line)
+        return self._entries(self._by_pixels, fingerprint)
 
     def entries(self) -> Iterator[Entry]:
         """Every entry, in no particular order."""
@@ -242,11 +243,11 @@ class Index:
             count, before, key_before = count + 1, line, key
         return count + 1 == text.count("\n")
 
-    def _entries(self, index: Mapping[str, tuple[str, ...]], sha256: str) -> tuple[Entry, ...]:
+    def _entries(self, index: Mapping[str, tuple[str, ...]], key: str) -> tuple[Entry, ...]:
         try:
-            return tuple(map(_decoded_once, index.get(sha256, ())))
+            return tuple(map(_decoded_once, index.get(key, ())))
         except ValueError as error:
-            raise LockError(f"the lock's line for {sha256} is damaged ({error}): take it from git again") from error
+            raise LockError(f"the lock's line for {key} is damaged ({error}): take it from git again") from error
 
 
 def origin(entries: Iterable[Entry], here: str) -> Entry | None:
@@ -305,6 +306,12 @@ def lying_at(lines: Iterable[bytes], path: str) -> list[Entry]:
             with contextlib.suppress(ValueError):  # a torn last line
                 found.append(decode(line.decode("utf-8", "surrogateescape")))
     return found
+
+
+def pixels_of(line: str) -> str:
+    """The fingerprint in a line; nothing where it has none."""
+    _, there, rest = line.rpartition(_PIXELS)
+    return rest.partition('"')[0] if there else ""
 
 
 def lacking(lines: Iterable[bytes], new: Iterable[str]) -> list[bytes]:

@@ -13,6 +13,7 @@ import stat
 from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from dataclasses import replace
 from functools import cached_property
+from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -30,6 +31,7 @@ from semcompress_plugin.entries import (
     merged,
     origin,
     parse,
+    pixels_of,
     render,
 )
 from semcompress_plugin.errors import ImageError, LockError
@@ -97,12 +99,13 @@ class Lock:
         lately = (entry.original for entry in reversed(told) if entry.output in outputs)
         return next((by_original[original] for original in lately if original in by_original), None)
 
-    def at(self, path: Path) -> tuple[Entry, ...]:
-        """What was settled at a place, whatever lies there by now."""
-        here = self.relative(path)
-        if found := self._index.by_path(here):
-            return found
-        return tuple(replace(entry, path=here) for entry in self._journal.by_path(self._place(here)))
+    def by_pixels(self, fingerprint: str) -> tuple[Entry, ...]:
+        """Every output with these pixels that the lock or the journal knows, wherever it lay."""
+        if hash(fingerprint) not in self._fingerprints:
+            return ()
+        found = self._index.by_pixels(fingerprint)
+        remembered = self._remembered(lambda index: index.by_pixels(fingerprint))
+        return found + tuple(entry for entry in remembered if entry not in found)
 
     def is_settled(self, sha256: str, policy: str, path: Path | str) -> bool:
         """Whether there is an entry that settles a content, as :meth:`settled` says; as a rule none need be decoded."""
@@ -218,6 +221,16 @@ class Lock:
     @cached_property
     def _index(self) -> Index:
         return Index.load(self._read(), str(self.path))
+
+    @cached_property
+    def _fingerprints(self) -> frozenset[int]:
+        """Hashes of all fingerprints that were known when it was first asked: most pictures have none of them.
+
+        It stays when lines are let go of: what a run writes itself is not what lay there before.
+        """
+        places = [self.path, *([] if self._journal_path is None else [self._journal_path])]
+        lines = chain(self._committed.lines.values(), (_decode(line) for place in places for line in _lines(place)))
+        return frozenset(hash(pixels) for pixels in map(pixels_of, lines) if pixels)
 
     @property
     def journal(self) -> Index:

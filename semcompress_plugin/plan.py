@@ -65,6 +65,14 @@ class Domain:
             if entry.relation != "kept"
         )
 
+    def with_pixels(self, fingerprint: str) -> tuple[Entry, ...]:
+        """What this lock, its journal, or else another lock says of outputs of ours that have these pixels."""
+        return self.lock.by_pixels(fingerprint) or tuple(
+            replace(entry, path=self.lock.relative(folder / PurePosixPath(entry.path)))
+            for folder, index in self._other_locks
+            for entry in index.by_pixels(fingerprint)
+        )
+
     @cached_property
     def _other_locks(self) -> list[tuple[Path, Index]]:
         """The folders and lines of all other locks of the repository; outside git of those in the folders above.
@@ -125,7 +133,7 @@ class Pending:
 
     ``outdated`` is our own output, settled under another policy (or by older versions, when refreshing). ``known`` are
     entries of this very original under this very rule: what was found then is tried first. With ``anew`` neither what
-    lies there nor what is known counts. ``former`` is what we wrote at this place, where something else lies there now.
+    lies there nor what is known counts.
     """
 
     asset: Asset
@@ -134,7 +142,6 @@ class Pending:
     outdated: Entry | None = None
     known: tuple[Entry, ...] = ()
     anew: bool = False
-    former: tuple[Entry, ...] = ()
 
 
 class Backlog:
@@ -155,19 +162,18 @@ class Backlog:
         key = asset.domain, id(asset.rule), folder, hidden
         shared = self._shared.setdefault(key, _Shared(asset.domain, asset.rule, folder, hidden))
         row = bytes.fromhex(item.sha256) + item.bytes.to_bytes(8) + name.encode("utf-8", "surrogatepass")
-        if item.outdated is None and not item.known and not item.anew and not item.former:
+        if item.outdated is None and not item.known and not item.anew:
             self._waiting.append((shared, row))
         else:
             outdated = None if item.outdated is None else encode(item.outdated)
-            known, former = (tuple(map(encode, entries)) for entries in (item.known, item.former))
-            self._waiting.append((shared, row, (outdated, known, item.anew, former)))
+            self._waiting.append((shared, row, (outdated, tuple(map(encode, item.known)), item.anew)))
 
     def popleft(self) -> Pending:
         shared, row, *told = self._waiting.popleft()
         place = os.path.join(shared.folder, row[40:].decode("utf-8", "surrogatepass"))  # noqa: PTH118  # as text
         shown = place[shared.hidden :].replace(os.sep, "/") if shared.hidden else place
         asset = Asset(place, shown, shared.domain, shared.rule)
-        outdated, known, anew, former = told[0] if told else (None, (), False, ())
+        outdated, known, anew = told[0] if told else (None, (), False)
         return Pending(
             asset,
             row[:32].hex(),
@@ -175,7 +181,6 @@ class Backlog:
             None if outdated is None else decode(outdated),
             tuple(map(decode, known)),
             anew,
-            tuple(map(decode, former)),
         )
 
     def rules(self) -> list[Rule]:
@@ -196,8 +201,8 @@ class _Shared:
     hidden: int
 
 
-_Told = tuple[str | None, tuple[str, ...], bool, tuple[str, ...]]
-"""Lines of the lock: of the outdated output, of what is known of the original; whether to look anew; what lay there."""
+_Told = tuple[str | None, tuple[str, ...], bool]
+"""Lines of the lock: of the outdated output, of what is known of the original; whether to look anew."""
 
 
 class Domains:
@@ -331,9 +336,7 @@ def pending(asset: Asset, refresh: dict[str, str] | None = None) -> Pending | Re
         reason = f"was shrunk under another policy, and {ambiguous(made)}: left alone"
         return Result(asset.shown, "skipped", size, size, asset.rule.name, reason=reason)
     known = [e for e in lock.by_original(sha256) if e.policy == digest and e.relation != "kept"]
-    # an output of which somebody has edited what lies beside the pixels must not be taken for an original
-    former = () if outdated or known or stale else tuple(e for e in lock.at(asset.path) if e.pixels is not None)
-    return Pending(asset, sha256, size, outdated, tuple(known), anew=stale, former=former)
+    return Pending(asset, sha256, size, outdated, tuple(known), anew=stale)
 
 
 def _is_current(entry: Entry, versions: dict[str, str]) -> bool:

@@ -12,7 +12,7 @@ from semcompress_plugin.engine import Decision, Measurement, Rounds, decide, mea
 from semcompress_plugin.entries import Content, Entry, Relation, ambiguous
 from semcompress_plugin.errors import ImageError, OriginalsError, UnsupportedImageError
 from semcompress_plugin.files import Snapshot
-from semcompress_plugin.images import SUFFIXES
+from semcompress_plugin.images import SUFFIXES, as_stored
 from semcompress_plugin.isolation import Decoders
 from semcompress_plugin.metadata import carries
 from semcompress_plugin.pixels import fingerprint
@@ -22,6 +22,8 @@ from semcompress_plugin.restore import name_of_original
 from semcompress_plugin.settle import Settlement
 from semcompress_plugin.types import EffortName, Features, OutputFile, Proposal, Reference, Result, Status
 
+_MARKS_OF_EXIF = (b"Exif", b"EXIF", b"eXIf")
+"""One of them stands in every file that has any: in JPEG and AVIF, in WebP, in PNG."""
 _EXTENSIONS = {"JPEG": ".jpg", "PNG": ".png", "WEBP": ".webp", "AVIF": ".avif"}
 
 
@@ -61,6 +63,8 @@ class Work:
     name: str = field(init=False)
     pixels: str = field(init=False)
     """The fingerprint of the picture to start from."""
+    stored: str | None = None
+    """That of what the file holds, where a tag says that it is to be turned."""
     generation: int = 0
 
     def glance(self) -> int:
@@ -88,6 +92,10 @@ class Work:
         """Decode what :meth:`glance` read."""
         reference = self.decoders.decode_for(self.pending.asset.rule, self.original_data, self.name)
         self.pixels = fingerprint(reference.image)
+        if outdated is None and any(mark in self.original_data for mark in _MARKS_OF_EXIF):
+            tagged = self.decoders.decode(self.original_data, None, "keep", asset.rule.limits, "keep")
+            if tagged.orientation != 1 and tagged.format is not None:
+                self.stored = fingerprint(as_stored(tagged, tagged.format).image)
         return reference
 
     def study(self, reference: Reference) -> Rounds[Found]:
@@ -97,7 +105,8 @@ class Work:
         from the original it would lose the edit.
         """
         rule, outdated = self.pending.asset.rule, self.pending.outdated
-        if self.pending.former and (ours := self._edited()):
+        fresh = outdated is None and not self.pending.known and not self.pending.anew
+        if fresh and (ours := self._edited()):
             return Found(ours=ours)
         edited = outdated is not None and outdated.edited
         if edited or (self.original.sha256 != self.snapshot.sha256 and not self.pending.anew):
@@ -128,12 +137,20 @@ class Work:
         return not carries(here.metadata, reference.metadata)
 
     def _edited(self) -> Entry | None:
-        """The output of ours that has these very pixels, if one lay here; no original has, that was shrunk to it."""
-        asset = self.pending.asset
-        former = [e for e in self.pending.former if e.pixels == self.pixels and e.original != self.original]
-        ours = asset.domain.lock.origin(former, asset.path)
-        if former and ours is None:
-            raise UnsupportedImageError(f"has the pixels of an output of ours, and {ambiguous(former)}: left alone")
+        """The output of ours that has these very pixels, of which somebody edited what lies beside them.
+
+        It is a file of the same format, wherever it lay: what was converted is another picture, and so is an original.
+        """
+        asset, original = self.pending.asset, self.original
+        seen = asset.domain.with_pixels(self.pixels)
+        if not seen and self.stored is not None:
+            seen = asset.domain.with_pixels(self.stored)
+        format = SUFFIXES[asset.path.suffix.lower()]
+        alike = [e for e in seen if e.original != original and SUFFIXES.get(Path(e.path).suffix.lower()) == format]
+        alike = [entry for entry in alike if entry.policy == asset.rule.digest] or alike
+        ours = asset.domain.lock.origin(alike, asset.path)
+        if alike and ours is None:
+            raise UnsupportedImageError(f"has the pixels of an output of ours, and {ambiguous(alike)}: left alone")
         return ours
 
     def settle(self, found: Found) -> tuple[Result, Settlement]:
@@ -143,7 +160,9 @@ class Work:
             return result, self._still(found.still)
         if found.ours is not None:
             here = Content(self.snapshot.sha256, len(self.snapshot.data))
-            edited = replace(found.ours, output=here, edited=True, looks=0)
+            path = self.pending.asset.path
+            place, name = self.pending.asset.domain.lock.relative(path), name_of_original(found.ours, path)
+            edited = replace(found.ours, output=here, path=place, name=name, edited=True, looks=0)
             why = "its pixels are those that we wrote: only what lies beside them was edited"
             return self._result("unchanged", reason=why), Settlement(self.snapshot, (edited,))
         made = [(d, d.candidate, self._target(d.candidate.proposal.format)) for d in found.decisions if d.candidate]

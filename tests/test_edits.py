@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import zlib
 from pathlib import Path
 
@@ -135,3 +136,79 @@ def test_what_was_packed_without_loss_is_shrunk_under_another_policy(folder, wha
     assert (folder / "a.png").stat().st_size < len(started) / 2
     assert main(["restore", "a.png"]) == 0
     assert (folder / "a.png").read_bytes() == started
+
+
+def lettered(path: Path, orientation: int | None = None) -> bytes:
+    """A JPEG with a comment by hand, or a tag that turns it, and every pixel as it was."""
+    data = path.read_bytes()
+    block = b"\xff\xfe\0\x09by hand"
+    if orientation is not None:
+        tag = bytes([1, 0x12, 0, 3, 0, 0, 0, 1, 0, orientation, 0, 0])
+        tags = b"Exif\0\0MM\0*\0\0\0\x08\0\x01" + tag + b"\0\0\0\0"
+        block = b"\xff\xe1" + (len(tags) + 2).to_bytes(2, "big") + tags
+    path.write_bytes(data[:2] + block + data[2:])
+    return path.read_bytes()
+
+
+def a_rename(folder: Path) -> Path:
+    return (folder / "a.jpg").rename(folder / "b.jpg")
+
+
+def a_copy(folder: Path) -> Path:
+    return Path(shutil.copy(folder / "a.jpg", folder / "b.jpg"))
+
+
+def a_move_to_another_policy(folder: Path) -> Path:
+    (folder / "sub").mkdir()
+    (folder / "sub/.semcompress.yaml").write_text(JPEG)
+    return (folder / "a.jpg").rename(folder / "sub/b.jpg")
+
+
+def an_older_lock(folder: Path) -> Path:
+    """It has a line of that place, about what lay there before."""
+    ours, lock = folder / "a.jpg", folder / "semcompress.lock"
+    shrunk = ours.read_bytes()
+    lines = lock.read_text().splitlines()[1:]
+    ours.write_bytes(encoded(photo((240, 180), 9), "JPEG", quality=97))
+    assert main(["compress"]) == 1
+    lock.write_text("".join(f"{line}\n" for line in lock.read_text().splitlines() if line not in lines))
+    ours.write_bytes(shrunk)
+    return ours
+
+
+def nothing_else(folder: Path) -> Path:
+    return folder / "a.jpg"
+
+
+JPEG = """\
+version: 1
+rules:
+  - name: all
+    files: ["**/*.jpg"]
+    compress: [{jpeg: {quality: 60}}]
+    keep: {msssim: {score: {min: 0.3}}}
+"""
+
+
+@pytest.mark.parametrize("orientation", [None, 1, 6, 7])
+@pytest.mark.parametrize("and_", [nothing_else, a_rename, a_copy, a_move_to_another_policy, an_older_lock])
+def test_an_edit_beside_the_pixels_is_known_wherever_the_picture_lies(folder, and_, orientation):
+    (folder / ".semcompress.yaml").write_text(JPEG)
+    (folder / "a.jpg").write_bytes(original := encoded(photo((240, 180), 1), "JPEG", quality=97))
+    assert main(["compress"]) == 1
+    place = and_(folder)
+    edit = lettered(place, orientation)
+    for _ in range(2):
+        assert main(["compress"]) == 0
+        assert place.read_bytes() == edit
+    assert main(["restore", str(place)]) == 0
+    assert place.read_bytes() == original
+
+
+def test_what_was_converted_from_an_output_of_ours_is_another_picture(folder):
+    (folder / ".semcompress.yaml").write_text(POLICY.replace("PLACE", "replace"))
+    assert main(["compress"]) == 1
+    with Image.open(folder / "a.webp") as image:
+        image.save(folder / "b.png", compress_level=0)
+    assert main(["compress"]) == 1
+    assert not (folder / "b.png").exists()

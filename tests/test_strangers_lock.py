@@ -160,7 +160,7 @@ def test_of_two_originals_of_one_place_the_one_that_was_replaced_last_comes_back
 
 
 @pytest.mark.parametrize("order", ["12", "21", "121", "212"])
-@pytest.mark.parametrize("lock", ["as it is", "lost"])
+@pytest.mark.parametrize("lock", ["as it is", "lost", "older"])
 def test_one_that_is_replaced_again_is_the_last_that_was_replaced(mine, order, lock):
     """Though its line is the very one that the journal has since the first time, and whatever became of the lock."""
     (mine / ".semcompress.yaml").write_text(POLICY + "    metadata: strip-all\n")
