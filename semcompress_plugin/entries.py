@@ -172,7 +172,8 @@ class Index:
     def salvage(cls, text: str) -> Index:
         """Index whatever lines are whole, and pass over the rest (a journal's torn last line)."""
         index = cls()
-        index.add(match[0] for match in _LINE.finditer(text) if _is_entry(match[0]))
+        # git writes locks with the line ends that its user wants
+        index.add(match[0] for match in _LINE.finditer(text.replace("\r\n", "\n")) if _is_entry(match[0]))
         return index
 
     @property

@@ -60,3 +60,19 @@ def test_whoever_writes_to_a_lock_that_is_gone_puts_all_that_git_has_back(clone,
     assert set((clone / "semcompress.lock").read_text().splitlines()) >= lines
     assert main(["compress"]) == (few != "n.jpg")
     assert {name: (clone / name).read_bytes() for name in before} == before
+
+
+def test_the_line_ends_that_git_gives_another_lock_do_not_hide_it(clone):
+    """``core.autocrlf``: a lock of this policy is read whatever they are."""
+    for name in ("one", "two"):
+        (clone / name).mkdir()
+        (clone / name / ".semcompress.yaml").write_text(POLICY.replace("60", "20"))
+    (clone / "a.jpg").rename(clone / "two/a.jpg")
+    lock = clone / "semcompress.lock"
+    lines = lock.read_bytes().replace(b"\n", b"\r\n")
+    (clone / "one/semcompress.lock").write_bytes(lines)
+    lock.unlink()
+    git(clone, "add", "-A")
+    before = (clone / "two/a.jpg").read_bytes()
+    assert main(["compress", "two"]) == 0
+    assert (clone / "two/a.jpg").read_bytes() == before
