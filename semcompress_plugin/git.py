@@ -86,7 +86,8 @@ def run(
         )
     if done.returncode:
         lines = done.stderr.decode(errors="replace").strip().splitlines() or [f"exit {done.returncode}"]
-        raise OriginalsError(f"git {arguments[0]}: {lines[0]}")
+        hint = f" (trust it: git config --global --add safe.directory {folder})" if "dubious" in lines[0] else ""
+        raise OriginalsError(f"git {arguments[0]}: {lines[0]}{hint}")
     return done.stdout
 
 
@@ -135,7 +136,7 @@ def _starting() -> Iterator[None]:
     try:
         yield
     except FileNotFoundError as error:
-        raise OriginalsError("git is not on the PATH, but the originals are kept in this git repository") from error
+        raise OriginalsError("git is not on the PATH, but this is a git repository: install git") from error
     except OSError as error:
         raise OriginalsError(f"git could not be started: {error.strerror or error}") from error
 
@@ -171,8 +172,27 @@ def blob_at(repository: Repository, revision: str, path: Path) -> bytes | None:
 
     Nor where git cannot be asked: it may not trust the repository.
     """
-    name = os.path.relpath(os.path.realpath(path.parent), repository.root).replace(os.sep, "/")
     try:
-        return run(repository.root, "cat-file", "blob", f"{revision}{posixpath.normpath(f'{name}/{path.name}')}")
+        return run(repository.root, "cat-file", "blob", _named(repository, revision, path))
     except OriginalsError:
         return None
+
+
+def surely_at(repository: Repository, revision: str, path: Path) -> bytes | None:
+    """As :func:`blob_at`, but None only if ``revision`` has no such file.
+
+    Raises OriginalsError where git cannot be asked, or knows of the file and has not fetched it (a partial clone).
+    """
+    if (data := blob_at(repository, revision, path)) is not None:
+        return data
+    run(repository.root, "rev-parse", "--git-dir")
+    try:
+        run(repository.root, "rev-parse", "--verify", "--quiet", _named(repository, revision, path))
+    except OriginalsError:
+        return None
+    raise OriginalsError(f"{path} is not in this clone: fetch it (`git checkout {path.name}` in its folder)")
+
+
+def _named(repository: Repository, revision: str, path: Path) -> str:
+    name = os.path.relpath(os.path.realpath(path.parent), repository.root).replace(os.sep, "/")
+    return f"{revision}{posixpath.normpath(f'{name}/{path.name}')}"

@@ -34,7 +34,7 @@ from semcompress_plugin.entries import (
     pixels_of,
     render,
 )
-from semcompress_plugin.errors import ImageError, LockError
+from semcompress_plugin.errors import ImageError, LockError, OriginalsError
 
 if TYPE_CHECKING:
     from filelock import BaseFileLock
@@ -159,7 +159,7 @@ class Lock:
 
     def forget(self) -> None:
         """Let go of what was read; it is read again when it is next asked for."""
-        for name in ("_index", "_journal", "_committed"):
+        for name in ("_index", "_journal", "_in_git"):
             self.__dict__.pop(name, None)
 
     def _merge(self, lines: Iterable[str]) -> None:
@@ -280,14 +280,26 @@ class Lock:
         self._missing.update(dict.fromkeys(map(encode, found)))
         return found
 
-    @cached_property
+    @property
+    def doubt(self) -> str | None:
+        """Why it cannot be said what git has of a lock that is not here, or None."""
+        return self._in_git[1]
+
+    @property
     def _committed(self) -> Index:
         """The lines that git has of the lock, staged or committed, where it is gone from the work tree, or empty."""
+        return self._in_git[0]
+
+    @cached_property
+    def _in_git(self) -> tuple[Index, str | None]:
         repository = git.find(self.path.parent)
         if repository is None or self._has_lines():
-            return Index()
-        found = (git.blob_at(repository, revision, self.path) for revision in (":0:", "HEAD:"))
-        return Index.salvage(_decode(next((data for data in found if data is not None), b"")))
+            return Index(), None
+        try:
+            found = (git.surely_at(repository, revision, self.path) for revision in (":0:", "HEAD:"))
+            return Index.salvage(_decode(next((data for data in found if data is not None), b""))), None
+        except OriginalsError as error:
+            return Index(), str(error)
 
     def _append_to_journal(self, entries: Iterable[Entry], lines: Iterable[str], anew: bool) -> None:
         """``lines`` are the entries' in the lock. Unless ``anew``, what the journal has is not appended again."""

@@ -14,7 +14,7 @@ from semcompress_plugin import files
 from semcompress_plugin.digests import Digests
 from semcompress_plugin.entries import Entry, Index, ambiguous, decode, encode
 from semcompress_plugin.errors import ImageError, OriginalsError, UsageError
-from semcompress_plugin.git import Repository, blob_at
+from semcompress_plugin.git import Repository, surely_at
 from semcompress_plugin.git import find as find_repository
 from semcompress_plugin.git import run as run_git
 from semcompress_plugin.lock import NAME, Lock
@@ -73,26 +73,39 @@ class Domain:
             for entry in index.by_pixels(fingerprint)
         )
 
-    @cached_property
+    @property
+    def doubt(self) -> str | None:
+        """Why it cannot be told of a content that no lock knows whether it is an output of ours, or None."""
+        return self.lock.doubt or self._elsewhere[1]
+
+    @property
     def _other_locks(self) -> list[tuple[Path, Index]]:
         """The folders and lines of all other locks of the repository; outside git of those in the folders above.
 
         Policies come and go, and pictures move from one to another: what one lock knows for an output of ours must not
         be an original to the next.
         """
-        root, repository = self.policy.root, find_repository(self.policy.root)
+        return self._elsewhere[0]
+
+    @cached_property
+    def _elsewhere(self) -> tuple[list[tuple[Path, Index]], str | None]:
+        root, repository, doubt = self.policy.root, find_repository(self.policy.root), None
         paths = [folder / NAME for folder in root.parents]
         if repository is not None:
-            # a build needs no git otherwise: where there is none, or it trusts nobody's repositories, so be it
-            with contextlib.suppress(OriginalsError):
+            try:
                 pattern = f":(top,glob)**/{NAME}"
                 listed = run_git(repository.root, "ls-files", "-z", "-co", "--exclude-standard", "--", pattern)
                 paths = [repository.root / os.fsdecode(name) for name in listed.split(b"\0") if name]
+            except OriginalsError as error:
+                doubt = str(error)
         found = []
         for path in dict.fromkeys(paths):
-            if path.parent != root and (text := _text_of(path, repository)) is not None:
-                found.append((path.parent, Index.salvage(text)))
-        return found
+            try:
+                if path.parent != root and (text := _text_of(path, repository)) is not None:
+                    found.append((path.parent, Index.salvage(text)))
+            except OriginalsError as error:
+                doubt = str(error)
+        return found, doubt
 
     @cached_property
     def digests(self) -> Digests:
@@ -104,12 +117,12 @@ class Domain:
 
 
 def _text_of(lock: Path, repository: Repository | None) -> str | None:
-    """A lock's text; where a sparse checkout leaves it out, as git's index has it."""
+    """A lock's text; where a sparse checkout leaves it out, as git's index has it. Raises OriginalsError."""
     with contextlib.suppress(ImageError):
         return files.read(lock).data.decode("utf-8", "surrogateescape")
     if repository is None:
         return None
-    staged = blob_at(repository, ":0:", lock)
+    staged = surely_at(repository, ":0:", lock)
     return None if staged is None else staged.decode("utf-8", "surrogateescape")
 
 
@@ -336,6 +349,10 @@ def pending(asset: Asset, refresh: dict[str, str] | None = None) -> Pending | Re
         reason = f"was shrunk under another policy, and {ambiguous(made)}: left alone"
         return Result(asset.shown, "skipped", size, size, asset.rule.name, reason=reason)
     known = [e for e in lock.by_original(sha256) if e.policy == digest and e.relation != "kept"]
+    # a build harms no source: where there is no git, or it trusts nobody's repositories, so be it
+    if asset.domain.in_place and not (outdated or known or stale) and (doubt := asset.domain.doubt):
+        reason = f"whether it is an output of ours cannot be told, so it was left alone: {doubt}"
+        return Result(asset.shown, "failed", size, size, asset.rule.name, reason=reason)
     return Pending(asset, sha256, size, outdated, tuple(known), anew=stale)
 
 

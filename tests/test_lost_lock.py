@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from pathlib import Path
 
 import pytest
@@ -75,4 +76,50 @@ def test_the_line_ends_that_git_gives_another_lock_do_not_hide_it(clone):
     git(clone, "add", "-A")
     before = (clone / "two/a.jpg").read_bytes()
     assert main(["compress", "two"]) == 0
+    assert (clone / "two/a.jpg").read_bytes() == before
+
+
+@pytest.fixture
+def elsewhere(repository: Path) -> Path:
+    """A repository in which what the lock of one policy knows has moved under another's; without a journal."""
+    for name, quality in (("one", "60"), ("two", "20")):
+        (repository / name).mkdir()
+        (repository / name / ".semcompress.yaml").write_text("originals: ../kept\n" + POLICY.replace("60", quality))
+    picture(repository / "one/a.jpg", 1)
+    assert main(["compress", "one"]) == 1
+    commit(repository)
+    git(repository, "mv", "one/a.jpg", "two/a.jpg")
+    commit(repository)
+    shutil.rmtree(repository / ".git/semcompress")
+    return repository
+
+
+@pytest.mark.parametrize("how", ["git trusts it not", "git is not there"])
+def test_where_git_cannot_be_asked_nothing_is_replaced_that_no_lock_here_knows(elsewhere, monkeypatch, capsys, how):
+    before = (elsewhere / "two/a.jpg").read_bytes()
+    if how == "git is not there":
+        monkeypatch.setenv("PATH", str(elsewhere / "two"))
+    else:
+        monkeypatch.setenv("GIT_TEST_ASSUME_DIFFERENT_OWNER", "1")
+    capsys.readouterr()
+    assert main(["compress", "two"]) == 1
+    said = capsys.readouterr()
+    assert "whether it is an output of ours cannot be told" in said.out + said.err
+    what = "install git" if how == "git is not there" else "git config --global --add safe.directory"
+    assert what in said.out + said.err
+    assert (elsewhere / "two/a.jpg").read_bytes() == before
+
+
+def test_a_lock_that_a_partial_clone_has_not_fetched_is_not_taken_for_none(elsewhere, capsys, monkeypatch):
+    git(elsewhere, "config", "uploadpack.allowFilter", "true")
+    clone = elsewhere.parent / "clone"
+    git(elsewhere.parent, "clone", "-q", "--filter=blob:none", "--no-checkout", f"file://{elsewhere}", "clone")
+    git(clone, "sparse-checkout", "set", "two")
+    git(clone, "checkout", "-q", "main")
+    assert not (clone / "one").exists()
+    monkeypatch.chdir(clone)
+    before = (clone / "two/a.jpg").read_bytes()
+    assert main(["compress"]) == 1
+    said = capsys.readouterr()
+    assert "one/semcompress.lock is not in this clone" in said.out + said.err
     assert (clone / "two/a.jpg").read_bytes() == before
