@@ -156,8 +156,9 @@ class Index:
     def __init__(self) -> None:
         self._by_output: dict[str, tuple[str, ...]] = {}
         self._by_original: dict[str, tuple[str, ...]] | None = None
+        self._by_path: dict[str, tuple[str, ...]] | None = None
         self._by_pixels: dict[str, tuple[str, ...]] | None = None
-        """Both made when they are first asked for, which a run with nothing to do never does."""
+        """All made when they are first asked for, which a run with nothing to do never does."""
 
     @classmethod
     def load(cls, text: str, where: str) -> Index:
@@ -191,7 +192,7 @@ class Index:
             known = self._by_output.get(output, ())
             replaced = tuple(line if one.startswith(f"{key}, ") else one for one in known)
             self._by_output[output] = replaced if line in replaced else (*known, line)
-        self._by_original = self._by_pixels = None
+        self._by_original = self._by_path = self._by_pixels = None
 
     def settles(self, sha256: str, policy: str) -> bool:
         """Whether a content is an output under this policy, or one that lies beside its original under any.
@@ -215,6 +216,15 @@ class Index:
                 original = _parts(line)["original"]
                 self._by_original[original] = (*self._by_original.get(original, ()), line)
         return self._entries(self._by_original, sha256)
+
+    def by_path(self, path: str) -> tuple[Entry, ...]:
+        """What was settled at ``path``, as entries spell it."""
+        if self._by_path is None:
+            self._by_path = {}
+            for line in sorted(line for lines in self._by_output.values() for line in lines):
+                place = json.loads(_parts(line)["path"])
+                self._by_path[place] = (*self._by_path.get(place, ()), line)
+        return self._entries(self._by_path, path)
 
     def by_pixels(self, fingerprint: str) -> tuple[Entry, ...]:
         """The outputs that have these pixels."""

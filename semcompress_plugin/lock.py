@@ -99,6 +99,13 @@ class Lock:
         lately = (entry.original for entry in reversed(told) if entry.output in outputs)
         return next((by_original[original] for original in lately if original in by_original), None)
 
+    def at(self, path: Path) -> tuple[Entry, ...]:
+        """What was settled at a place, whatever lies there by now."""
+        here = self.relative(path)
+        if found := self._index.by_path(here):
+            return found
+        return tuple(replace(entry, path=here) for entry in self._journal.by_path(self._place(here)))
+
     def by_pixels(self, fingerprint: str) -> tuple[Entry, ...]:
         """Every output with these pixels that the lock or the journal knows, wherever it lay."""
         if hash(fingerprint) not in self._fingerprints:

@@ -90,10 +90,11 @@ class Work:
 
     def load(self) -> Reference:
         """Decode what :meth:`glance` read."""
-        reference = self.decoders.decode_for(self.pending.asset.rule, self.original_data, self.name)
+        rule = self.pending.asset.rule
+        reference = self.decoders.decode_for(rule, self.original_data, self.name)
         self.pixels = fingerprint(reference.image)
-        if outdated is None and any(mark in self.original_data for mark in _MARKS_OF_EXIF):
-            tagged = self.decoders.decode(self.original_data, None, "keep", asset.rule.limits, "keep")
+        if self.pending.outdated is None and any(mark in self.original_data for mark in _MARKS_OF_EXIF):
+            tagged = self.decoders.decode(self.original_data, None, "keep", rule.limits, "keep")
             if tagged.orientation != 1 and tagged.format is not None:
                 self.stored = fingerprint(as_stored(tagged, tagged.format).image)
         return reference
