@@ -511,6 +511,18 @@ def test_a_file_of_another_size_in_pixels_is_not_offered(site, capsys):
     assert Path("out/index.html").read_text() == PAGE
 
 
+@pytest.mark.parametrize("piece", ["a { ", "@media x { "])
+def test_a_page_that_is_nested_too_deeply_is_copied_as_it_is(site, capsys, piece):
+    deep = piece * 5000 + "background: url(img/b.png)" + " }" * 5000
+    (site / "deep.css").write_text(deep)
+    (site / "deep.html").write_text(f"<style>{deep}</style><img src=img/a.jpg>")
+    report = run(capsys, "site", "out")
+    assert Path("out/deep.css").read_text() == deep
+    left = {one["page"]: one["reason"] for one in report["pages"]["left"] if one["reference"] is None}
+    assert left == dict.fromkeys(["deep.css", "deep.html"], "is nested too deeply to be read")
+    assert "<picture" in Path("out/index.html").read_text(), "the others are rewritten"
+
+
 def test_a_stylesheet_whose_digest_a_page_holds_is_left_as_it_is(site, capsys):
     (site / "sub").mkdir()
     (site / "sub" / "x.html").write_text("<link rel=stylesheet href=../s.css integrity=sha384-abc>")

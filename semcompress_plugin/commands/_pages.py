@@ -66,7 +66,7 @@ def _links(contents: Mapping[str, Path], catalogue: Catalogue) -> tuple[frozense
         if path.suffix.lower() != ".css":
             try:
                 found.append(html.links(encoding.decode(path.read_bytes()).text, name, catalogue))
-            except (OSError, encoding.UndecodableError):
+            except (OSError, encoding.UndecodableError, RecursionError):
                 continue  # said when its turn comes
     return frozenset().union(*(one.sealed for one in found)), frozenset().union(*(one.preloaded for one in found))
 
@@ -93,6 +93,8 @@ def _rewrite(data: bytes, name: str, catalogue: Catalogue, sealed: bool) -> _New
         return _New(before.encode(text), new.pictures, new.backgrounds, new.left)
     except encoding.UndecodableError as error:
         return _New(left=(Left(name, None, str(error)),))
+    except RecursionError:
+        return _New(left=(Left(name, None, "is nested too deeply to be read"),))
 
 
 def _write(page: Snapshot, target: Path, data: bytes) -> None:

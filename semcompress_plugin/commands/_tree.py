@@ -218,7 +218,7 @@ class Tree:
         cached = self._cache.get(source.meta["build"]) if source else None
         for name, data in (cached.payloads if cached else {}).items():
             path = item.asset.path.with_name(name)
-            if path != item.asset.path and _holds(path, data):
+            if path != item.asset.path and files.holds(path, files.digest(data)):
                 self._note(item.asset.path, path)
 
     def _note(self, path: Path, other: Path) -> None:
@@ -263,7 +263,7 @@ class Tree:
         if target == item.asset.path:
             # the only copy: nothing that was saved since we looked at it is written over
             files.replace(target, data, _as_looked_at(item), trade=True)
-        elif not _holds(target, data):
+        elif not files.holds(target, files.digest(data)):
             files.create(target, data, overwrite=True)
         digest = files.digest(data)
         self._cache.put(made_key(digest), {})
@@ -369,7 +369,3 @@ def _pixels(path: Path) -> tuple[int, int]:
         return size_of(files.read(path).data)
     except ImageError:
         return 0, 0
-
-
-def _holds(path: Path, data: bytes) -> bool:
-    return path.is_file() and path.stat().st_size == len(data) and path.read_bytes() == data

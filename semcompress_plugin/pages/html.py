@@ -17,6 +17,7 @@ from semcompress_plugin.pages.tags import Node, Tag, base_href, elements, escape
 _LAZY = re.compile(r"data-.*(?:src|lazy|original)")
 """Attributes by which scripts put another picture in later; a ``<source>`` would keep that one from showing."""
 _MIGHT_CONCERN = re.compile(r"<img\b|url\(", re.IGNORECASE)
+_END_OF_STYLE = re.compile("</style", re.IGNORECASE)
 _OPEN = '<picture style="display: contents">'
 _SOURCE = '<source style="display: none"'
 """As what ``display: contents`` lets through it would be an item of a flex or grid container, with a gap of its own."""
@@ -159,9 +160,12 @@ class _Edits:
         tag = Tag.read(self.text, node)
         if tag is None or not node.children:
             return
-        end = self.text.lower().find("</style", tag.end)
+        close = _END_OF_STYLE.search(self.text, tag.end)
+        if close is None:
+            return
+        end = close.start()
         inner = self.text[tag.end : end]
-        if end < 0 or lines(inner) != lines("".join(child.data or "" for child in node.children)):
+        if lines(inner) != lines("".join(child.data or "" for child in node.children)):
             return
         new = css.rewrite(inner, self.desk)
         if new.count:
