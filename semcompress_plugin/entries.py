@@ -143,8 +143,10 @@ def decode(line: str) -> Entry:
         raise ValueError(f"{type(error).__name__}: {error}") from error
 
 
-_decoded_once = lru_cache(maxsize=256)(decode)
-"""Many copies of one picture ask for the same lines."""
+@lru_cache(maxsize=64)
+def _decoded_once(lines: tuple[str, ...]) -> tuple[Entry, ...]:
+    """Each of many copies of one picture asks for the lines of all."""
+    return tuple(map(decode, lines))
 
 
 class Index:
@@ -256,7 +258,7 @@ class Index:
 
     def _entries(self, index: Mapping[str, tuple[str, ...]], key: str) -> tuple[Entry, ...]:
         try:
-            return tuple(map(_decoded_once, index.get(key, ())))
+            return _decoded_once(index.get(key, ()))
         except ValueError as error:
             raise LockError(f"the lock's line for {key} is damaged ({error}): take it from git again") from error
 

@@ -54,10 +54,11 @@ def settle(group: Sequence[Settlement], lock: Lock, originals: Originals) -> lis
         files.sweep(folders)
         sweep_parked(folders, lock, originals)
         staged: dict[int, list[Staged]] = {}
+        names = Names()
         for number, settlement in enumerate(group):
             try:
                 staged[number] = [
-                    stack.enter_context(contextlib.closing(_stage(settlement, path, data, lock)))
+                    stack.enter_context(contextlib.closing(_stage(settlement, path, data, lock, names)))
                     for path, data in settlement.writes.items()
                     if not files.holds(path, files.digest(data))
                 ]
@@ -76,17 +77,32 @@ def settle(group: Sequence[Settlement], lock: Lock, originals: Originals) -> lis
     return reasons
 
 
-def _stage(settlement: Settlement, path: Path, data: bytes, lock: Lock) -> Staged:
+class Names:
+    """What lies in folders, each of them listed once: there may be any number of pictures in one."""
+
+    def __init__(self) -> None:
+        self._folders: dict[Path, dict[str, str]] = {}
+
+    def same_but_for_case(self, path: Path) -> str | None:
+        """A name in the same folder that is ``path``'s own where case does not count."""
+        if path.parent not in self._folders:
+            self._folders[path.parent] = {}
+            with contextlib.suppress(OSError):
+                self._folders[path.parent] = {one.name.casefold(): one.name for one in path.parent.iterdir()}
+        return self._folders[path.parent].get(path.name.casefold())
+
+
+def _stage(settlement: Settlement, path: Path, data: bytes, lock: Lock, names: Names) -> Staged:
     if path == settlement.snapshot.path:
         return files.stage(path, data, settlement.snapshot, staging=lock.state)
     there = files.read(path) if path.is_symlink() or path.exists() else None
     original = next((entry.original.sha256 for entry in settlement.entries), settlement.snapshot.sha256)
-    if reason := _hindrance(settlement.snapshot.path, original, path, there, lock):
+    if reason := _hindrance(settlement.snapshot.path, original, path, there, lock, names):
         raise ImageError(reason)
     return files.stage(path, data, there, staging=lock.state, mode=settlement.snapshot.mode)
 
 
-def hindrance(picture: Path, original: str, path: Path, lock: Lock) -> str | None:
+def hindrance(picture: Path, original: str, path: Path, lock: Lock, names: Names) -> str | None:
     """Why an output of ``picture`` cannot be written at ``path``, another name; None if it can.
 
     ``original`` is the SHA-256 of what it would be made of.
@@ -95,12 +111,14 @@ def hindrance(picture: Path, original: str, path: Path, lock: Lock) -> str | Non
         there = files.read(path) if path.is_symlink() or path.exists() else None
     except ImageError as error:
         return f"{path.name}, where it would be written, {error}"
-    return _hindrance(picture, original, path, there, lock)
+    return _hindrance(picture, original, path, there, lock, names)
 
 
-def _hindrance(picture: Path, original: str, path: Path, there: Snapshot | None, lock: Lock) -> str | None:
+def _hindrance(
+    picture: Path, original: str, path: Path, there: Snapshot | None, lock: Lock, names: Names
+) -> str | None:
     if there is None:
-        other = _same_but_for_case(path)
+        other = names.same_but_for_case(path)
         return f"would lie beside {other}, which is the same name on many systems: rename one" if other else None
     known = [entry for entry in lock.by_output(there.sha256) if entry.relation != "kept"]
     made = [entry for entry in known if not entry.edited]
@@ -124,15 +142,6 @@ def _belongs_to_another(entry: Entry, picture: Path, original: str, here: str) -
     if entry.relation == "replaced":
         return entry.name != picture.name or entry.path != here
     return entry.name != picture.name and (picture.parent / entry.name).exists()
-
-
-def _same_but_for_case(path: Path) -> str | None:
-    """A name in the same folder that is ``path``'s own where case does not count."""
-    try:
-        names = (one.name for one in path.parent.iterdir())
-        return next((name for name in names if name.casefold() == path.name.casefold()), None)
-    except OSError:
-        return None
 
 
 def _keep(group: Sequence[Settlement], doomed: Iterable[Snapshot], lock: Lock, originals: Originals) -> list[Entry]:

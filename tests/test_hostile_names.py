@@ -12,7 +12,9 @@ from PIL import Image
 
 from disk import commit, git
 from pictures import encoded, photo
+from semcompress_plugin.claims import Claims
 from semcompress_plugin.cli import main
+from semcompress_plugin.runner import Runner
 from semcompress_plugin.words import printable
 
 POLICY = """\
@@ -245,3 +247,29 @@ def test_git_is_never_given_a_name_as_an_option(folder, capsys):
     assert not list(folder.rglob("pwned"))
     assert subprocess.run(["git", "status", "--porcelain", "*.jpg"], capture_output=True, check=True).stdout == b""
     capsys.readouterr()
+
+
+@pytest.mark.parametrize("place", ["replace", "beside"])
+def test_whose_a_name_is_does_not_depend_on_which_picture_is_ready_first(folder, capsys, monkeypatch, place):
+    put(folder, "a.jpg", "b.jpg")
+    for name in ("a.jpeg", "B.jpeg"):
+        (folder / name).write_bytes((folder / "a.jpg").read_bytes() + b"\0")
+    (folder / ".semcompress.yaml").write_text(POLICY % f"outputs: {{formats: [webp], place: {place}}}")
+    first = results(capsys, "check")
+    run = Runner.run
+    monkeypatch.setattr(Runner, "run", lambda self, jobs: reversed(list(run(self, jobs))))
+    again = results(capsys, "check")
+    assert {path: found["status"] for path, found in again.items()} == {
+        path: found["status"] for path, found in first.items()
+    }
+    assert again["a.jpg"]["reason"] == "would be written where a.jpeg is: rename one, or exclude one"
+    assert again["b.jpg"]["reason"] == "would be written where B.jpeg is: rename one, or exclude one"
+
+
+def test_a_new_name_is_told_from_that_of_a_picture_that_stays_whatever_their_case():
+    claims = Claims()
+    assert claims.keep("x/Photo.webp") == "x/Photo.webp"
+    assert claims.claim("x/photo.webp", "x/photo.jpg") == "x/Photo.webp"
+    assert claims.claim("y/photo.webp", "y/photo.jpg") == "y/photo.jpg"
+    assert claims.keep("y/PHOTO.webp") == "y/photo.jpg"
+    assert claims.keep("x/PHOTO.webp") == "x/PHOTO.webp", "it is there already"

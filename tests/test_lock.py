@@ -10,17 +10,19 @@ import os
 import stat
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from disk import POLICY, commit, content, dies_at, entry, git, names, repository, sha, shrunk, workplace
+from semcompress_plugin import entries as module
 from semcompress_plugin import files, settle
-from semcompress_plugin.entries import HEADER, decode, encode
+from semcompress_plugin.entries import HEADER, Index, decode, encode
 from semcompress_plugin.errors import LockError
 from semcompress_plugin.lock import Lock, parse, render
-from semcompress_plugin.settle import Settlement
+from semcompress_plugin.settle import Names, Settlement
 
 paths = st.binary(min_size=1, max_size=20).filter(lambda name: 0 not in name).map(os.fsdecode)
 file_names = paths.filter(lambda name: "/" not in name and name not in (".", ".."))
@@ -489,3 +491,27 @@ def test_a_picture_that_changed_is_not_replaced_under_another_name_either(tmp_pa
     assert (tmp_path / "0.jpg").read_bytes() == b"edited"
     assert not (tmp_path / "0.webp").exists()
     assert not lock.path.exists()
+
+
+def test_lines_of_many_copies_of_one_picture_are_decoded_once(monkeypatch):
+    decoded = []
+    really = module.decode
+    monkeypatch.setattr(module, "decode", lambda line: decoded.append(line) or really(line))
+    module._decoded_once.cache_clear()
+    line = encode(entry(1, path="a.jpg"))
+    index = Index()
+    index.add(line.replace('"path": "', f'"path": "{number}/') for number in range(500))
+    for _ in range(500):
+        assert len(index.by_output(really(line).output.sha256)) == 500
+    assert len(decoded) == 500
+
+
+def test_a_folder_is_listed_once_for_all_pictures_in_it(tmp_path, monkeypatch):
+    listed = []
+    really = Path.iterdir
+    monkeypatch.setattr(Path, "iterdir", lambda self: listed.append(self) or really(self))
+    (tmp_path / "Photo.webp").touch()
+    names = Names()
+    assert names.same_but_for_case(tmp_path / "photo.webp") == "Photo.webp"
+    assert [names.same_but_for_case(tmp_path / f"{number}.webp") for number in range(9)] == [None] * 9
+    assert listed == [tmp_path]

@@ -25,6 +25,7 @@ from semcompress_plugin.files import digest
 from semcompress_plugin.images import decode_candidate
 from semcompress_plugin.plugins import Plugins
 from semcompress_plugin.report.json import SCHEMA
+from semcompress_plugin.runner import Runner
 from semcompress_plugin.scale import job
 from semcompress_plugin.scale.account import Account, Record, parse, place, render
 from semcompress_plugin.scale.desk import Order, desk
@@ -274,9 +275,14 @@ def test_two_pictures_that_would_be_written_to_one_place_are_not(tmp_path, capsy
         POLICY.replace('["*.jpg"]', '["*"]').replace("[jpeg]", "[webp]")
         + "    outputs: {formats: [webp], place: replace}\n"
     )
+    run = Runner.run
+    # the first of the listing is ready last
+    monkeypatch.setattr(Runner, "run", lambda self, jobs: reversed(list(run(self, jobs))))
     report = build(capsys, "in", "out", "--policy", "p.yaml", code=1)
     assert report["totals"]["compressed"] == 1
-    assert "would be written where" in report["results"][0]["reason"]
+    (failed,) = report["results"]
+    assert failed["path"] == "x.png"
+    assert failed["reason"] == "would be written where x.jpg is: rename one, or exclude one"
 
 
 def test_two_that_differ_in_case_only_do_not_share_an_output(tmp_path, capsys, monkeypatch):

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from semcompress_plugin import files
+from semcompress_plugin.claims import Claims
 from semcompress_plugin.commands._budgets import judged
 from semcompress_plugin.commands._shared import absolute, finish, here, left, load_registry, look, print_report, tell
 from semcompress_plugin.errors import OriginalsError, UsageError
@@ -30,9 +31,10 @@ from semcompress_plugin.words import counted, printable
 if TYPE_CHECKING:
     from semcompress_plugin.commands._hook import Hook
     from semcompress_plugin.commands._shared import Seen
-    from semcompress_plugin.settle import Settlement
+    from semcompress_plugin.settle import Names, Settlement
 
 USAGE = 2
+_CLAIMED = "would be written where {} is: rename one, or exclude one"
 SECONDS_BETWEEN_COMMITS = 1.0
 BYTES_BETWEEN_COMMITS = 64_000_000
 FILES_BETWEEN_COMMITS = 100
@@ -60,7 +62,8 @@ def run(arguments: argparse.Namespace, write: bool = True) -> int:
                 print_report((), time.monotonic() - started, arguments, (), verb)
             return hook.object(objections)
         governed = deque(admitted)
-    results, work = _planned(governed, registry, arguments)
+    claims = Claims()
+    results, work = _planned(governed, registry, arguments, claims)
     for domain in domains.used():
         domain.digests.save()
         if work:
@@ -68,7 +71,7 @@ def run(arguments: argparse.Namespace, write: bool = True) -> int:
     if work and not write:
         _warn_of_refusals(domains.used())
     bugs: list[str] = []
-    shrinking = _Shrinking(write)
+    shrinking = _Shrinking(write, claims)
     pictures = len(work)
     if work:
         try:
@@ -118,13 +121,16 @@ def _refuse_to_govern_nothing(found: Sequence[Found], root: Path, policy: Path) 
 
 
 def _planned(
-    governed: deque[Asset | Result], registry: Registry, arguments: argparse.Namespace
+    governed: deque[Asset | Result], registry: Registry, arguments: argparse.Namespace, claims: Claims
 ) -> tuple[Ledger, Backlog]:
     """What is settled without a look, and what is to be looked at; takes everything out of ``governed``."""
     results, work = Ledger(), Backlog()
+    hindered = _Hindrances(claims)
     while governed:
         asset = governed.popleft()
         state = asset if isinstance(asset, Result) else _state(asset, registry, arguments)
+        if isinstance(state, Pending) and (reason := hindered.reason(state)):
+            state = left(state, "failed", reason)
         results.append(state) if isinstance(state, Result) else work.append(state)
     return results, work
 
@@ -141,8 +147,7 @@ def _state(asset: Asset, registry: Registry, arguments: argparse.Namespace) -> P
         return left(state, "unchanged", "stands in the baseline")
     if asset.rule.outputs.place == "replace" and not os.access(asset.place, os.W_OK):
         return left(state, "skipped", "is read-only: make it writable (chmod u+w) to have it replaced")
-    reason = _hindered(state)
-    return state if reason is None else left(state, "failed", reason)
+    return state
 
 
 def _hook(base: Path, paths: list[Path]) -> Hook:
@@ -151,19 +156,31 @@ def _hook(base: Path, paths: list[Path]) -> Hook:
     return Hook(base, paths)
 
 
-def _hindered(item: Pending) -> str | None:
-    """Why an output that the rule asks for by its format could not be written: no search is begun for it then."""
-    named = [format for format in item.asset.rule.outputs.formats if format not in ("keep", "smallest")]
-    if not named:
-        return None
-    from semcompress_plugin.settle import hindrance
-    from semcompress_plugin.shrink import output_name
+class _Hindrances:
+    """Why outputs that rules ask for by their format could not be written: no search is begun for them then."""
 
-    path, lock = item.asset.path, item.asset.domain.lock
-    original = item.sha256 if item.outdated is None else item.outdated.original.sha256
-    targets = (path.with_name(output_name(path.name, format.upper())) for format in named)
-    reasons = (hindrance(path, original, target, lock) for target in targets if target != path)
-    return next((reason for reason in reasons if reason), None)
+    def __init__(self, claims: Claims) -> None:
+        self._claims = claims
+        self._names: Names | None = None
+
+    def reason(self, item: Pending) -> str | None:
+        named = [format for format in item.asset.rule.outputs.formats if format not in ("keep", "smallest")]
+        if not named:
+            return None
+        from semcompress_plugin.settle import Names, hindrance
+        from semcompress_plugin.shrink import output_name
+
+        self._names = self._names or Names()
+        path, lock, shown = item.asset.path, item.asset.domain.lock, item.asset.shown
+        original = item.sha256 if item.outdated is None else item.outdated.original.sha256
+        for name in (output_name(path.name, format.upper()) for format in named):
+            if name == path.name:
+                continue
+            if reason := hindrance(path, original, path.with_name(name), lock, self._names):
+                return reason
+            if (other := self._claims.claim(Path(shown).with_name(name).as_posix(), shown)) != shown:
+                return _CLAIMED.format(other)
+        return None
 
 
 def _was_built(sha256: str) -> bool:
@@ -247,13 +264,10 @@ def _tell_of_strays(domains: Iterable[Domain]) -> None:
 class _Shrinking:
     """Commits what was decided in groups, so that a crash costs seconds of work."""
 
-    def __init__(self, write: bool) -> None:
+    def __init__(self, write: bool, claims: Claims) -> None:
         self.write = write
         self.group: list[tuple[Result, Settlement, Domain]] = []
-        self.own: set[str] = set()
-        """Pictures (as results name them) that are written under their own name."""
-        self.renamed: dict[str, str] = {}
-        """Other names (as results would have them, without regard to case) -> the picture that is written there."""
+        self.claims = claims
         self.locks: set[Path] = set()
         """Locks that have been given lines."""
         self.replaced: set[Domain] = set()
@@ -267,7 +281,7 @@ class _Shrinking:
                 if settlement is None:
                     yield result
                 elif (other := self._rival(result, settlement)) is not None:
-                    yield left(item, "failed", f"would be written where {other} is: rename one, or exclude one")
+                    yield left(item, "failed", _CLAIMED.format(other))
                 elif not self.write:
                     yield result
                 else:
@@ -280,21 +294,15 @@ class _Shrinking:
         yield from self._commit()
 
     def _rival(self, result: Result, settlement: Settlement) -> str | None:
-        """Another picture that is written to the same place, whose turn came first.
-
-        New names that differ in case only are one place: on many systems they would be one file.
-        """
-        own = settlement.snapshot.path
-        others = [self._claimed(None if path == own else path.name, result.path) for path in settlement.writes]
-        return next((other for other in others if other != result.path), None)
-
-    def _claimed(self, name: str | None, picture: str) -> str:
-        """Who writes under ``name`` (None: its own) beside ``picture``: ``picture``, if nobody was before it."""
-        if name is None:
-            self.own.add(picture)
-            return self.renamed.get(picture, picture)
-        place = Path(picture).with_name(name.casefold()).as_posix()
-        return place if place in self.own else self.renamed.setdefault(place, picture)
+        """Another picture that is written to the same place, whose turn came first."""
+        picture, own = result.path, settlement.snapshot.path
+        others = [
+            self.claims.keep(picture)
+            if path == own
+            else self.claims.claim(Path(picture).with_name(path.name).as_posix(), picture)
+            for path in settlement.writes
+        ]
+        return next((other for other in others if other != picture), None)
 
     def _is_time(self) -> bool:
         waiting = sum(len(data) for _, s, _ in self.group for data in (s.snapshot.data, *s.writes.values()))

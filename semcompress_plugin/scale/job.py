@@ -244,6 +244,9 @@ class _Work:
         for item, rule in pictures:
             if self.stop.is_set():
                 return
+            for format in set(rule.outputs.formats) - {"keep", "smallest"}:
+                # in the order of the listing, whichever picture is ready first
+                self.owners.setdefault(_folded(output_name(item.key, format.upper())), item.key)
             data = self.fetching.submit(self.desk.source.read, item.key)
             ahead.append(_Picture(item, rule, self.desk, decoders, self.order.effort, data, self.cache))
             if len(ahead) > _TRANSFERS:
