@@ -131,6 +131,15 @@ class Lock:
             return self._recall(found)[0]
         return None
 
+    def lacks(self, sha256: str, policy: str, path: Path) -> bool:
+        """Whether an output of this policy at ``path`` lacks another one that was written beside it."""
+        ours = [one for one in self.by_output(sha256) if one.relation == "replaced" and one.policy == policy]
+        entry = self.origin(ours, path)
+        return entry is not None and any(
+            one.relation == "beside" and one.policy == policy and not _lies_beside(path, one)
+            for one in self.by_original(entry.original.sha256)
+        )
+
     @property
     def missing_from_lock(self) -> tuple[Entry, ...]:
         """Entries that lookups found in the journal alone: a lock was forgotten. ``put_back`` mends that."""

@@ -144,9 +144,9 @@ class Asset:
 class Pending:
     """A picture that is to be looked at. Its bytes are read again then: thousands may be pending.
 
-    ``outdated`` is our own output, settled under another policy (or by older versions, when refreshing). ``known`` are
-    entries of this very original under this very rule: what was found then is tried first. With ``anew`` neither what
-    lies there nor what is known counts.
+    ``outdated`` is our own output, settled under another policy (or by older versions, when refreshing), or which lacks
+    an output beside it. ``known`` are entries of its original under this very rule: what was found then is tried
+    first. With ``anew`` neither what lies there nor what is known counts.
     """
 
     asset: Asset
@@ -339,7 +339,7 @@ def pending(asset: Asset, refresh: dict[str, str] | None = None) -> Pending | Re
         entry = lock.settled(sha256, digest, asset.path)
         stale = entry is not None and entry.relation != "beside" and not _is_current(entry, refresh)
         settled = entry is not None and not stale
-    if settled:
+    if settled and not (asset.rule.outputs.place == "beside" and lock.lacks(sha256, digest, asset.path)):
         return Result(asset.shown, "unchanged", size, size, asset.rule.name)
     made = asset.domain.made(sha256)
     if any(entry.relation == "beside" for entry in made):  # never a picture to start from
@@ -348,7 +348,8 @@ def pending(asset: Asset, refresh: dict[str, str] | None = None) -> Pending | Re
     if made and outdated is None:
         reason = f"was shrunk under another policy, and {ambiguous(made)}: left alone"
         return Result(asset.shown, "skipped", size, size, asset.rule.name, reason=reason)
-    known = [e for e in lock.by_original(sha256) if e.policy == digest and e.relation != "kept"]
+    original = sha256 if outdated is None else outdated.original.sha256
+    known = [e for e in lock.by_original(original) if e.policy == digest and e.relation != "kept"]
     # a build harms no source: where there is no git, or it trusts nobody's repositories, so be it
     if asset.domain.in_place and not (outdated or known or stale) and (doubt := asset.domain.doubt):
         reason = f"whether it is an output of ours cannot be told, so it was left alone: {doubt}"

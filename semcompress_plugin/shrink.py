@@ -37,9 +37,11 @@ def output_name(name: str, format: str) -> str:
 
 @dataclass(frozen=True, slots=True)
 class Found:
-    """What was found: ``still`` (an outdated picture holds as it is), ``ours`` (an output of ours that was edited
-    beside its pixels), or the engine's decisions per output. ``unstripped``: none of them takes the place of the
-    picture, which has metadata that its rule would have removed."""
+    """What was found: ``still`` (an outdated picture holds as it is; decisions are then about what lies beside it),
+    ``ours`` (an output of ours that was edited beside its pixels), or the engine's decisions per output.
+
+    ``unstripped``: none of them takes the place of the picture, which has metadata that its rule would have removed.
+    """
 
     still: Measurement | None = None
     decisions: tuple[Decision, ...] = ()
@@ -84,7 +86,9 @@ class Work:
                 self.original, self.name = outdated.original, outdated.name
             except OriginalsError as error:
                 if not self.allow_generation_loss:
-                    raise UnsupportedImageError(f"was shrunk under another policy, and {error}: left alone") from error
+                    lacks = outdated.policy == asset.rule.digest
+                    why = "lacks what was written beside it" if lacks else "was shrunk under another policy"
+                    raise UnsupportedImageError(f"{why}, and {error}: left alone") from error
                 self.generation = outdated.generation
         return pixels_at_a_glance(self.original_data)
 
@@ -116,7 +120,7 @@ class Work:
             if edited or carries(here.metadata, reference.metadata):
                 still = yield from measure(reference, here.image, rule, self.registry)
                 if still.holds:
-                    return Found(still=still)
+                    return Found(still=still, decisions=(yield from self._missing(reference)))
         if edited:
             raise UnsupportedImageError(
                 "was shrunk under another policy, and what lies beside its pixels was edited since: left alone "
@@ -128,6 +132,22 @@ class Work:
             d.candidate and self._replaces(self._target(d.candidate.proposal.format)) for d in decisions
         )
         return Found(decisions=decisions, unstripped=stays and self._has_more(reference))
+
+    def _missing(self, reference: Reference) -> Rounds[tuple[Decision, ...]]:
+        """What is found for formats that the rule wants beside the picture, and of which nothing of ours is there."""
+        rule, path = self.pending.asset.rule, self.pending.asset.path
+        made = self.pending.asset.domain.lock.by_original(self.original.sha256)
+        ours = {entry.output.sha256 for entry in made if entry.relation == "beside"}
+        formats = tuple(
+            format
+            for format in rule.outputs.formats
+            if rule.outputs.place == "beside" and format not in ("keep", "smallest")
+            if (target := self._target(format.upper())) != path and not any(files.holds(target, one) for one in ours)
+        )
+        if not formats:
+            return ()
+        narrowed = replace(rule, outputs=replace(rule.outputs, formats=formats))
+        return (yield from decide(reference, narrowed, self.registry, self._known(), self.effort))
 
     def _has_more(self, reference: Reference) -> bool:
         """Whether the file holds more beside its pixels than the rule wants."""
@@ -156,9 +176,11 @@ class Work:
 
     def settle(self, found: Found) -> tuple[Result, Settlement]:
         """What to report, and what to write and record."""
-        if found.still is not None:
-            result = self._result("unchanged", looks=1, reason="still holds under the changed policy")
-            return result, self._still(found.still)
+        still = None if found.still is None else self._still(found.still)
+        looks = int(still is not None) + sum(decision.looks for decision in found.decisions)
+        if still is not None and not any(decision.candidate for decision in found.decisions):
+            result = self._result("unchanged", looks=looks, reason="still holds under the changed policy")
+            return result, Settlement(self.snapshot, (still,))
         if found.ours is not None:
             here = Content(self.snapshot.sha256, len(self.snapshot.data))
             path = self.pending.asset.path
@@ -167,7 +189,6 @@ class Work:
             why = "its pixels are those that we wrote: only what lies beside them was edited"
             return self._result("unchanged", reason=why), Settlement(self.snapshot, (edited,))
         made = [(d, d.candidate, self._target(d.candidate.proposal.format)) for d in found.decisions if d.candidate]
-        looks = sum(decision.looks for decision in found.decisions)
         if not made:
             return self._nothing(found, looks)
         writes = {target: candidate.data for _, candidate, target in made}
@@ -180,6 +201,7 @@ class Work:
             )
             for decision, candidate, target in made
         )
+        entries += () if still is None else (still,)
         outputs = tuple(
             OutputFile(
                 str(Path(self.pending.asset.shown).with_name(target.name).as_posix()),
@@ -238,12 +260,11 @@ class Work:
         back = f"the original is back, since under the changed policy {reason}"
         return self._result("compressed", after=self.original.bytes, looks=looks, reason=back), settlement
 
-    def _still(self, measurement: Measurement) -> Settlement:
+    def _still(self, measurement: Measurement) -> Entry:
         outdated = self.pending.outdated
         assert outdated is not None
         decision = Decision("keep", None, measurement.scores, 1, ())
-        again = self._entry(outdated.output, "replaced", self.pending.asset.path, decision, outdated)
-        return Settlement(self.snapshot, (again,))
+        return self._entry(outdated.output, "replaced", self.pending.asset.path, decision, outdated)
 
     def _entry(
         self,
