@@ -6,7 +6,7 @@ import contextlib
 import os
 from collections import deque
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path, PurePosixPath
 
@@ -25,12 +25,38 @@ from semcompress_plugin.types import Result, Rule
 from semcompress_plugin.walk import Found
 
 
+class Locks:
+    """What all locks of a repository say: each is read once, whatever the number of policies that ask."""
+
+    def __init__(self) -> None:
+        self._listed: dict[Path, list[Path]] = {}
+        self._read: dict[Path, Index | None] = {}
+
+    def of(self, repository: Repository) -> list[Path]:
+        """Where they lie. Raises OriginalsError where git cannot say."""
+        if repository.root not in self._listed:
+            pattern = f":(top,glob)**/{NAME}"
+            listed = run_git(repository.root, "ls-files", "-z", "-co", "--exclude-standard", "--", pattern)
+            self._listed[repository.root] = [
+                repository.root / os.fsdecode(name) for name in listed.split(b"\0") if name
+            ]
+        return self._listed[repository.root]
+
+    def read(self, lock: Path, repository: Repository | None) -> Index | None:
+        """A lock's lines, None where there is no such lock. Raises OriginalsError where git cannot say."""
+        if lock not in self._read:
+            text = _text_of(lock, repository)
+            self._read[lock] = None if text is None else Index.salvage(text)
+        return self._read[lock]
+
+
 @dataclass(frozen=True, eq=False)
 class Domain:
-    """A policy with its lock and its originals: what governs one part of a tree."""
+    """A policy with its lock and its originals: what governs one part of a tree. ``locks`` are read for several."""
 
     policy: Policy
     in_place: bool = True
+    locks: Locks = field(default_factory=Locks)
 
     @cached_property
     def originals(self) -> Originals:
@@ -93,16 +119,14 @@ class Domain:
         paths = [folder / NAME for folder in root.parents]
         if repository is not None:
             try:
-                pattern = f":(top,glob)**/{NAME}"
-                listed = run_git(repository.root, "ls-files", "-z", "-co", "--exclude-standard", "--", pattern)
-                paths = [repository.root / os.fsdecode(name) for name in listed.split(b"\0") if name]
+                paths = self.locks.of(repository)
             except OriginalsError as error:
                 doubt = str(error)
         found = []
         for path in dict.fromkeys(paths):
             try:
-                if path.parent != root and (text := _text_of(path, repository)) is not None:
-                    found.append((path.parent, Index.salvage(text)))
+                if path.parent != root and (index := self.locks.read(path, repository)) is not None:
+                    found.append((path.parent, index))
             except OriginalsError as error:
                 doubt = str(error)
         return found, doubt
@@ -236,6 +260,7 @@ class Domains:
         in_place: bool = True,
     ) -> None:
         self.registry, self.top, self.default, self.in_place = registry, top, default, in_place
+        self._locks = Locks()
         self.only = None if policy is None else self._load(policy)
         self._by_policy: dict[Path, Domain] = {}
         self._by_folder: dict[tuple[str, bool], Domain | None] = {}
@@ -265,7 +290,7 @@ class Domains:
         root = self.default or repository or path.parent
         if root not in self._by_policy:
             policy = Policy(None, root, ()) if self.registry is None else default_policy(self.registry, root)
-            self._by_policy[root] = Domain(policy, self.in_place)
+            self._by_policy[root] = Domain(policy, self.in_place, self._locks)
         return self._by_policy[root]
 
     def used(self) -> list[Domain]:
@@ -276,7 +301,7 @@ class Domains:
         # read as the user would spell it, since errors repeat that; but the folder must not depend on where we are
         spelt = Path(os.path.relpath(path))
         policy = load_originals(spelt) if self.registry is None else load_policy(spelt, self.registry)
-        return Domain(replace(policy, root=Path(os.path.abspath(path)).parent), self.in_place)  # noqa: PTH100
+        return Domain(replace(policy, root=Path(os.path.abspath(path)).parent), self.in_place, self._locks)  # noqa: PTH100
 
     def _repository(self, folder: Path) -> Path | None:
         if folder not in self._repositories:

@@ -17,7 +17,7 @@ from semcompress_plugin import plan, shrink
 from semcompress_plugin.cli import main
 from semcompress_plugin.commands import compress
 from semcompress_plugin.compressors.jpeg import JpegCompressor
-from semcompress_plugin.entries import parse
+from semcompress_plugin.entries import HEADER, parse
 from semcompress_plugin.errors import OriginalsError
 from semcompress_plugin.git import find
 from semcompress_plugin.originals import GitOriginals
@@ -314,3 +314,16 @@ def test_processes_at_once_lose_no_entry_and_shrink_nothing_twice(folder, worked
     for path in folder.glob("?/*.jpg"):
         worker, seed = int(path.parent.name), int(path.stem)
         assert path.read_bytes() == encoded(photo((120, 90), 10 * worker + seed), "JPEG", quality=97)
+
+
+def test_each_lock_is_read_once_whatever_the_number_of_policies(repository, capsys, monkeypatch):
+    for number in range(6):
+        (repository / str(number)).mkdir()
+        rules(repository / str(number), {})
+        (repository / str(number) / "semcompress.lock").write_text(HEADER + "\n")
+        (repository / str(number) / "a.jpg").write_bytes(encoded(photo((96, 72), number), "JPEG", quality=97))
+    read, really = [], plan._text_of
+    monkeypatch.setattr(plan, "_text_of", lambda lock, repository: read.append(lock) or really(lock, repository))
+    assert main(["check"]) == 1
+    capsys.readouterr()
+    assert sorted(path.parent.name for path in read) == [str(number) for number in range(6)]
