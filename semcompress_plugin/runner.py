@@ -29,6 +29,9 @@ Answer = TypeVar("Answer")
 PIXELS_IN_FLIGHT = 24_000_000
 """No further picture is decoded while those in work have more pixels; one is always allowed."""
 
+_MATRIX = 200
+"""Rows of a product that OpenBLAS does not do without its buffer."""
+
 PIXELS_PER_THREAD = 6_000_000
 """With many threads more are allowed, lest most of them wait."""
 
@@ -84,11 +87,24 @@ class Runner:
 
     def run(self, jobs: Iterable[Job[Key, Answer]]) -> Iterator[Done[Key, Answer]]:
         """Yield a Done for every job. A job's exception ends that job only."""
+        _have_blas_allocate()
         pool = ThreadPoolExecutor(self.threads, thread_name_prefix="semcompress")
         try:
             yield from _Run(self.workshop, pool, self.threads, iter(jobs)).finish()
         finally:  # also when the caller stops listening or ^C interrupts
             pool.shutdown(wait=True, cancel_futures=True)
+
+
+def _have_blas_allocate() -> None:
+    """Give the searches' linear algebra its buffer while there is memory.
+
+    OpenBLAS takes it at the first product of matrices and keeps it; where it cannot have it, it ends the process, and
+    all pictures with it, when a huge one that is being decoded has left nothing.
+    """
+    import numpy as np
+
+    matrix = np.ones((_MATRIX, _MATRIX))
+    np.linalg.cholesky(matrix @ matrix + np.eye(_MATRIX))
 
 
 class _Run:

@@ -248,8 +248,12 @@ def test_files_that_may_not_grow_beyond_a_limit(undisturbed, tmp_path, limit):
     assert pictures(folder) == after
 
 
-def test_memory_that_runs_out_on_a_huge_picture_costs_that_picture(undisturbed, tmp_path):
-    """400 million pixels, which a policy may allow, in a process that may have a gigabyte."""
+@pytest.mark.parametrize("gigabyte", [0.97, 1.0, 1.03])
+def test_memory_that_runs_out_on_a_huge_picture_costs_that_picture(undisturbed, tmp_path, gigabyte):
+    """400 million pixels, which a policy may allow, in a process that may have a gigabyte.
+
+    Where that is just enough to decode them, everything else is short of memory.
+    """
     start, after, _ = undisturbed
     folder = tmp_path / "r"
     shutil.copytree(start, folder)
@@ -258,9 +262,10 @@ def test_memory_that_runs_out_on_a_huge_picture_costs_that_picture(undisturbed, 
     (folder / ".semcompress.yaml").write_text(POLICY + "limits: {max_pixels: 1000000000}\n")
 
     def limited() -> None:
-        resource.setrlimit(resource.RLIMIT_AS, (1 << 30, 1 << 30))
+        resource.setrlimit(resource.RLIMIT_AS, (int(gigabyte * 2**30),) * 2)
 
     done = semcompress(folder, "compress", "--format", "json", "--jobs", "2", preexec_fn=limited)
+    assert done.stdout, done.stderr
     results = {result["path"]: result for result in json.loads(done.stdout)["results"]}
     assert results["huge.png"]["reason"] == "needs more memory than there is"
     assert pictures(folder) == {**after, "huge.png": huge}
