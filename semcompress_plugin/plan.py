@@ -180,6 +180,11 @@ class Pending:
     known: tuple[Entry, ...] = ()
     anew: bool = False
 
+    @property
+    def is_new(self) -> bool:
+        """Whether nothing is known of it."""
+        return self.outdated is None and not self.known and not self.anew
+
 
 class Backlog:
     """What is to be looked at, first come first served; in a third of the room, for there may be any number.
@@ -199,7 +204,7 @@ class Backlog:
         key = asset.domain, id(asset.rule), folder, hidden
         shared = self._shared.setdefault(key, _Shared(asset.domain, asset.rule, folder, hidden))
         row = bytes.fromhex(item.sha256) + item.bytes.to_bytes(8) + name.encode("utf-8", "surrogatepass")
-        if item.outdated is None and not item.known and not item.anew:
+        if item.is_new:
             self._waiting.append((shared, row))
         else:
             outdated = None if item.outdated is None else encode(item.outdated)
@@ -219,6 +224,19 @@ class Backlog:
             tuple(map(decode, known)),
             anew,
         )
+
+    def repeated(self) -> frozenset[tuple[str, int]]:
+        """What of what was never seen before waits more than once under one rule: its SHA-256, and the rule's id."""
+        seen: set[tuple[bytes, int]] = set()
+        again = set()
+        for shared, row, *told in self._waiting:
+            content = row[:32], id(shared.rule)
+            if told:
+                continue
+            if content in seen:
+                again.add((content[0].hex(), content[1]))
+            seen.add(content)
+        return frozenset(again)
 
     def rules(self) -> list[Rule]:
         """The rules that govern what is waiting, or was."""

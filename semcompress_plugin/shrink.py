@@ -110,8 +110,7 @@ class Work:
         from the original it would lose the edit.
         """
         rule, outdated = self.pending.asset.rule, self.pending.outdated
-        fresh = outdated is None and not self.pending.known and not self.pending.anew
-        if fresh and (ours := self._edited()):
+        if self.pending.is_new and (ours := self._edited()):
             return Found(ours=ours)
         edited = outdated is not None and outdated.edited
         if edited or (self.original.sha256 != self.snapshot.sha256 and not self.pending.anew):

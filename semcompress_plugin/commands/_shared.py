@@ -7,9 +7,11 @@ import os
 import sys
 import time
 from collections.abc import Iterable, Iterator, Sequence
+from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from semcompress_plugin.copies import Copies
 from semcompress_plugin.errors import UsageError, failure
 from semcompress_plugin.made_with import versions
 from semcompress_plugin.plan import Backlog, Domains, Pending
@@ -80,27 +82,31 @@ def look(work: Backlog, registry: Registry, arguments: argparse.Namespace, bugs:
     effort: EffortName = getattr(arguments, "effort", "fast")
     runner = Runner(Workshop(registry), arguments.jobs)
 
-    def taken() -> Iterator[Pending]:
-        while work:
-            yield work.popleft()
-
+    copies = Copies(work)
     # disable=None: silent unless standard error is a terminal
     bar = tqdm(total=len(work), unit="picture", disable=True if arguments.quiet else None)
     with bar, Decoders() as decoders:
-        pieces = (Work(item, registry, made_with[id(item.asset.rule)], loss, decoders, effort) for item in taken())
-        jobs = (Job(it, it.load, it.study, it.pending.asset.rule.limits.max_seconds, it.glance) for it in pieces)
-        for done in runner.run(jobs):
+
+        def looked_at(items: Iterable[Pending]) -> Iterator[Seen]:
+            pieces = (Work(item, registry, made_with[id(item.asset.rule)], loss, decoders, effort) for item in items)
+            jobs = (Job(it, it.load, it.study, it.pending.asset.rule.limits.max_seconds, it.glance) for it in pieces)
+            for done in runner.run(jobs):
+                item = done.key.pending
+                if done.error is not None:
+                    status, reason, bug = failure(done.error)
+                    if bug:
+                        bugs.append(f"{item.asset.shown}\n{bug}")
+                    yield item, left(item, status, reason), None
+                else:
+                    assert done.answer is not None
+                    result, settlement = done.key.settle(done.answer)
+                    copies.learn(item, result, settlement.entries)
+                    yield item, result, settlement
+
+        kept = ((item, result, None) for item, result in copies.kept())
+        for seen in chain(looked_at(copies.first()), kept, looked_at(copies.others())):
             bar.update()
-            item = done.key.pending
-            if done.error is not None:
-                status, reason, bug = failure(done.error)
-                if bug:
-                    bugs.append(f"{item.asset.shown}\n{bug}")
-                yield item, left(item, status, reason), None
-            else:
-                assert done.answer is not None
-                result, settlement = done.key.settle(done.answer)
-                yield item, result, settlement
+            yield seen
 
 
 def left(item: Pending, status: Status, reason: str) -> Result:
