@@ -37,6 +37,11 @@ def made_key(sha256: str) -> str:
     return cache_key("made", sha256)
 
 
+def replaced_key(sha256: str) -> str:
+    """The key under which is remembered that a build had what it was to put in the place of this content."""
+    return cache_key("replaced", sha256)
+
+
 def source_key(sha256: str, name: str) -> str:
     """The key under which a file that a build put in the place of its source remembers where it came from."""
     return cache_key("made from", sha256, name)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import errno
 import itertools
+import json
 import mmap
 import os
 import subprocess
@@ -19,6 +20,7 @@ from typing import BinaryIO
 import pytest
 
 from disk import commit, names, repository, shrunk, workplace
+from pictures import encoded, photo
 from semcompress_plugin import exchange, files, settle
 from semcompress_plugin.cli import main
 from semcompress_plugin.errors import ImageError
@@ -248,6 +250,48 @@ def test_killed_after_the_exchange_a_save_that_came_out_is_never_swept_and_is_to
         main(["compress"])
         assert f"{stray}: was saved just as it was to be replaced" in capsys.readouterr().err
         assert stray.read_bytes() == b"edited"
+
+
+def test_what_lies_beside_a_picture_is_told_of_and_swept_once_it_is_known(picture, tmp_path, capsys):
+    """Where the git directory is on another file system, names are exchanged beside the picture."""
+    path = laid(tmp_path / "r")
+    lock, originals = workplace(path.parent)
+    settle.settle([shrunk(path, lock, b"new")], lock, originals)
+    known, unknown = (path.with_name(f".semcompress-{name}.was") for name in ("1", "2"))
+    known.write_bytes(b"old" * 50)
+    unknown.write_bytes(b"edited")
+    os.chdir(path.parent)
+    main(["compress"])
+    assert f"{unknown}: was saved just as it was to be replaced" in capsys.readouterr().err
+    assert (known.exists(), unknown.read_bytes()) == (False, b"edited")
+
+
+@pytest.mark.parametrize("edited", [False, True])
+def test_a_build_in_place_that_was_killed_is_finished_and_shrinks_nothing_twice(picture, tmp_path, capsys, edited):
+    site = tmp_path / "site"
+    site.mkdir()
+    (tmp_path / ".semcompress.yaml").write_text(
+        "version: 1\nrules: [{name: a, files: ['*.jpg'], compress: [{jpeg: {quality: 60}}],"
+        " keep: {msssim: {score: {min: .3}}}}]\n"
+    )
+    path, made = site / "a.jpg", encoded(photo((200, 150)), "JPEG", quality=95)
+    path.write_bytes(made)
+    killed_after_swap(
+        lambda: saved(path, b"edit") if edited else None, lambda: main(["build", "--in-place", str(site)])
+    )
+    shrunk_once = path.read_bytes()
+    assert len(shrunk_once) < len(made)
+    (taken,) = site.glob(".semcompress-*.was")
+    for _ in range(2):
+        code = main(["build", "--in-place", str(site), "--format", "json"])
+        reasons = {one["path"]: one["reason"] for one in json.loads(capsys.readouterr().out)["results"]}
+        assert reasons.pop("a.jpg") == "was made by an earlier build"
+        assert path.read_bytes() == shrunk_once
+        if edited:
+            assert (code, reasons) == (1, {taken.name: files.TAKEN_OUT})
+            assert taken.read_bytes() == b"edit"
+        else:
+            assert (code, reasons, taken.exists()) == (0, {}, False)
 
 
 def test_an_original_that_can_no_longer_be_had_is_not_swept_either(picture, tmp_path):

@@ -31,8 +31,12 @@ def publish(
     out: Path,
     catalogue: Catalogue,
     copy: Callable[[Path], None],
+    write: Callable[[Snapshot, Path, bytes], None],
 ) -> PagesReport:
-    """Write ``pages`` of ``source`` to ``out`` (the same folder: in place), rewritten or by ``copy`` as they are."""
+    """Have ``pages`` of ``source`` written to ``out`` (the same folder: in place).
+
+    ``write`` is given a page as it was read, its place and new bytes; ``copy`` a page that stays as it is.
+    """
     contents = {path.relative_to(source).as_posix(): path for path in pages}
     sealed, preloaded = _links(contents, catalogue)
     catalogue.preloaded = preloaded
@@ -42,7 +46,7 @@ def publish(
             page = files.read(path if source == out else path.resolve())  # in place links are left alone
             new = _rewrite(page.data, name, catalogue, name in sealed)
             if new.data is not None:
-                _write(page, out / name, new.data)
+                write(page, out / name, new.data)
         except (ImageError, OSError) as error:
             new = _New(left=(Left(name, None, str(error)),))
         if new.data is None:
@@ -95,11 +99,3 @@ def _rewrite(data: bytes, name: str, catalogue: Catalogue, sealed: bool) -> _New
         return _New(left=(Left(name, None, str(error)),))
     except RecursionError:
         return _New(left=(Left(name, None, "is nested too deeply to be read"),))
-
-
-def _write(page: Snapshot, target: Path, data: bytes) -> None:
-    """Write a page whole; its source's permissions go with it. In place, one that was saved meanwhile is left alone."""
-    if page.path == target:
-        files.replace(target, data, page, trade=True)
-    elif not files.holds(target, files.digest(data)):
-        files.create(target, data, overwrite=True, mode=page.mode)

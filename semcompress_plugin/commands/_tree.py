@@ -13,12 +13,12 @@ from pathlib import Path
 
 from semcompress_plugin import files
 from semcompress_plugin.baseline import NAME as BASELINE_NAME
-from semcompress_plugin.cache import Cache, cache_key, made_key, source_key
+from semcompress_plugin.cache import Cache, cache_key, made_key, replaced_key, source_key
 from semcompress_plugin.commands._pages import SUFFIXES as PAGES
 from semcompress_plugin.commands._pages import publish
 from semcompress_plugin.commands._shared import left
 from semcompress_plugin.errors import ImageError, UsageError
-from semcompress_plugin.files import Version
+from semcompress_plugin.files import Snapshot, Version
 from semcompress_plugin.lock import NAME as LOCK_NAME
 from semcompress_plugin.made_with import versions
 from semcompress_plugin.pages import Catalogue, PagesReport, Picture, Site, picture
@@ -48,7 +48,7 @@ class Tree:
         self._moved: dict[str, str] = {}
         """Picture -> the one file that was written for it, under another name."""
         self.failures: list[Result] = []
-        """Files that are no pictures, and could not be copied."""
+        """Files that are no pictures, and could not be copied or seen to."""
 
     def others(self, pictures: Collection[str], passed_by: set[Path]) -> list[Path]:
         """Whatever is no picture and no affair of ours: nothing in folders to be ``passed_by``, such as originals,
@@ -60,9 +60,21 @@ class Tree:
             folders[:] = sorted(name for name in folders if name not in PASSED_BY and here / name not in passed_by)
             # what a killed build left in the derived tree would be published with it
             files.sweep([self._target(here)])
+            self._sweep_taken_out(self._target(here))
             paths = (here / name for name in sorted(names) if name not in _NOT_CONTENT and not files.is_temporary(name))
             found += [path for path in paths if str(path) not in pictures and self._is_ours_to_copy(path)]
         return found
+
+    def _sweep_taken_out(self, folder: Path) -> None:
+        """Finish what a killed build in place had begun; what is not known for a file it was to replace stays."""
+        for taken in files.parked([folder]):
+            try:
+                if self._cache.get(replaced_key(files.read(taken).sha256)) is not None:
+                    taken.unlink()
+                    continue
+            except (ImageError, OSError):
+                pass
+            self.failures.append(Result(self._inside(taken), "failed", 0, 0, reason=files.TAKEN_OUT))
 
     def refuse_one_file_for_two(self, paths: Iterable[Path]) -> None:
         """Raise UsageError where two sources would be one file in a tree on a system that does not tell case apart."""
@@ -166,7 +178,7 @@ class Tree:
             return None
         written = {*self._moved.values(), *map(self._inside, chain.from_iterable(self._beside.values()))}
         catalogue = Catalogue(site, pictures, partial(self._has, written), moved=self._moved)
-        return publish(pages, self.source, self.out, catalogue, self._copy_other)
+        return publish(pages, self.source, self.out, catalogue, self._copy_other, self._write_page)
 
     def _has(self, written: Collection[str], path: str) -> bool:
         """Whether this build has a file for ``path``, among its sources or newly ``written``; what an earlier one has
@@ -246,6 +258,7 @@ class Tree:
                 if target not in taken:
                     self._put(item, target, data, own)
             if self.in_place and replaced and own not in targets:
+                self._cache.put(replaced_key(item.sha256), {})
                 files.retire(_as_looked_at(item))
             if replaced and own not in targets:
                 self._moved[self._inside(own)] = self._inside(next(iter(targets)))
@@ -260,18 +273,28 @@ class Tree:
         return _without(replace(result, outputs=outputs), {path.name: owner for path, owner in taken.items()})
 
     def _put(self, item: Pending, target: Path, data: bytes, own: Path) -> None:
+        digest = files.digest(data)
+        self._cache.put(made_key(digest), {})  # before it lies there: a killed build has made it, too
+        if target == own and self.in_place:
+            self._cache.put(source_key(digest, own.name), {"build": self._key(item)})
         if target == item.asset.path:
             # the only copy: nothing that was saved since we looked at it is written over
-            files.replace(target, data, _as_looked_at(item), trade=True)
-        elif not files.holds(target, files.digest(data)):
+            self._trade(target, data, _as_looked_at(item))
+        elif not files.holds(target, digest):
             files.create(target, data, overwrite=True)
-        digest = files.digest(data)
-        self._cache.put(made_key(digest), {})
-        if target != own:
-            if item.asset.rule.outputs.place == "beside":
-                self._note(own, target)
-        elif self.in_place:
-            self._cache.put(source_key(digest, own.name), {"build": self._key(item)})
+        if target != own and item.asset.rule.outputs.place == "beside":
+            self._note(own, target)
+
+    def _write_page(self, page: Snapshot, target: Path, data: bytes) -> None:
+        """Write a page whole, with its source's permissions; in place, one that was saved meanwhile is left alone."""
+        if page.path == target:
+            self._trade(target, data, page)
+        elif not files.holds(target, files.digest(data)):
+            files.create(target, data, overwrite=True, mode=page.mode)
+
+    def _trade(self, target: Path, data: bytes, expected: Snapshot | Version) -> None:
+        self._cache.put(replaced_key(expected.sha256), {})
+        files.replace(target, data, expected, trade=True)
 
     def _copied(self, path: Path, result: Result) -> Result:
         """The result of a picture that is copied as it is; it has failed where that cannot be done."""

@@ -53,6 +53,7 @@ def run(arguments: argparse.Namespace, write: bool = True) -> int:
         _refuse_to_govern_nothing(found, domains.only.policy.root, arguments.policy)
     mistyped = any(item.named and item.error == MISSING for item in found)
     governed = deque(assets(found, domains, base))
+    folders = {os.path.dirname(item.place) for item in found}  # noqa: PTH120  # by text, for there may be thousands
     del found  # of what is known of each picture, as little as possible is held until all are done
     verb = "compressed" if write else "would be compressed"
     if hook:
@@ -84,7 +85,7 @@ def run(arguments: argparse.Namespace, write: bool = True) -> int:
         _mend_locks(domains.used(), arguments.quiet)
     if write:
         _catch_up(domains.used())
-        _tell_of_strays(domains.used())
+        _tell_of_strays(domains, folders)
     if hook and not pictures:
         arguments.quiet = True  # a commit with nothing to do for us is not to be talked about
     results.revise(judged(results, domains, base))
@@ -243,22 +244,20 @@ def _catch_up(domains: Iterable[Domain]) -> None:
             print(f"semcompress: warning: originals are borrowed and could not be copied: {error}", file=sys.stderr)
 
 
-def _tell_of_strays(domains: Iterable[Domain]) -> None:
-    """Name what a killed run had taken out of its place, and nobody has a copy of."""
-    for domain in domains:
-        state = domain.originals.state
-        if state is None or not files.parked([state]):
-            continue
+def _tell_of_strays(domains: Domains, folders: Iterable[str]) -> None:
+    """Name what a killed run had taken out of its place, here or in these ``folders``, and nobody has a copy of."""
+    places = {domain.originals.state: domain for domain in domains.used() if domain.originals.state is not None}
+    strewn: dict[Domain, list[Path]] = {}
+    for place in (*places, *(absolute(Path(folder)) for folder in folders)):
+        if files.parked([place]) and (domain := places.get(place) or domains.of(place / "picture", named=False)):
+            strewn.setdefault(domain, []).append(place)
+    for domain, places_of_it in strewn.items():
         from semcompress_plugin.settle import sweep_parked
 
         with domain.lock.exclusive():
-            strays = sweep_parked([state], domain.lock, domain.originals)
+            strays = sweep_parked(places_of_it, domain.lock, domain.originals)
         for stray in strays:
-            print(
-                f"semcompress: {stray}: was saved just as it was to be replaced, by a run that was killed: look at it, "
-                "and delete it or put it back",
-                file=sys.stderr,
-            )
+            print(f"semcompress: {printable(str(stray))}: {files.TAKEN_OUT}", file=sys.stderr)
 
 
 class _Shrinking:

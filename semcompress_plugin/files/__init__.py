@@ -11,9 +11,10 @@ from semcompress_plugin.files._appending import append
 from semcompress_plugin.files._reading import Snapshot, Version, check, digest, holds, measure, read
 from semcompress_plugin.files._removing import retire
 from semcompress_plugin.files._staging import Staged, create, folds_case, pour, replace, stage, sync
-from semcompress_plugin.files._temporary import is_temporary, parked, sweep
+from semcompress_plugin.files._temporary import TAKEN_OUT, is_temporary, parked, sweep
 
 __all__ = [
+    "TAKEN_OUT",
     "Snapshot",
     "Staged",
     "Version",

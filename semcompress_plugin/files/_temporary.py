@@ -16,6 +16,11 @@ except ImportError:  # Windows has no flock; see _abandoned
     fcntl = None  # type: ignore[assignment]  # the documented way to do without a module
 
 PREFIX, SUFFIX, PARKED = ".semcompress-", ".tmp", ".was"
+TAKEN_OUT = (
+    "was saved just as it was to be replaced, by a run that was killed: look at it, and delete it or put it back"
+)
+"""What to say of a file that was :func:`parked` and whose content nobody knows."""
+
 _CREATE = os.O_RDWR | os.O_CREAT | os.O_EXCL | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_BINARY", 0)
 _SECONDS_UNTIL_ABANDONED = 3600.0
 
