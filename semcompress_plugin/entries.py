@@ -11,7 +11,7 @@ import json
 import math
 import os
 import re
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import lru_cache
 from typing import Any, Literal
@@ -157,10 +157,10 @@ class Index:
 
     def __init__(self) -> None:
         self._by_output: dict[str, tuple[str, ...]] = {}
-        self._by_original: dict[str, tuple[str, ...]] | None = None
-        self._by_path: dict[str, tuple[str, ...]] | None = None
-        self._by_pixels: dict[str, tuple[str, ...]] | None = None
-        """All made when they are first asked for, which a run with nothing to do never does."""
+        self._grouped: dict[str, dict[str, list[str]]] = {}
+        """Lines, sorted, by what else they may be asked by; made when first asked, which a run with nothing to do
+        never does.
+        """
 
     @classmethod
     def load(cls, text: str, where: str) -> Index:
@@ -194,7 +194,7 @@ class Index:
             known = self._by_output.get(output, ())
             replaced = tuple(line if one.startswith(f"{key}, ") else one for one in known)
             self._by_output[output] = replaced if line in replaced else (*known, line)
-        self._by_original = self._by_path = self._by_pixels = None
+        self._grouped.clear()
 
     def settles(self, sha256: str, policy: str) -> bool:
         """Whether a content is an output under this policy, or one that lies beside its original under any.
@@ -212,30 +212,15 @@ class Index:
         return self._entries(self._by_output, sha256)
 
     def by_original(self, sha256: str) -> tuple[Entry, ...]:
-        if self._by_original is None:
-            self._by_original = {}
-            for line in sorted(line for lines in self._by_output.values() for line in lines):
-                original = _parts(line)["original"]
-                self._by_original[original] = (*self._by_original.get(original, ()), line)
-        return self._entries(self._by_original, sha256)
+        return self._entries(self._by("original", lambda line: _parts(line)["original"]), sha256)
 
     def by_path(self, path: str) -> tuple[Entry, ...]:
         """What was settled at ``path``, as entries spell it."""
-        if self._by_path is None:
-            self._by_path = {}
-            for line in sorted(line for lines in self._by_output.values() for line in lines):
-                place = json.loads(_parts(line)["path"])
-                self._by_path[place] = (*self._by_path.get(place, ()), line)
-        return self._entries(self._by_path, path)
+        return self._entries(self._by("path", lambda line: json.loads(_parts(line)["path"])), path)
 
     def by_pixels(self, fingerprint: str) -> tuple[Entry, ...]:
         """The outputs that have these pixels."""
-        if self._by_pixels is None:
-            self._by_pixels = {}
-            for line in sorted(line for lines in self._by_output.values() for line in lines):
-                if pixels := pixels_of(line):
-                    self._by_pixels[pixels] = (*self._by_pixels.get(pixels, ()), line)
-        return self._entries(self._by_pixels, fingerprint)
+        return self._entries(self._by("pixels", pixels_of), fingerprint)
 
     def entries(self) -> Iterator[Entry]:
         """Every entry, in no particular order."""
@@ -256,9 +241,16 @@ class Index:
             count, before, key_before = count + 1, line, key
         return count + 1 == text.count("\n")
 
-    def _entries(self, index: Mapping[str, tuple[str, ...]], key: str) -> tuple[Entry, ...]:
+    def _by(self, what: str, key: Callable[[str], str]) -> Mapping[str, Sequence[str]]:
+        if what not in self._grouped:
+            groups = self._grouped[what] = {}
+            for line in sorted(line for lines in self._by_output.values() for line in lines):
+                groups.setdefault(key(line), []).append(line)
+        return self._grouped[what]
+
+    def _entries(self, index: Mapping[str, Sequence[str]], key: str) -> tuple[Entry, ...]:
         try:
-            return _decoded_once(index.get(key, ()))
+            return _decoded_once(tuple(index.get(key, ())))
         except ValueError as error:
             raise LockError(f"the lock's line for {key} is damaged ({error}): take it from git again") from error
 
