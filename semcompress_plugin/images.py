@@ -6,6 +6,7 @@ Whatever we could damage is refused here: animations, CMYK, more than 8 bits a c
 from __future__ import annotations
 
 import io
+import re
 import warnings
 from collections.abc import Callable
 from dataclasses import replace
@@ -209,9 +210,8 @@ def _open(data: bytes) -> Image.Image:
         raise UnsupportedImageError("is a Git LFS pointer, not a picture: run `git lfs pull` first")
     opener = _opener(data)
     try:
-        with (
-            warnings.catch_warnings()
-        ):  # about what is damaged beside the pixels; threads may undo each other's, no harm
+        # about what is damaged beside the pixels; threads may undo each other's, no harm
+        with warnings.catch_warnings():
             warnings.simplefilter("ignore")
             # not Image.open, whose own limit on pixels is one for the whole process
             image = opener(io.BytesIO(data)) if opener else None
@@ -318,8 +318,11 @@ def _deep(format: str | None, data: bytes) -> bool:
     if format == "PNG":
         return data[24] > 8  # IHDR's bit depth; the PNG specification puts it there in every file
     if format == "AVIF":
-        at = data.find(b"av1C")  # AV1CodecConfigurationBox: marker+version, profile+level, tier+high_bitdepth+…
-        return at >= 0 and len(data) > at + 6 and bool(data[at + 6] & 0x40)
+        # colour and alpha have one each, which may lie in several kinds of boxes;
+        # AV1CodecConfigurationBox: marker+version, profile+level, tier+high_bitdepth+…
+        return any(
+            int.from_bytes(data[end : end + 1]) & 0x40 for end in (m.end() + 2 for m in re.finditer(b"av1C", data))
+        )
     return False
 
 
