@@ -20,7 +20,7 @@ from semcompress_plugin.types import CompressorUse, Proposal
 from semcompress_plugin.workshop import Workshop
 
 QUALITIES = {"jpeg": ("JPEG", (50, 65, 75, 85)), "webp": ("WEBP", (75, 85)), "avif": ("AVIF", (50, 65))}
-METRICS = ("score", "worst_tile", "chroma", "colour_shift")
+METRICS = ("score", "worst_tile", "chroma", "colour_shift", "ringing")
 
 
 def main() -> None:
@@ -45,7 +45,7 @@ def main() -> None:
     figures = {name: {metric: statistics.median(row[metric]) for metric in METRICS} for name, row in found.items()}
     lines = [
         f"| median of {len(next(iter(found.values()))['score'])} pictures | {' | '.join(METRICS)} |",
-        "|---" * 5 + "|",
+        "|---" * (1 + len(METRICS)) + "|",
     ]
     lines += [f"| {name} | {' | '.join(f'{row[m]:.4f}' for m in METRICS)} |" for name, row in figures.items()]
     publish("encoders", figures, "\n".join(lines))

@@ -19,8 +19,8 @@ from semcompress_plugin.evaluators.msssim import MODELS_USED, PADDED, SMALLEST, 
 
 ROOT = Path(__file__).parents[1]
 PHOTOS = ("chelsea", "coffee", "rocket", "astronaut")
-SAME = {"score": 1.0, "luma": 1.0, "chroma": 1.0, "worst_tile": 1.0, "colour_shift": 0.0}
-AT_WORST = {**dict.fromkeys(SAME, 0.0), "colour_shift": 1.0}
+SAME = {"score": 1.0, "luma": 1.0, "chroma": 1.0, "worst_tile": 1.0, "colour_shift": 0.0, "ringing": 0.0}
+AT_WORST = {**dict.fromkeys(SAME, 0.0), "colour_shift": 1.0, "ringing": 1.0}
 
 
 def shipped(name: str) -> Image.Image:
@@ -119,7 +119,8 @@ def test_more_damage_scores_lower() -> None:
     for name in ("score", "luma", "chroma", "worst_tile"):
         values = [scores[name] for scores in found]
         assert values == sorted(values, reverse=True), name
-    assert found[-1]["colour_shift"] > found[0]["colour_shift"]
+    for name in ("colour_shift", "ringing"):
+        assert found[-1][name] > found[0][name], name
 
 
 def test_a_blurred_subject_on_a_flat_background_shows_in_the_worst_tile() -> None:
@@ -130,6 +131,40 @@ def test_a_blurred_subject_on_a_flat_background_shows_in_the_worst_tile() -> Non
     (scores,) = measure(image, blurred)
     assert scores["score"] > 0.995
     assert scores["worst_tile"] < 0.95
+
+
+def drawn(size: tuple[int, int] = (600, 420)) -> Image.Image:
+    """A map: areas of one colour, a road, a name."""
+    image = Image.new("RGB", size, (214, 230, 241))
+    pen = ImageDraw.Draw(image)
+    pen.polygon([(0, 200), (240, 150), (360, 420), (0, 420)], fill=(171, 236, 199))
+    pen.line([(0, 60), (600, 180)], fill=(230, 126, 34), width=6)
+    pen.text((270, 200), "Street name", fill=(40, 50, 60))
+    return image
+
+
+def test_ringing_shows_on_flat_graphics_what_similarity_hides_and_spares_photographs() -> None:
+    bound = 0.035
+    rough, fair = measure(drawn(), as_jpeg(drawn(), 15), as_jpeg(drawn(), 93))
+    assert rough["score"] > 0.98, "nearly all of it is even, and similar to itself"
+    assert rough["ringing"] > 1.5 * bound
+    assert fair["ringing"] < bound
+    for name in PHOTOS:
+        (scores,) = measure(shipped(name), as_jpeg(shipped(name), 30))
+        assert scores["ringing"] < bound, name
+
+
+def test_ringing_is_the_mean_error_of_a_tiles_worst_fiftieth_where_the_reference_is_even() -> None:
+    image = Image.new("L", (128, 128), 100)
+    image.paste(200, (64, 0, 128, 64))
+    spoilt = image.copy()
+    spoilt.putpixel((10, 10), 182)  # one of the 82 pixels that are a fiftieth of a tile
+    spoilt.putpixel((64, 20), 0)  # at an edge of the reference, which may be off by anything
+    (scores,) = measure(image.convert("RGB"), spoilt.convert("RGB"))
+    assert scores["ringing"] == pytest.approx(82 / 82 / 255)
+    ImageDraw.Draw(spoilt).rectangle((0, 64, 63, 127), fill=140)
+    (scores,) = measure(image.convert("RGB"), spoilt.convert("RGB"))
+    assert scores["ringing"] == pytest.approx(40 / 255)
 
 
 @pytest.mark.parametrize("corner", [(0, 0), (437, 0), (0, 289), (437, 289)])

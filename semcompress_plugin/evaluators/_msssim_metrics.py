@@ -35,4 +35,11 @@ METRICS = (
         higher_is_better=False,
         transform="log",
     ),
+    Metric(
+        "ringing",
+        "greatest error of a tile where the reference is even, as a share of the whole range: ripples around letters, "
+        "blots of colour, which averages hide on flat graphics",
+        higher_is_better=False,
+        transform="log",
+    ),
 )

@@ -1,7 +1,7 @@
 """Multi-scale structural similarity (MS-SSIM) on luma and chroma: what people see, as far as a formula can say.
 
 The formula is that of Wang, Simoncelli and Bovik (2003), with the window, constants and pooling of pytorch-msssim;
-on one plane the two agree to 2e-5. Added here: chroma, tiles, and a guard against shifts of colour.
+on one plane the two agree to 2e-5. Added here: chroma, tiles, and guards against shifts of colour and against ringing.
 
 =============  =====================================================================================================
 planes         full-range BT.601 as Pillow's ``YCbCr``; Cb and Cr at half resolution, as JPEG mostly stores them and
@@ -13,6 +13,8 @@ planes joined  (6 Y + Cb + Cr) / 8, the weights of video coding's joint PSNR (Oh
 one tile       the same with each mean over the part of the plane that lies in 64 x 64 pixels of the picture; tiles
                reach from edge to edge and overlap where the size is no multiple of 64; a smaller picture is one tile
 colour shift   |mean of the candidate - mean of the reference| over a tile, / 255; the greatest of all tiles and planes
+ringing        error where the reference is even, mean of a tile's worst fiftieth (:mod:`._ringing`), / 255; the
+               greatest of all tiles and planes
 =============  =====================================================================================================
 
 A plane below 161 pixels, which the formula cannot take (five scales, 11 pixels), is mirrored at its edges to 176.
@@ -33,6 +35,7 @@ import numpy as np
 from numpy.lib.stride_tricks import sliding_window_view
 from numpy.typing import NDArray
 
+from semcompress_plugin.evaluators._ringing import even, ringing
 from semcompress_plugin.evaluators._session import load_session
 
 if TYPE_CHECKING:
@@ -46,6 +49,7 @@ CENTRE = 128.0  # what the graphs expect to be taken off the reference: small nu
 SCALE_WEIGHTS = (0.0448, 0.2856, 0.3001, 0.2363, 0.1333)
 PLANE_WEIGHTS = (0.75, 0.125, 0.125)
 TILE = 64
+TILES = (TILE, TILE // 2, TILE // 2)
 SMALLEST = (WINDOW - 1) * 2 ** (len(SCALE_WEIGHTS) - 1) + 1
 PADDED = WINDOW * 2 ** (len(SCALE_WEIGHTS) - 1)
 
@@ -102,7 +106,7 @@ class Planes:
     bytes a pixel, for as long as this object lives.
     """
 
-    __slots__ = ("_lock", "_scales", "planes", "size")
+    __slots__ = ("_even", "_lock", "_scales", "planes", "size")
 
     def __init__(self, image: Image.Image) -> None:
         luma, *chroma = image.convert("YCbCr").split()
@@ -110,22 +114,30 @@ class Planes:
         self.planes: tuple[Bytes, ...] = tuple(np.asarray(band) for band in (luma, *(c.reduce(2) for c in chroma)))
         self._lock = Lock()
         self._scales: tuple[tuple[_Scale, ...], ...] | None = None
+        self._even: tuple[NDArray[np.bool_], ...] | None = None
 
     def scales(self) -> tuple[tuple[_Scale, ...], ...]:
         """The reference's side, per plane and scale; computed once, whichever thread asks first."""
         with self._lock:
             if self._scales is None:
-                tiles = (TILE, TILE // 2, TILE // 2)
-                self._scales = tuple(_study(plane, tile) for plane, tile in zip(self.planes, tiles, strict=True))
+                self._scales = tuple(_study(plane, tile) for plane, tile in zip(self.planes, TILES, strict=True))
             return self._scales
+
+    def even(self) -> tuple[NDArray[np.bool_], ...]:
+        """Where the reference's planes are even; computed once, whichever thread asks first."""
+        with self._lock:
+            if self._even is None:
+                self._even = tuple(map(even, self.planes))
+            return self._even
 
 
 class MsssimEvaluator:
     """Measures how far candidates are from a reference of the same size, for people; see the module's formula.
 
     ``score``, ``luma``, ``chroma`` (the worse of the two planes) and ``worst_tile`` are 1 for equal pictures and 0 at
-    worst; ``colour_shift`` is 0 for equal pictures and 1 at worst. All instances and threads share the model, which is
-    opened at the first comparison (:class:`~semcompress_plugin.errors.ModelError` if it is not what was shipped).
+    worst; ``colour_shift`` and ``ringing`` are 0 for equal pictures and 1 at worst. All instances and threads share
+    the model, which is opened at the first comparison (:class:`~semcompress_plugin.errors.ModelError` if it is not
+    what was shipped).
     """
 
     def observe(self, images: Sequence[Image.Image]) -> list[Planes]:
@@ -150,6 +162,7 @@ class MsssimEvaluator:
             "chroma": min(whole[1:]),
             "worst_tile": float(joined[:-1, :-1].min()),
             "colour_shift": min(1.0, max(float(np.abs(shift[:-1, :-1]).max()) for shift in shifts) / 255),
+            "ringing": max(map(ringing, reference.planes, reference.even(), candidate.planes, TILES)) / 255,
         }
 
 
