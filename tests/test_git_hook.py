@@ -208,11 +208,42 @@ def test_what_counts_is_the_index_that_is_committed(hooked):
     done("add", "semcompress.lock")
     stopped = git("commit", "-m", "one", "a.jpg")  # the lock is staged, and yet not in this commit
     assert stopped.returncode == 1
-    assert "semcompress.lock is not staged with a.jpg" in stopped.stdout
+    assert "semcompress.lock is staged, but `git commit PATH` takes only what it names" in stopped.stdout
     assert git("commit", "-m", "one", "a.jpg", "semcompress.lock").returncode == 0
     stopped = git("commit", "-am", "two")
     assert "1 compressed, 0 unchanged" in stopped.stdout
     assert git("commit", "-am", "two").returncode == 0
+
+
+@pytest.mark.parametrize("lock", ["new", "tracked"])
+def test_a_commit_of_paths_that_leaves_the_lock_out_is_told_to_name_it_and_passes_so(hooked, blind, lock):
+    if lock == "tracked":
+        big(hooked / "first.jpg", 1)
+        done("add", "-A")
+        git("commit", "-m", "first")
+        done("add", "-A")
+        done("commit", "-qm", "first")
+    big(hooked / "a.jpg")
+    done("add", "a.jpg")
+    stopped = git("commit", "-m", "a", "a.jpg")
+    assert stopped.stdout.endswith(
+        "commit again without paths, or with all of these named: git add a.jpg semcompress.lock\n"
+    )
+    named = "git commit … semcompress.lock a.jpg"
+    stopped = git("commit", "-m", "a", "a.jpg", **blind)
+    assert stopped.stdout == (
+        f"semcompress: semcompress.lock is not staged with a.jpg: git add semcompress.lock, and name it too: {named}\n"
+    )
+    done("add", "a.jpg", "semcompress.lock")
+    stopped = git("commit", "-m", "a", "a.jpg", **blind)
+    assert stopped.returncode == 1
+    assert stopped.stdout == (
+        f"semcompress: semcompress.lock is staged, but `git commit PATH` takes only what it names: {named}, "
+        "or commit without paths\n"
+    )
+    passed = git("commit", "-qm", "a", "semcompress.lock", "a.jpg", **blind)
+    assert (passed.returncode, passed.stdout) == (0, "")
+    assert done("status", "--porcelain") == ""
 
 
 def test_links_deletions_and_renames_of_outputs_pass(hooked, blind):

@@ -247,6 +247,25 @@ def test_a_forgotten_lock_stops_the_commit_with_one_line_and_never_means_a_secon
     assert user.read("a.jpg") == small
 
 
+def test_a_commit_of_paths_that_leaves_the_lock_out_is_told_to_name_it(either, make, tmp_path):
+    user = make(either)
+    user.photo("first.jpg", seed=1)
+    user.stage("-A")
+    user.commit()
+    user.stage("-A")
+    assert user.commit().returncode == 0
+    user.photo("a.jpg")
+    user.stage("a.jpg")
+    assert "without paths, or with all of these named: git add a.jpg semcompress.lock" in user.commit("a.jpg").stdout
+    user.stage("a.jpg", "semcompress.lock")
+    user.without_readers(tmp_path / "blind")
+    stopped = user.commit("a.jpg").stdout
+    assert "semcompress.lock is staged, but `git commit PATH` takes only what it names: git commit … " in stopped
+    assert "is not staged" not in stopped
+    passed = user.commit("semcompress.lock", "a.jpg")
+    assert passed.returncode == 0, passed.stdout
+
+
 def test_all_files_twice_changes_nothing_the_second_time_staged_or_not(pre_commit, make, tmp_path):
     user = make(pre_commit)
     for seed in range(2):

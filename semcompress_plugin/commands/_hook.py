@@ -38,7 +38,7 @@ class Hook:
         """What this run is to handle, and what keeps it from even starting (a line each)."""
         admitted: list[Asset | Result] = []
         unstaged: list[Path] = []
-        forgotten: dict[Domain, list[Path]] = {}
+        forgotten: dict[Domain, list[Asset]] = {}
         for asset in governed:
             if isinstance(asset, Result):
                 admitted.append(asset)
@@ -50,8 +50,8 @@ class Hook:
             else:
                 admitted.append(asset)
                 if self._is_forgotten(asset):
-                    forgotten.setdefault(asset.domain, []).append(asset.path)
-        objections = [self._forgotten(domain, paths) for domain, paths in forgotten.items()]
+                    forgotten.setdefault(asset.domain, []).append(asset)
+        objections = [self._forgotten(domain, assets) for domain, assets in forgotten.items()]
         if unstaged:
             objections.append(f"what is staged is not yet what was shrunk: {self._add(unstaged)}")
         return admitted, objections
@@ -78,16 +78,26 @@ class Hook:
         else:
             command = self._add([*sorted(names), *locks])
         what = "stage what changed" if names else "nothing could be smaller: stage the lock, so that nobody looks again"
-        self._say(f"{what}, and commit again: {command}")
+        how = " without paths, or with all of these named" if self.commit.is_of_paths else ""
+        self._say(f"{what}, and commit again{how}: {command}")
 
     def _is_forgotten(self, asset: Asset) -> bool:
         if asset.domain not in self._locks:
             self._locks[asset.domain] = self.commit.lock(asset.domain.lock.path)
         return _is_output(asset, unless=self._locks[asset.domain]) and self.commit.holds(asset.path)
 
-    def _forgotten(self, domain: Domain, paths: list[Path]) -> str:
-        lock, pictures = domain.lock, self._few(paths)
-        line = f"{self._shown(lock.path)} is not staged with {pictures}: {self._add([lock.path])}"
+    def _forgotten(self, domain: Domain, assets: list[Asset]) -> str:
+        lock, paths = domain.lock, [asset.path for asset in assets]
+        name, pictures = self._shown(lock.path), self._few(paths)
+        named = f"git commit … {self._few([lock.path, *paths])}"
+        if self.commit.is_of_paths:
+            staged = self.commit.lock(lock.path, staged=True)
+            if not any(_is_output(asset, unless=staged) for asset in assets):
+                but = "is staged, but `git commit PATH` takes only what it names"
+                return f"{name} {but}: {named}, or commit without paths"
+        line = f"{name} is not staged with {pictures}: {self._add([lock.path])}"
+        if self.commit.is_of_paths:
+            line += f", and name it too: {named}"
         if lock.missing_from_lock:  # the work tree's lock lacks the lines: stashed away, or lost
             line += f" (if that adds nothing, first: semcompress compress {pictures})"
         return line

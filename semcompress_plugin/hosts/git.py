@@ -47,11 +47,18 @@ class Commit:
         # files that were merely touched do not count
         return frozenset(self._names("-c", "diff.autoRefreshIndex=true", "diff", "--name-only", *_PLAIN))
 
-    def lock(self, path: Path) -> Index:
-        """The lock ``path`` as the commit has it, empty where it has none. Raises LockError if it is damaged."""
+    @property
+    def is_of_paths(self) -> bool:
+        """Whether it takes nothing but the paths it names (``git commit PATH``): what else is staged stays behind."""
+        return Path(os.environ.get("GIT_INDEX_FILE", "")).name.startswith("next-index-")
+
+    def lock(self, path: Path, staged: bool = False) -> Index:
+        """The lock ``path`` as the commit has it, or as it is ``staged`` whatever the commit takes of that; empty where
+        there is none. Raises LockError if it is damaged.
+        """
         name = os.path.relpath(path, self.root).replace(os.sep, "/")
         try:
-            data = git.run(self.root, "cat-file", "blob", f":0:{name}", inherit=True)
+            data = git.run(self.root, "cat-file", "blob", f":0:{name}", inherit=not staged)
         except OriginalsError:  # git's words for "not there" change; the answer does not
             return Index()
         return Index.load(data.decode("utf-8", "surrogateescape"), f"{path} (as it is staged)")
