@@ -331,9 +331,11 @@ class Domains:
 def assets(found: Iterable[Found], domains: Domains, base: Path) -> Iterator[Asset | Result]:
     """Each file's Asset, or a Result where nothing is to be done with it.
 
-    Raises UsageError when nothing was found to govern a whole folder (design: a folder without a policy is exit 2).
+    What no policy governs is skipped beside what one does. Raises UsageError, after the last, where files lie in
+    folders and no policy was met at all (design: a folder without a policy is exit 2): begin nothing before.
     """
     folders: dict[str, str] = {}
+    ungoverned: str | None = None
     for item in found:
         # by text, since pathlib's own way is a third of what a run with nothing to do costs
         folder, name = os.path.split(item.place)
@@ -345,17 +347,15 @@ def assets(found: Iterable[Found], domains: Domains, base: Path) -> Iterator[Ass
             yield Result(shown, "failed", 0, 0, reason=item.error)
             continue
         domain = domains.of(place, item.named)
+        inside = None if domain is None else _below(place, domain.policy.root)
         if domain is None:
-            raise UsageError(
-                f"{shown}: no policy governs it: write one (`semcompress init`), or name pictures one by one "
-                "to use preset web"
-            )
-        inside = _below(place, domain.policy.root)
-        if inside is None:
+            ungoverned = ungoverned or shown
+            rule, reason = None, "no policy governs it"
+        elif inside is None:
             rule, reason = None, f"lies outside {domain.policy.root}, to which the policy's patterns are relative"
         else:
             rule, reason = domain.policy.rule_for(inside), "no rule matches"
-        if rule is None or rule.skip:
+        if domain is None or rule is None or rule.skip:
             try:
                 size = os.stat(place).st_size  # noqa: PTH116
             except OSError as error:  # it was there when the folder was listed
@@ -364,6 +364,11 @@ def assets(found: Iterable[Found], domains: Domains, base: Path) -> Iterator[Ass
             yield Result(shown, "skipped", size, size, rule.name if rule else None, reason=None if rule else reason)
             continue
         yield Asset(place, shown, domain, rule)
+    if ungoverned is not None and all(domain.policy.path is None for domain in domains.used()):
+        raise UsageError(
+            f"{ungoverned}: no policy governs it: write one (`semcompress init`), or name pictures one by one "
+            "to use preset web"
+        )
 
 
 def pending(asset: Asset, refresh: dict[str, str] | None = None) -> Pending | Result:

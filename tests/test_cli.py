@@ -312,6 +312,31 @@ def test_a_folder_without_a_policy_is_a_usage_error_and_a_named_file_gets_preset
     assert set(report["results"][0]["outputs"][0]["scores"]) == {"classifier", "msssim"}
 
 
+def test_what_no_policy_governs_is_skipped_beside_what_one_does_and_alone_is_a_usage_error(folder, capsys):
+    for name in ("anim", "site"):  # in the order in which they are met: the ungoverned one first
+        (folder / name).mkdir()
+    (folder / "0.jpg").rename(folder / "anim" / "a.jpg")
+    for name in ("1.jpg", "2.jpg", ".semcompress.yaml"):
+        (folder / name).rename(folder / "site" / name)
+    before = contents(folder)
+    for command, word in (("check", "compressed"), ("compress", "compressed"), ("verify", "unchanged")):
+        code, report = as_json(capsys, command)
+        assert code == (command != "verify")
+        assert [(one["path"], one["status"], one["reason"]) for one in report["results"]] == [
+            ("anim/a.jpg", "skipped", "no policy governs it"),
+            ("site/1.jpg", word, None),
+            ("site/2.jpg", word, None),
+        ]
+        assert contents(folder)["anim/a.jpg"] == before["anim/a.jpg"]
+    code, _, err = run(capsys, "compress", "anim")
+    assert code == 2
+    assert "anim/a.jpg: no policy governs it: write one" in err
+    (folder / "site/1.jpg").write_bytes(before["site/1.jpg"])
+    (folder / "site/.semcompress.yaml").unlink()
+    assert run(capsys, "compress", "site/1.jpg", "anim")[0] == 2, "preset web, for want of a policy, is none"
+    assert (folder / "site/1.jpg").read_bytes() == before["site/1.jpg"], "nothing is begun"
+
+
 def test_outside_git_originals_must_be_said(tmp_path, capsys, monkeypatch):
     monkeypatch.chdir(tmp_path)
     data = encoded(photo((320, 240)), "JPEG", quality=97)
