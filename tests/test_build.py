@@ -199,6 +199,32 @@ def test_pages_name_a_picture_that_was_written_under_another_name_by_that(site, 
     assert contents(out) == built
 
 
+@pytest.mark.parametrize(
+    ("name", "text", "reference"),
+    [
+        ("x.shtml", "<img src='img/a.jpg'>", "img/a.jpg"),
+        ("sub/x.PHP", "<img src='../img/a.jpg'>", "../img/a.jpg"),
+        ("feed.rss", "<description>&lt;img src=&quot;/img/a.jpg#x&quot;&gt;</description>", "/img/a.jpg#x"),
+        ("site.webmanifest", '{"icons": [{"src": "img\\/a.jpg"}]}', "img/a.jpg"),
+        ("js/app.js", "show('img/a.jpg')", "img/a.jpg"),
+        ("pic.svg", "<image href='img/a.jpg'/>", "img/a.jpg"),
+        ("notes.md", "![a](img/a.jpg)", "img/a.jpg"),
+        ("map.xml", "<loc>img/a.jpg</loc>", "img/a.jpg"),
+    ],
+)
+def test_what_files_that_stay_as_they_are_name_and_is_called_otherwise_there_is_told(site, name, text, reference):
+    (site / ".semcompress.yaml").write_text(
+        POLICY.replace("formats: [avif, webp, keep], place: beside", "formats: [webp]")
+    )
+    path = site / name
+    path.parent.mkdir(exist_ok=True)
+    path.write_text(f"{text} a.jpg other/a.jpg b.jpg https://example.org/img/a.jpg")
+    report = build_tree(site, site.parent / "out")
+    assert report.pages is not None
+    assert [(one.page, one.reference) for one in report.pages.left if one.page == name] == [(name, reference)]
+    assert (site.parent / "out" / name).read_bytes() == path.read_bytes()
+
+
 def test_what_an_earlier_build_has_left_behind_is_no_file_that_a_page_may_name(site, capsys):
     (site / "old.txt").write_text("old")
     (site / "index.html").write_text(PAGE + '<img src=old.txt><img src="/img/b.png"><img src=a/../img/b.webp>')

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -13,6 +13,12 @@ from semcompress_plugin.pages import Catalogue, Left, PagesReport
 
 SUFFIXES = frozenset({".html", ".htm", ".css"})
 """What is rewritten. XHTML served as XML follows other rules, and is left alone."""
+READ = frozenset(
+    (".xhtml", ".xht", ".shtml", ".php", ".xml", ".rss", ".atom", ".svg", ".js", ".mjs", ".json", ".webmanifest", ".md")
+)
+"""What may name pictures as well: it stays as it is, and those that have another name in the tree are told of."""
+_MOST = 32 << 20
+"""The most bytes that are looked through: a data set is no page."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,6 +65,21 @@ def publish(
         sum(new.backgrounds for new in news),
         tuple(dict.fromkeys(entry for new in news for entry in new.left)),
     )
+
+
+def mentions(paths: Iterable[Path], source: Path, catalogue: Catalogue) -> Iterator[Left]:
+    """Pictures that files of ``source`` which stay as they are call by names that they do not have in the tree."""
+    from semcompress_plugin.pages import encoding, names
+
+    for path in paths:
+        name = path.relative_to(source).as_posix()
+        try:
+            if path.stat().st_size <= _MOST:
+                yield from names.mentions(encoding.legible(path.read_bytes()), name, catalogue)
+            else:
+                yield Left(name, None, "is too large to be looked through for names of pictures")
+        except OSError:
+            continue  # said where it was to be copied
 
 
 def _links(contents: Mapping[str, Path], catalogue: Catalogue) -> tuple[frozenset[str], frozenset[str]]:

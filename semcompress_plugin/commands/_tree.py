@@ -14,8 +14,8 @@ from pathlib import Path
 from semcompress_plugin import files
 from semcompress_plugin.baseline import NAME as BASELINE_NAME
 from semcompress_plugin.cache import Cache, cache_key, made_key, replaced_key, source_key
+from semcompress_plugin.commands._pages import READ, mentions, publish
 from semcompress_plugin.commands._pages import SUFFIXES as PAGES
-from semcompress_plugin.commands._pages import publish
 from semcompress_plugin.commands._shared import left
 from semcompress_plugin.errors import ImageError, UsageError
 from semcompress_plugin.files import Snapshot, Version
@@ -172,13 +172,18 @@ class Tree:
         pictures = {} if site is None else {one.path: one for one in self._pictures()}
         concerned = site is not None and bool(pictures or self._moved)
         pages: list[Path] = []
+        read: list[Path] = []
         for path in paths:
-            pages.append(path) if concerned and path.suffix.lower() in PAGES else self._copy_other(path)
+            suffix = path.suffix.lower()
+            pages.append(path) if concerned and suffix in PAGES else self._copy_other(path)
+            if self._moved and suffix in READ:
+                read.append(path)
         if site is None or not concerned:
             return None
         written = {*self._moved.values(), *map(self._inside, chain.from_iterable(self._beside.values()))}
         catalogue = Catalogue(site, pictures, partial(self._has, written), moved=self._moved)
-        return publish(pages, self.source, self.out, catalogue, self._copy_other, self._write_page)
+        report = publish(pages, self.source, self.out, catalogue, self._copy_other, self._write_page)
+        return replace(report, left=(*report.left, *mentions(read, self.source, catalogue)))
 
     def _has(self, written: Collection[str], path: str) -> bool:
         """Whether this build has a file for ``path``, among its sources or newly ``written``; what an earlier one has

@@ -51,6 +51,12 @@ def decode(data: bytes, *, css: bool = False) -> Decoded:
     return Decoded(text, codec, mark)
 
 
+def legible(data: bytes) -> str:
+    """The text of a file of any kind as far as it can be told, to be looked at and never written."""
+    mark, codec = next(((mark, codec) for mark, codec in _MARKS if data.startswith(mark)), (b"", "utf-8"))
+    return data[len(mark) :].decode(codec, "replace")
+
+
 def _declared(data: bytes, css: bool) -> str:
     from webencodings import lookup
 

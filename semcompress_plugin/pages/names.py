@@ -7,8 +7,9 @@ names such a picture, as a script may, is listed.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from html import unescape
 from itertools import chain
 from pathlib import PurePosixPath
 
@@ -46,13 +47,30 @@ def rewrite(text: str, page: str, catalogue: Catalogue) -> Renamed:
         root = parse(text)
         desk = Desk(catalogue, page, catalogue.site.base(page, base_href(root)))
         new = _html(text, root, desk)
-    return Renamed(new, tuple(Left(page, word, _NAMED) for word in dict.fromkeys(_words(new)) if desk.moved(word)))
+    return Renamed(new, _left(new, [desk]))
+
+
+def mentions(text: str, file: str, catalogue: Catalogue) -> tuple[Left, ...]:
+    """What ``text``, a ``file`` of a tree that stays as it is, calls by names that pictures do not have there.
+
+    It may take references for relative to itself, as a feed does, or to a page that it serves, as a script does: of
+    these the tree's top stands for all.
+    """
+    bases = dict.fromkeys([catalogue.site.url(file), catalogue.site.url("")])
+    text = unescape(text)  # feeds hold pages
+    return _left(text, [Desk(catalogue, file, base) for base in bases])
+
+
+def _left(text: str, desks: Sequence[Desk]) -> tuple[Left, ...]:
+    """What still stands in ``text`` and is, to one of ``desks``, a picture with another name in the tree."""
+    suffixes = {PurePosixPath(old).suffix.lower() for old in desks[0].catalogue.moved}
+    words = (word for word in dict.fromkeys(_words(text)) if any(suffix in word.lower() for suffix in suffixes))
+    return tuple(Left(desks[0].page, word, _NAMED) for word in words if any(desk.moved(word) for desk in desks))
 
 
 def _words(text: str) -> Iterator[str]:
     for match in chain(_WORD.finditer(text), _QUOTED.finditer(text)):
-        if "." in match[0]:
-            yield match[0].replace("\\/", "/")  # as JSON in pages has it
+        yield match[0].replace("\\/", "/")  # as JSON in pages has it
 
 
 def _html(text: str, root: Node, desk: Desk) -> str:
