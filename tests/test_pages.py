@@ -294,6 +294,11 @@ def renamed(text: str, path: str = "index.html") -> names.Renamed:
         ("<b style='--x: url(a.jpg)'>", '<b style="--x: url(\'a.webp\')">'),
         ("<style>@media x { a { mask: f(url( 'a.jpg' )) } }</style>",
          '<style>@media x { a { mask: f(url("a.webp")) } }</style>'),
+        ("<style>p { background: IMAGE-SET('a.jpg' 1x, \"other.jpg\" type('image/jpeg')) }</style>",
+         '<style>p { background: IMAGE-SET(url("a.webp") 1x, "other.jpg" type(\'image/jpeg\')) }</style>'),
+        ("<i style='background: -webkit-image-set(url(a.jpg) type(\"image/jpeg\") 1x, \"b.png\" type(\"image/png\"))'>",
+         "<i style=\"background: -webkit-image-set(url('a.webp') type('image/webp') 1x, "
+         "url('b.webp') type('image/webp'))\">"),
     ],
 )  # fmt: skip
 def test_a_picture_with_another_name_is_named_so_wherever_it_can_be(before, after):

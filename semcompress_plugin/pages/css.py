@@ -15,12 +15,13 @@ from dataclasses import dataclass
 from pathlib import PurePosixPath
 from typing import Any
 
-from semcompress_plugin.pages.site import TYPES, Desk
+from semcompress_plugin.pages.site import TYPES, Desk, type_of
 
 _PROPERTIES = frozenset({"background", "background-image"})
 _SETS = frozenset({"image-set", "-webkit-image-set"})
 _LATE = frozenset({"var", "env", "attr"})
 """With these a browser finds out too late that it does not know ``image-set()``, and has no fallback any more."""
+_NAMES = re.compile(r"url\(|image-set\(", re.IGNORECASE)
 _NEWLINE = re.compile(r"\r\n|[\r\n\f]")
 
 Token = Any
@@ -54,27 +55,41 @@ def rewrite(text: str, desk: Desk, *, quote: str = '"', declarations: bool = Fal
 
 
 def renamed(text: str, desk: Desk, *, quote: str = '"') -> str:
-    """``text`` with every ``url()`` that names a picture with another name in the tree naming that.
+    """``text`` with every ``url()``, and every string of an ``image-set()``, that names a picture with another name in
+    the tree naming that.
 
     What ends within a string, a block or a comment is left as it is.
     """
-    if "url(" not in text.lower() or (read := _read(text)) is None:
+    if not _NAMES.search(text) or (read := _read(text)) is None:
         return text
     tokens, source = read
-    for start, end, reference in reversed(list(_urls(source.spans(tokens, len(text)), source))):
-        if new := desk.moved(reference):
-            text = f"{text[:start]}url({_string(new, quote)}){text[end:]}"
+    for start, end, new in reversed(list(_renames(source.spans(tokens, len(text)), source, desk, quote))):
+        text = text[:start] + new + text[end:]
     return text
 
 
-def _urls(tokens: Sequence[tuple[Token, int, int]], source: _Source) -> Iterator[tuple[int, int, str]]:
-    """Each ``url()`` however deep in ``tokens``: where it begins and ends, and what it names."""
+def _renames(
+    tokens: Sequence[tuple[Token, int, int]], source: _Source, desk: Desk, quote: str, in_set: bool = False
+) -> Iterator[tuple[int, int, str]]:
+    """Each place however deep in ``tokens`` that names such a picture, or in an ``image-set()`` the type of one: where
+    it begins and ends, and what it is to be.
+    """
+    type = None
     for token, start, stop in tokens:
-        if (reference := _reference(token)) is not None:
-            yield start, stop, reference
+        reference = str(token.value) if in_set and token.type == "string" else _reference(token)
+        if reference is not None:
+            new = desk.moved(reference)
+            type = new and type_of(new)
+            if new:
+                yield start, stop, f"url({_string(new, quote)})"
+        elif token.type == "literal" and token.value == ",":
+            type = None
+        elif in_set and type and token.type == "function" and token.lower_name == "type":
+            yield start, stop, f"type({_string(type, quote)})"
         else:
             inner = source.spans(getattr(token, "arguments", None) or getattr(token, "content", None) or (), stop - 1)
-            yield from _urls(inner, source)
+            is_set = token.type == "function" and token.lower_name in _SETS
+            yield from _renames(inner, source, desk, quote, is_set)
 
 
 def _read(text: str) -> tuple[list[Token], _Source] | None:

@@ -14,7 +14,7 @@ from itertools import chain
 from pathlib import PurePosixPath
 
 from semcompress_plugin.pages import css, srcset
-from semcompress_plugin.pages.site import TYPES, Catalogue, Desk, Left
+from semcompress_plugin.pages.site import TYPES, Catalogue, Desk, Left, type_of
 from semcompress_plugin.pages.tags import Node, Tag, base_href, elements, escaped, lines, parse
 
 _ONE = frozenset({"src", "href", "xlink:href", "poster", "data", "background", "content"})
@@ -123,9 +123,5 @@ def _type(value: str, node: Node, desk: Desk) -> str | None:
     """The media type of what the element names, where it says that of what has another name."""
     named = [node.attrs.get(name) or "" for name in ("src", "href")]
     named += [one.reference for one in srcset.parse(node.attrs.get("srcset") or "")]
-    types = {TYPES.get(PurePosixPath(_path(new)).suffix.lower()) for one in named if (new := desk.moved(one))}
+    types = {type_of(new) for one in named if (new := desk.moved(one))}
     return types.pop() if value.lower() in TYPES.values() and len(types) == 1 else None
-
-
-def _path(reference: str) -> str:
-    return re.split("[?#]", reference)[0]

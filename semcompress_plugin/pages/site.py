@@ -219,6 +219,11 @@ class Desk:
         self.left.append(Left(self.page, reference, reason))
 
 
+def type_of(reference: str) -> str | None:
+    """The media type of what a reference names, by its extension."""
+    return TYPES.get(PurePosixPath(_TAIL.sub("", reference)).suffix.lower())
+
+
 def picture(path: str, bytes: int, beside: Iterable[tuple[str, int]]) -> Picture | None:
     """The picture at ``path`` with (path, bytes) of what lies ``beside`` it; None if browsers show none of that."""
     variants = tuple(
