@@ -163,6 +163,8 @@ def test_sources_come_smallest_first_and_only_if_smaller_than_the_picture():
         ("%C3%A9,.jpg", "%C3%A9,.avif"),
         ("é,.jpg", "é,.avif"),
         ("a%2ejpg", "a.avif"),
+        (r"deep\..\a.jpg?\#\a", r"deep\..\a.avif?\#\a"),
+        (r"\a%2ejpg", r"\a.avif"),
     ],
 )
 def test_references_are_spelt_as_the_page_spells_them(reference, offered):
@@ -176,6 +178,8 @@ def test_references_are_spelt_as_the_page_spells_them(reference, offered):
         ("https://example.org/a.jpg", "is external"),
         ("//example.org/a.jpg", "is external"),
         ("//[/a.jpg", "is no address"),
+        (r"\\example.org/a.jpg", "is external"),
+        ("%5Ca.jpg", "leads to no file"),
         ("%2e%2e/a.jpg", "leads to no file"),
         ("x/%2e%2e/%2e%2e/a.jpg", "leaves the site"),
         ("A.JPG", "leads to no file"),
@@ -192,6 +196,7 @@ def test_references_are_relative_to_the_page_or_to_its_base():
     assert 'srcset="c.avif"' in page("<img src=c.jpg>", "deep/page.html").text
     assert 'srcset="../a.avif"' in page("<img src=../a.jpg>", "deep/page.html").text
     assert 'srcset="c.avif"' in page("<base href=/deep/><img src=c.jpg>", "x/y/page.html").text
+    assert 'srcset="c.avif"' in page("<base href=deep\\><img src=c.jpg>").text
     assert 'srcset="c.avif"' in page("<base href=deep/><base href=/no/><img src=c.jpg>").text
     external = "<base href=https://example.org/><img src=a.jpg>"
     assert page(external).text == external
@@ -286,6 +291,7 @@ def renamed(text: str, path: str = "index.html") -> names.Renamed:
         ("<img src=a.jpg>", '<img src="a.webp">'),
         ("<IMG\n SRC = 'a.jpg?v=1&amp;w=2#x' class=y >", '<IMG\n SRC = "a.webp?v=1&amp;w=2#x" class=y >'),
         ("<img srcset='a.jpg 2x,other.jpg 1x'>", '<img srcset="a.webp 2x, other.jpg 1x">'),
+        (r"<img src='deep\c.jpg'>", r'<img src="deep\c.webp">'),
         ("<img src=%C3%A9,.jpg>", '<img src="%C3%A9,.webp">'),
         ("<picture><source type=image/jpeg srcset=a.jpg><img src=other.jpg></picture>",
          '<picture><source type="image/webp" srcset="a.webp"><img src=other.jpg></picture>'),

@@ -100,7 +100,7 @@ class Site:
         if href is None:
             return address
         try:
-            return urljoin(address, href.strip(_SPACE))
+            return urljoin(address, _slashed(href.strip(_SPACE)))
         except ValueError:
             return address
 
@@ -113,7 +113,7 @@ class Site:
         if _NO_REFERENCE.match(reference):
             return None
         try:
-            parts = urlsplit(urljoin(base, reference))
+            parts = urlsplit(urljoin(base, _slashed(reference)))
         except ValueError as error:
             raise ElsewhereError("is no address") from error
         address = f"{parts.scheme}://{parts.netloc}{parts.path}"
@@ -135,7 +135,7 @@ class Site:
         if head.endswith(old.suffix) and new.stem == old.stem:
             head = head.removesuffix(old.suffix) + new.suffix
         else:
-            head = head[: head.rfind("/") + 1] + quote(new.name)
+            head = head[: _slashed(head).rfind("/") + 1] + quote(new.name)
         try:
             return head + tail if self.resolve(head + tail, base) == other else None
         except ElsewhereError:
@@ -217,6 +217,12 @@ class Desk:
 
     def _leave(self, reference: str, reason: str) -> None:
         self.left.append(Left(self.page, reference, reason))
+
+
+def _slashed(reference: str) -> str:
+    r"""With ``/`` for each ``\`` before query and fragment, as the URL standard reads addresses on servers."""
+    tail = match[0] if (match := _TAIL.search(reference)) else ""
+    return reference.removesuffix(tail).replace("\\", "/") + tail
 
 
 def type_of(reference: str) -> str | None:
