@@ -65,6 +65,21 @@ MISTAKES = {
         "version: 1\nisolate: false\nlimits: {max_frames: 5, isolate: true}",
         ["3:25: limits: unknown key 'isolate'; isolate is a key of its own, at the top of the policy"],
     ),
+    "a key of outputs in a rule": (
+        RULE + "place: beside",
+        ["5:5: rules[0]: unknown key 'place'; place is a key of `outputs`, in a rule"],
+    ),
+    "keys of rules and of limits at the top": (
+        "version: 1\nmetadata: keep\nmax_pixels: 5",
+        [
+            "2:1: unknown key 'metadata'; metadata is a key of rules: write it in one",
+            "3:1: unknown key 'max_pixels'; max_pixels is a key of `limits`, at the top of the policy",
+        ],
+    ),
+    "a knob in a rule": (
+        RULE + "quality: 40",
+        ["5:5: rules[0]: unknown key 'quality'; quality is a knob of compressors, within `compress`"],
+    ),
     "originals within .git": (
         "version: 1\noriginals: docs/../.git/x",
         [
@@ -179,7 +194,7 @@ MISTAKES = {
     ),
     "a compressor twice": (
         RULE + "compress: [jpeg, {jpeg: {quality: 40}}]",
-        ["5:23: rules[0].compress: 'jpeg' is there already; give all its settings in one place"],
+        ["5:23: rules[0].compress[1]: 'jpeg' is there already; give all its settings in one place"],
     ),
     "unknown knob": (
         RULE + "compress: {jpeg: {qualty: 40}}",
@@ -206,7 +221,7 @@ MISTAKES = {
     ),
     "knob with low above high": (
         RULE + "compress: [{jpeg: {quality: [90, 40]}}]",
-        ["5:33: rules[0].compress.jpeg.quality: expected [low, high], got [90, 40]"],
+        ["5:33: rules[0].compress[0].jpeg.quality: expected [low, high], got [90, 40]"],
     ),
     "knob with three ends": (
         RULE + "compress: [{jpeg: {quality: [1, 2, 3]}}]",
@@ -420,7 +435,7 @@ def test_a_policy_that_cannot_be_read_is_an_error_that_names_it(tmp_path):
 
 def test_a_preset_asking_a_knob_for_more_than_a_compressor_can_is_an_error_where_the_compressor_is_named():
     registry = Stand(compressor("tiny", Knob("scale", "linear size", 0.1, 0.5)))
-    said = "p.yaml:5:16: rules[0].compress: tiny cannot do scale 1, which the preset wants; give scale yourself"
+    said = "p.yaml:5:16: rules[0].compress[0]: tiny cannot do scale 1, which the preset wants; give scale yourself"
     assert findings(RULE + "compress: [tiny]", registry) == [said]
     assert findings(RULE + "compress: [{tiny: {scale: 0.5}}]", registry) == []
 

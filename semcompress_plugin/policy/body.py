@@ -66,16 +66,16 @@ class Body:
 
     def _compress(self, node: Node, path: str) -> Iterator[CompressorUse]:
         seen = set()
-        for key, settings in _named(node):
-            name = key.value
+        for where, key, settings in _named(node):
+            name, here = key.value, f"{path}{where}"
             if name not in self._registry.compressors:
                 continue
             if name in seen:
-                self._checker.fault(key, path, f"{name!r} is there already; give all its settings in one place")
+                self._checker.fault(key, here, f"{name!r} is there already; give all its settings in one place")
             seen.add(name)
             spec = self._registry.compressors[name]
             given = settings.value if settings is not None and isinstance(settings.value, dict) else {}
-            knobs = tuple(self._knob(spec, knob, self._good(given.get(knob.name)), key, path) for knob in spec.knobs)
+            knobs = tuple(self._knob(spec, knob, self._good(given.get(knob.name)), key, here) for knob in spec.knobs)
             options = {option: child.plain() for option, child in given.items() if spec.knob(option) is None}
             yield CompressorUse(name, knobs, options)
 
@@ -182,7 +182,7 @@ class Body:
         searches = self._good(node["search"])
         if searches is None or node["compress"] in self._checker.bad:
             return
-        for name, options in _named(searches):
+        for _, name, options in _named(searches):
             knob = None if options is None else self._good(options["knob"])
             if knob is None:
                 continue
@@ -219,7 +219,7 @@ class Body:
 
 
 def _search(node: Node) -> SearchUse:
-    for key, settings in _named(node):
+    for _, key, settings in _named(node):
         # anything else has been found fault with already
         options = dict(settings.plain()) if settings is not None and isinstance(settings.value, dict) else {}
         looks = options.pop("looks", None)
@@ -227,12 +227,13 @@ def _search(node: Node) -> SearchUse:
     return SearchUse()
 
 
-def _named(node: Node) -> Iterator[tuple[Node, Node | None]]:
-    """Names and their settings, whether written ``a``, ``[a, {b: …}]`` or ``{a: …}``."""
-    for part in node.value if isinstance(node.value, list) else [node]:
+def _named(node: Node) -> Iterator[tuple[str, Node, Node | None]]:
+    """Places, names and their settings, whether written ``a``, ``[a, {b: …}]`` (places ``[0]``, …) or ``{a: …}``."""
+    parts = [(f"[{index}]", part) for index, part in enumerate(node.value)] if isinstance(node.value, list) else []
+    for where, part in parts or [("", node)]:
         if isinstance(part.value, str):
-            yield part, None
+            yield where, part, None
         elif isinstance(part.value, dict):
             for name, settings in part.value.items():
                 key = part.keys[name]
-                yield Node(name, key.line, key.column), settings
+                yield where, Node(name, key.line, key.column), settings

@@ -20,6 +20,7 @@ MAX_NODES = 50_000
 """Counted with aliases written out: ten lines of nested aliases can stand for billions of nodes."""
 
 _LOADER: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
+_QUOTES = "put a pattern that begins with {} in quotes"
 _NULL = {"", "~", "null", "Null", "NULL"}
 _BOOL = {
     spelt: word in ("true", "yes", "on")
@@ -99,6 +100,10 @@ def read(data: bytes) -> tuple[Node | None, list[Finding]]:
         problem = error.problem or error.context or ""
         # newer releases of libyaml have a limit of their own, a thousand levels: it may be reached before ours is asked
         said = _TOO_DEEP if "nesting depth" in problem else f"not YAML: {problem}"
+        if error.context == "while scanning an alias":
+            mark, said = error.context_mark or mark, f"not YAML: {_QUOTES.format('*')}"
+        elif mark and "cannot start any token" in problem and text[mark.index : mark.index + 1] == "\t":
+            said = "not YAML: a tab: indent with spaces"
         return None, [*reader.findings, Finding(mark.line + 1, mark.column + 1, said) if mark else Finding(1, 1, said)]
     except yaml.reader.ReaderError:
         bad = next((at for at, letter in enumerate(text) if not _allowed(letter)), 0)
@@ -130,10 +135,11 @@ class _Reader:
             raise _UnreadableError(_at(event, _TOO_DEEP))
         if isinstance(event, yaml.AliasEvent):
             if event.anchor not in self._anchors:
-                raise _UnreadableError(_at(event, f"unknown alias *{event.anchor}"))
+                raise _UnreadableError(_at(event, f"unknown alias *{event.anchor}; {_QUOTES.format('*')}"))
             return self._anchors[event.anchor]
         if event.tag is not None:
-            self.findings.append(_at(event, f"tags such as {event.tag} are not allowed; remove it"))
+            hint = f"remove it{', or ' + _QUOTES.format('!') if event.tag.startswith('!') else ''}"
+            self.findings.append(_at(event, f"tags such as {event.tag} are not allowed; {hint}"))
         node = Node(None, event.start_mark.line + 1, event.start_mark.column + 1)
         if isinstance(event, yaml.ScalarEvent):
             node.value = event.value

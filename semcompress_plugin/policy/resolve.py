@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import fields, replace
 from pathlib import PurePath
 from typing import Any, NamedTuple
@@ -180,13 +180,13 @@ def _error(source: str, findings: list[Finding]) -> PolicyError:
     return PolicyError([f"{source}:{line}:{column}: {text}" for line, column, text in sorted(set(findings))])
 
 
-def _unknown(registry: Known, keys: Collection[str], noun: str, name: str) -> str | None:
+def _unknown(registry: Known, keys: Mapping[str, Any], noun: str, name: str) -> str | None:
     """The registry's words for an unknown plugin: it knows which plugins are there but cannot be loaded.
 
-    For an unknown key that is one of the policy's ``keys``, where it stands.
+    For an unknown key that is known elsewhere in a policy with these ``keys``, where.
     """
     if noun == "key":
-        return f"{name} is a key of its own, at the top of the policy" if name in keys else None
+        return f"{name} {place}" if (place := _places(registry, keys).get(name)) else None
     try:
         if noun == "compressor":
             registry.compressor(name)
@@ -195,3 +195,16 @@ def _unknown(registry: Known, keys: Collection[str], noun: str, name: str) -> st
     except PluginError as error:
         return str(error)
     return None
+
+
+def _places(registry: Known, keys: Mapping[str, Any]) -> dict[str, str]:
+    """Where each key of a policy stands; of one that stands in several places, the outermost."""
+    rule = keys["rules"]["items"]["properties"]
+    knobs = {knob.name for spec in registry.compressors.values() for knob in spec.knobs}
+    return {
+        **dict.fromkeys(knobs, "is a knob of compressors, within `compress`"),
+        **dict.fromkeys(rule["outputs"]["properties"], "is a key of `outputs`, in a rule"),
+        **dict.fromkeys(keys["limits"]["properties"], "is a key of `limits`, at the top of the policy"),
+        **dict.fromkeys(rule, "is a key of rules: write it in one"),
+        **dict.fromkeys(keys, "is a key of its own, at the top of the policy"),
+    }
