@@ -300,6 +300,19 @@ def renamed(text: str, path: str = "index.html") -> names.Renamed:
         ("<b style='--x: url(a.jpg)'>", '<b style="--x: url(\'a.webp\')">'),
         ("<style>@media x { a { mask: f(url( 'a.jpg' )) } }</style>",
          '<style>@media x { a { mask: f(url("a.webp")) } }</style>'),
+        ("""<iframe srcdoc="<style>b{background:url(a.jpg)}</style>"""
+         """<img alt='&amp;amp;' src=&quot;deep/c.jpg&quot;>">""",
+         """<iframe srcdoc="<style>b{background:url(&quot;a.webp&quot;)}</style>"""
+         """<img alt='&amp;amp;' src=&quot;deep/c.webp&quot;>">"""),
+        ("<iframe srcdoc='<base href=x/><img src=c.jpg>'>", "<iframe srcdoc='<base href=x/><img src=c.jpg>'>"),
+        ("<object data=a.jpg type=IMAGE/JPEG></object>", '<object data="a.webp" type="image/webp"></object>'),
+        ("<a href=a.jpg download=h.JPG><a href=a.jpg download><a href=a.jpg download=x.y><a href=b download=z.jpg>",
+         '<a href="a.webp" download="h.webp"><a href="a.webp" download><a href="a.webp" download=x.y>'
+         "<a href=b download=z.jpg>"),
+        ("<meta property=og:image content=other.jpg><meta property=og:image:type content=image/jpeg>"
+         "<meta property=og:image content=a.jpg> <meta property=og:image:type content=image/jpeg>",
+         "<meta property=og:image content=other.jpg><meta property=og:image:type content=image/jpeg>"
+         '<meta property=og:image content="a.webp"> <meta property=og:image:type content="image/webp">'),
         ("<style>p { background: IMAGE-SET('a.jpg' 1x, \"other.jpg\" type('image/jpeg')) }</style>",
          '<style>p { background: IMAGE-SET(url("a.webp") 1x, "other.jpg" type(\'image/jpeg\')) }</style>'),
         ("<i style='background: -webkit-image-set(url(a.jpg) type(\"image/jpeg\") 1x, \"b.png\" type(\"image/png\"))'>",

@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from pathlib import PurePosixPath
 from typing import Any
 
-from semcompress_plugin.pages.site import TYPES, Desk, type_of
+from semcompress_plugin.pages.site import TYPES, Desk, suffix_of
 
 _PROPERTIES = frozenset({"background", "background-image"})
 _SETS = frozenset({"image-set", "-webkit-image-set"})
@@ -79,7 +79,7 @@ def _renames(
         reference = str(token.value) if in_set and token.type == "string" else _reference(token)
         if reference is not None:
             new = desk.moved(reference)
-            type = new and type_of(new)
+            type = new and TYPES.get(suffix_of(new))
             if new:
                 yield start, stop, f"url({_string(new, quote)})"
         elif token.type == "literal" and token.value == ",":

@@ -14,7 +14,7 @@ from itertools import chain
 from pathlib import PurePosixPath
 
 from semcompress_plugin.pages import css, srcset
-from semcompress_plugin.pages.site import TYPES, Catalogue, Desk, Left, type_of
+from semcompress_plugin.pages.site import TYPES, Catalogue, Desk, Left, suffix_of
 from semcompress_plugin.pages.tags import Node, Tag, base_href, elements, escaped, lines, parse
 
 _ONE = frozenset({"src", "href", "xlink:href", "poster", "data", "background", "content"})
@@ -114,14 +114,50 @@ def _value(name: str, value: str, node: Node, desk: Desk) -> str | None:
         references = [desk.moved(one.reference) or one.reference for one in candidates]
         is_new = references != [one.reference for one in candidates]
         return srcset.render(candidates, references) if is_new else None
+    if name == "srcdoc" and node.name == "iframe":
+        return _page_within(value, desk)
+    if name == "content" and (node.attrs.get("property") or "").lower() == "og:image:type":
+        return _type(value, _before(node, "og:image"), desk)
     if name == "type":
         return _type(value, node, desk)
+    if name == "download":
+        return _download(value, node, desk)
     return desk.moved(value) if name in _ONE or name.startswith("data-") else None
+
+
+def _page_within(value: str, desk: Desk) -> str | None:
+    """The page of an ``<iframe srcdoc>``, whose references are relative to what those of the page around it are."""
+    root = parse(value)
+    new = value if base_href(root) is not None else _html(value, root, desk)
+    return None if new == value else new
 
 
 def _type(value: str, node: Node, desk: Desk) -> str | None:
     """The media type of what the element names, where it says that of what has another name."""
-    named = [node.attrs.get(name) or "" for name in ("src", "href")]
+    suffix = _new_suffix(node, desk)
+    return TYPES.get(suffix) if suffix and value.lower() in TYPES.values() else None
+
+
+def _download(value: str, node: Node, desk: Desk) -> str | None:
+    """What a file is to be called once it is downloaded, where what is called so is in another format."""
+    suffix, old = _new_suffix(node, desk), PurePosixPath(value).suffix
+    return value.removesuffix(old) + suffix if suffix and old.lower() in TYPES else None
+
+
+def _new_suffix(node: Node, desk: Desk) -> str | None:
+    """The extension of what the element names, if that has another name in the tree, and the same for all of it."""
+    named = [node.attrs.get(name) or "" for name in ("src", "href", "data", "content")]
     named += [one.reference for one in srcset.parse(node.attrs.get("srcset") or "")]
-    types = {type_of(new) for one in named if (new := desk.moved(one))}
-    return types.pop() if value.lower() in TYPES.values() and len(types) == 1 else None
+    suffixes = {suffix_of(new) for one in named if (new := desk.moved(one))}
+    return suffixes.pop() if len(suffixes) == 1 else None
+
+
+def _before(node: Node, property: str) -> Node:
+    """The ``<meta>`` with that property which stands before ``node``, itself if there is none."""
+    found = node
+    for other in node.parent.children:
+        if other is node:
+            break
+        if other.name == "meta" and (other.attrs.get("property") or "").lower() == property:
+            found = other
+    return found

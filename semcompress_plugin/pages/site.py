@@ -225,9 +225,9 @@ def _slashed(reference: str) -> str:
     return reference.removesuffix(tail).replace("\\", "/") + tail
 
 
-def type_of(reference: str) -> str | None:
-    """The media type of what a reference names, by its extension."""
-    return TYPES.get(PurePosixPath(_TAIL.sub("", reference)).suffix.lower())
+def suffix_of(reference: str) -> str:
+    """The extension of what a reference names, such as ``.jpg``."""
+    return PurePosixPath(_TAIL.sub("", reference)).suffix.lower()
 
 
 def picture(path: str, bytes: int, beside: Iterable[tuple[str, int]]) -> Picture | None:
