@@ -326,6 +326,46 @@ def test_a_picture_with_another_name_is_named_so_wherever_it_can_be(before, afte
 
 
 @pytest.mark.parametrize(
+    ("before", "after"),
+    [
+        ('é<img src="a.jpg"/>', 'é<img src="a.webp"/>'),
+        ("<svg:image xlink:href = 'a.jpg?a=1&amp;b=&lt;' xmlns:svg='x'\n xmlns:xlink='y'/>",
+         "<svg:image xlink:href = \"a.webp?a=1&amp;b=&lt;\" xmlns:svg='x'\n xmlns:xlink='y'/>"),
+        ('<source type="image/jpeg" srcset="a.jpg 2x, other.jpg"/>',
+         '<source type="image/webp" srcset="a.webp 2x, other.jpg"/>'),
+        ("<IMG SRC='other.jpg' src='a.jpg'/><b style='background: url(a.jpg)' />",
+         "<IMG SRC='other.jpg' src=\"a.webp\"/><b style=\"background: url('a.webp')\" />"),
+        ('<base href="/deep/"/><img alt="&nbsp;>" src="c.jpg"/>',
+         '<base href="/deep/"/><img alt="&nbsp;>" src="c.webp"/>'),
+        ("<meta property='og:image:type' content='image/png'/>",
+         "<meta property='og:image:type' content='image/png'/>"),
+    ],
+)  # fmt: skip
+@pytest.mark.parametrize("name", ["index.xhtml", "INDEX.XHT"])
+def test_xhtml_has_the_names_in_its_attributes(name, before, after):
+    around = (
+        '<?xml version="1.0" encoding="latin1"?>\r\n<!DOCTYPE html PUBLIC "-//W3C//DTD XHTML 1.0 Strict//EN" "xhtml1">'
+        "<html>\r\n<!-- <img> --><![CDATA[<img src='é.jpg'>]]>{}</html>"
+    )
+    assert renamed(around.format(before), name) == names.Renamed(around.format(after))
+    assert renamed(around.format(after), name) == names.Renamed(around.format(after))
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "<p><img src='a.jpg'></p>",
+        "<!DOCTYPE p [<!ENTITY a 'x'>]><p><img src='a.jpg'/>&a;</p>",
+        "<p><![CDATA[<img src='a.jpg'/>]]></p>",
+        "<p><style>b { background: url('a.jpg') }</style></p>",
+    ],
+)
+def test_xhtml_that_is_none_stays_and_is_listed(text):
+    assert renamed(text, "x.xhtml").text == text
+    assert [one.reference for one in renamed(text, "x.xhtml").left] == ["a.jpg"]
+
+
+@pytest.mark.parametrize(
     "text",
     [
         '<script>x = "a.jpg"</script>',
@@ -484,6 +524,8 @@ def test_encodings_come_back_byte_for_byte_or_not_at_all():
         assert decoded.encode(decoded.text) == data
     assert encoding.decode(b"<!-- <meta charset=koi8-r> --><meta charset=windows-1251>").codec == "cp1251"
     assert encoding.decode(b'@charset "koi8-r";\xc1', css=True).text[-1] == "\u0430"
+    declared = b"<?xml version='1.0' encoding='koi8-r'?><meta charset=utf-8>\xc1"
+    assert encoding.decode(declared, xml=True).text[-1] == "\u0430"
     for data in (b"\xe9", b"<meta charset=utf-8>\xff", b"<meta charset=nonsense>", b"\xff\xfe\0"):
         with pytest.raises(encoding.UndecodableError):
             encoding.decode(data)

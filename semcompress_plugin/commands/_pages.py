@@ -11,11 +11,9 @@ from semcompress_plugin.errors import ImageError
 from semcompress_plugin.files import Snapshot
 from semcompress_plugin.pages import Catalogue, Left, PagesReport
 
-SUFFIXES = frozenset({".html", ".htm", ".css"})
-"""What is rewritten. XHTML served as XML follows other rules, and is left alone."""
-READ = frozenset(
-    (".xhtml", ".xht", ".shtml", ".php", ".xml", ".rss", ".atom", ".svg", ".js", ".mjs", ".json", ".webmanifest", ".md")
-)
+SUFFIXES = frozenset({".html", ".htm", ".xhtml", ".xht", ".css"})
+"""What is rewritten. XHTML, which follows other rules, is given new names only."""
+READ = frozenset((".shtml", ".php", ".xml", ".rss", ".atom", ".svg", ".js", ".mjs", ".json", ".webmanifest", ".md"))
 """What may name pictures as well: it stays as it is, and those that have another name in the tree are told of."""
 _MOST = 32 << 20
 """The most bytes that are looked through: a data set is no page."""
@@ -100,14 +98,16 @@ def _rewrite(data: bytes, name: str, catalogue: Catalogue, sealed: bool) -> _New
     from semcompress_plugin.pages import css, encoding, html, names
     from semcompress_plugin.pages.site import Desk
 
-    is_css = name.lower().endswith(".css")
+    is_css, is_xhtml = name.lower().endswith(".css"), name.lower().endswith(names.XHTML)
     try:
-        before = encoding.decode(data, css=is_css)
+        before = encoding.decode(data, css=is_css, xml=is_xhtml)
         renamed = names.rewrite(before.text, name, catalogue)
         if is_css:
             desk = Desk(catalogue, name, catalogue.site.url(name))
             sheet = css.rewrite(renamed.text, desk)
             new, text = _New(None, 0, sheet.count, (*renamed.left, *desk.left)), sheet.text
+        elif is_xhtml:
+            new, text = _New(None, left=renamed.left), renamed.text
         else:
             page = html.rewrite(renamed.text, name, catalogue)
             new, text = _New(None, page.pictures, page.backgrounds, (*renamed.left, *page.left)), page.text

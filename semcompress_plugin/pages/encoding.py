@@ -9,7 +9,8 @@ from dataclasses import dataclass
 _MARKS = ((codecs.BOM_UTF8, "utf-8"), (codecs.BOM_UTF16_LE, "utf-16-le"), (codecs.BOM_UTF16_BE, "utf-16-be"))
 # the standard looks at the first 1,024 bytes, and browsers at more where those say nothing
 _META = re.compile(rb"<meta\b[^>]*?\bcharset\s*+=\s*+[\"']?+\s*+([^\s\"'/>;]+)", re.IGNORECASE)
-_AT_CHARSET = re.compile(rb'@charset "([^"]*)";')
+_XML = re.compile(rb"\A<\?xml\b[^>]*?\bencoding\s*=\s*[\"']([^\"'>]*)")
+_AT_CHARSET = re.compile(rb'\A@charset "([^"]*)";')
 _COMMENT = re.compile(rb"<!--.*?-->", re.DOTALL)
 _HEAD = 4096
 
@@ -34,13 +35,13 @@ class Decoded:
             raise UndecodableError(f"cannot be written as {self.codec}: {error}") from error
 
 
-def decode(data: bytes, *, css: bool = False) -> Decoded:
-    """The text of an HTML or CSS file, by its byte order mark or what it declares, else as UTF-8.
+def decode(data: bytes, *, css: bool = False, xml: bool = False) -> Decoded:
+    """The text of an HTML, CSS or XML file, by its byte order mark or what it declares, else as UTF-8.
 
     Raises UndecodableError when that fails or would not give the same bytes back.
     """
     mark, codec = next(((mark, codec) for mark, codec in _MARKS if data.startswith(mark)), (b"", None))
-    codec = codec or _declared(data, css)
+    codec = codec or _declared(data, css, xml)
     try:
         text = data[len(mark) :].decode(codec)
         faithful = text.encode(codec) == data[len(mark) :]
@@ -57,10 +58,12 @@ def legible(data: bytes) -> str:
     return data[len(mark) :].decode(codec, "replace")
 
 
-def _declared(data: bytes, css: bool) -> str:
+def _declared(data: bytes, css: bool, xml: bool) -> str:
     from webencodings import lookup
 
-    found = _AT_CHARSET.match(data) if css else _META.search(_COMMENT.sub(b"", data[:_HEAD]))
+    head = data[:_HEAD]
+    pattern, where = (_XML if xml else _AT_CHARSET, head) if css or xml else (_META, _COMMENT.sub(b"", head))
+    found = pattern.search(where)
     label = found[1].decode("ascii", "replace") if found else "utf-8"
     encoding = lookup(label)
     if encoding is None:

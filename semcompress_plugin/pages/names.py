@@ -7,16 +7,17 @@ names such a picture, as a script may, is listed.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from html import unescape
 from itertools import chain
 from pathlib import PurePosixPath
 
-from semcompress_plugin.pages import css, srcset
+from semcompress_plugin.pages import css, srcset, xhtml
 from semcompress_plugin.pages.site import TYPES, Catalogue, Desk, Left, suffix_of
 from semcompress_plugin.pages.tags import Node, Tag, base_href, elements, escaped, lines, parse
 
+XHTML = (".xhtml", ".xht")
 _ONE = frozenset({"src", "href", "xlink:href", "poster", "data", "background", "content"})
 _SEVERAL = frozenset({"srcset", "imagesrcset", "data-srcset"})
 _WORD = re.compile(r"[^\s\"'<>()=,;]+")
@@ -37,12 +38,14 @@ class Renamed:
 
 
 def rewrite(text: str, page: str, catalogue: Catalogue) -> Renamed:
-    """``text``, the file ``page`` of a tree (HTML or CSS), with the names that pictures have there."""
+    """``text``, the file ``page`` of a tree (HTML, XHTML or CSS), with the names that pictures have there."""
     if not catalogue.moved:
         return Renamed(text)
     if page.lower().endswith(".css"):
         desk = Desk(catalogue, page, catalogue.site.url(page))
         new = css.renamed(text, desk)
+    elif page.lower().endswith(XHTML):
+        new, desk = _xhtml(text, page, catalogue)
     else:
         root = parse(text)
         desk = Desk(catalogue, page, catalogue.site.base(page, base_href(root)))
@@ -80,6 +83,20 @@ def _html(text: str, root: Node, desk: Desk) -> str:
     return text
 
 
+def _xhtml(text: str, page: str, catalogue: Catalogue) -> tuple[str, Desk]:
+    """The new text of an XHTML page, and whose desk its references are looked up at. Only attributes are rewritten."""
+    tags = xhtml.elements(text) or []
+    base = next((tag.attrs["href"] for tag in tags if tag.name == "base" and "href" in tag.attrs), None)
+    desk = Desk(catalogue, page, catalogue.site.base(page, base))
+    new = text
+    for start, end, value in sorted(
+        (change for tag in tags for change in _attributes(tag, tag.places, desk)), reverse=True
+    ):
+        new = new[:start] + value.replace("<", "&lt;") + new[end:]
+    is_same = [(tag.name, *tag.attrs) for tag in xhtml.elements(new) or []] == [(tag.name, *tag.attrs) for tag in tags]
+    return new if is_same else text, desk
+
+
 def _everywhere(root: Node) -> Iterator[Node]:
     """Every element, also those that wait in a ``<template>``."""
     for node in elements(root):
@@ -92,16 +109,20 @@ def _changes(text: str, node: Node, desk: Desk) -> Iterator[Change]:
     tag = Tag.read(text, node)
     if tag is None:
         return
-    for name, value in node.attrs.items():
-        place = tag.attributes.get(name.lower())
-        if place is not None and value and (new := _value(name.lower(), value, node, desk)) is not None:
-            yield *place, f'"{escaped(new)}"'
+    yield from _attributes(node, tag.attributes, desk)
     if node.name in ("style", "noscript") and node.children:  # both hold text
         end = text.lower().find(f"</{node.name}", tag.end)
         inner = text[tag.end : end]
         if end >= 0 and lines(inner) == lines("".join(child.data or "" for child in node.children)):
             new = css.renamed(inner, desk) if node.name == "style" else _html(inner, parse(inner), desk)
             yield tag.end, end, new
+
+
+def _attributes(node: Node | xhtml.Element, places: Mapping[str, tuple[int, int]], desk: Desk) -> Iterator[Change]:
+    for name, value in node.attrs.items():
+        place = places.get(name, places.get(name.lower()))
+        if place is not None and value and (new := _value(name.lower(), value, node, desk)) is not None:
+            yield *place, f'"{escaped(new)}"'
 
 
 def _value(name: str, value: str, node: Node, desk: Desk) -> str | None:
@@ -155,7 +176,7 @@ def _new_suffix(node: Node, desk: Desk) -> str | None:
 def _before(node: Node, property: str) -> Node:
     """The ``<meta>`` with that property which stands before ``node``, itself if there is none."""
     found = node
-    for other in node.parent.children:
+    for other in node.parent.children if getattr(node, "parent", None) else ():
         if other is node:
             break
         if other.name == "meta" and (other.attrs.get("property") or "").lower() == property:

@@ -9,8 +9,8 @@ from semcompress_plugin.pages.site import Left
 
 @dataclass(frozen=True, slots=True)
 class PagesReport:
-    """``read`` HTML and CSS files were gone through; ``rewritten`` of them name alternatives now, in ``pictures``
-    ``<picture>`` elements and ``backgrounds`` ``image-set()`` declarations. ``left`` is what was left alone, and why.
+    """``read`` HTML, XHTML and CSS files were gone through; ``rewritten`` of them have changed, and have ``pictures``
+    new ``<picture>`` elements and ``backgrounds`` new ``image-set()``. ``left`` is what was left alone, and why.
     """
 
     read: int = 0
