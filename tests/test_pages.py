@@ -384,6 +384,23 @@ def test_where_that_cannot_be_put_what_still_names_it_is_listed(text):
     )
 
 
+@pytest.mark.parametrize(
+    "selector", ['[src$=".jpg"]', "[ href $= '.JPG' i ]", "[src*=.png]", "[src=x.jpg]", '[data-x][srcset$=".jpg"]']
+)
+def test_selectors_by_an_extension_that_pictures_have_no_more_are_listed(selector):
+    for text, path in (
+        (f"a, img{selector} > b {{ color: red }}", "s.css"),
+        (f"<style>{selector} {{}}</style>", "x.htm"),
+    ):
+        new = renamed(text, path)
+        assert new.text == text
+        assert [(one.reference, one.reason) for one in new.left] == [
+            (selector.removeprefix("[data-x]"), "selects pictures by an extension that some have no more in the tree")
+        ]
+    for other in (selector.lower().replace("jpg", "gif").replace("png", "gif"), '[src$=".jpg.txt"]', '[alt=".jpg"]'):
+        assert renamed(f"<style>{other} {{}}</style>").left == ()
+
+
 def test_a_picture_of_the_same_name_elsewhere_is_another():
     text = '<img src=deep/a.jpg><img src=https://example.org/a.jpg><script>x = "deep/b.png"</script>'
     assert renamed(text) == names.Renamed(text)

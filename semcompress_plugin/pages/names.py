@@ -23,6 +23,10 @@ _SEVERAL = frozenset({"srcset", "imagesrcset", "data-srcset"})
 _WORD = re.compile(r"[^\s\"'<>()=,;]+")
 _QUOTED = re.compile(r"(?<=[\"'])[^\"'<>\n]+(?=[\"'])")
 """What may be a reference, whatever it stands in."""
+_SELECTOR = re.compile(
+    r"\[\s*(?:src|href|srcset|data|poster)\s*[$*]?=\s*[\"']?([^\s\"'\]<>]+)[\"']?(?:\s+i)?\s*\]", re.IGNORECASE
+)
+_SELECTED = "selects pictures by an extension that some have no more in the tree"
 _NAMED = "has another name in the tree, and is named where that cannot be put"
 
 Change = tuple[int, int, str]
@@ -65,10 +69,15 @@ def mentions(text: str, file: str, catalogue: Catalogue) -> tuple[Left, ...]:
 
 
 def _left(text: str, desks: Sequence[Desk]) -> tuple[Left, ...]:
-    """What still stands in ``text`` and is, to one of ``desks``, a picture with another name in the tree."""
-    suffixes = {PurePosixPath(old).suffix.lower() for old in desks[0].catalogue.moved}
+    """What still stands in ``text`` and is, to one of ``desks``, a picture with another name in the tree; and selectors
+    by an extension that such a picture has no more.
+    """
+    page, moved = desks[0].page, desks[0].catalogue.moved
+    suffixes = tuple({PurePosixPath(old).suffix.lower() for old in moved})
     words = (word for word in dict.fromkeys(_words(text)) if any(suffix in word.lower() for suffix in suffixes))
-    return tuple(Left(desks[0].page, word, _NAMED) for word in words if any(desk.moved(word) for desk in desks))
+    named = [Left(page, word, _NAMED) for word in words if any(desk.moved(word) for desk in desks)]
+    selectors = dict.fromkeys(match[0] for match in _SELECTOR.finditer(text) if match[1].lower().endswith(suffixes))
+    return (*named, *(Left(page, selector, _SELECTED) for selector in selectors))
 
 
 def _words(text: str) -> Iterator[str]:
