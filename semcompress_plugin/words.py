@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import shlex
 
 
 def counted(count: int, one: str, more: str) -> str:
@@ -38,6 +39,21 @@ def printable(text: str) -> str:
     """
     shown = text.encode("utf-8", "backslashreplace").decode()
     return _CONTROLS.sub(lambda found: _NAMED.get(found[0]) or f"\\{_code(ord(found[0]))}", shown)
+
+
+def quoted(text: str) -> str:
+    """``text`` as a word of a shell's command line, on one line: ``$'…'`` where it has what :func:`printable` hides."""
+    if printable(text) == text:
+        return shlex.quote(text)
+    return f"$'{''.join(map(_in_shell, text))}'"
+
+
+def _in_shell(character: str) -> str:
+    if character in "\\'":
+        return f"\\{character}"
+    if printable(character) == character:
+        return character
+    return "".join(f"\\{byte:03o}" for byte in character.encode("utf-8", "surrogateescape"))
 
 
 _CONTROLS = re.compile("[\\x00-\\x1f\\x7f-\\x9f\\u061c\\u200e\\u200f\\u2028-\\u202e\\u2066-\\u2069]")

@@ -9,7 +9,6 @@ conflict, and pre-commit then drops what its hooks did.
 from __future__ import annotations
 
 import os
-import shlex
 import sys
 from collections.abc import Iterable
 from pathlib import Path
@@ -19,7 +18,7 @@ from semcompress_plugin.errors import ImageError
 from semcompress_plugin.hosts.git import Commit
 from semcompress_plugin.plan import Asset, Domain
 from semcompress_plugin.types import Result
-from semcompress_plugin.words import printable
+from semcompress_plugin.words import printable, quoted
 
 _NAMES_IN_A_LINE = 8
 
@@ -106,14 +105,17 @@ class Hook:
         return f"git add {self._few(paths)}"
 
     def _few(self, paths: Iterable[Path]) -> str:
-        shown = map(self._shown, paths)
-        names = [shlex.quote(f"./{name}" if name.startswith("-") else name) for name in shown]
+        called = map(self._called, paths)
+        names = [quoted(f"./{name}" if name.startswith("-") else name) for name in called]
         more = len(names) - _NAMES_IN_A_LINE
         return " ".join(names) if more <= 0 else f"{' '.join(names[:_NAMES_IN_A_LINE])} and {more} more"
 
     def _shown(self, path: Path) -> str:
+        return printable(self._called(path))
+
+    def _called(self, path: Path) -> str:
         """As it is called where the commit was made: git runs its hooks at the top, and says where it was called."""
-        return printable(os.path.relpath(path, self.base / os.environ.get("GIT_PREFIX", "")))
+        return os.path.relpath(path, self.base / os.environ.get("GIT_PREFIX", ""))
 
     def _say(self, line: str) -> None:
         print(f"semcompress: {line}", file=sys.stderr)
