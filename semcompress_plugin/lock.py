@@ -35,29 +35,31 @@ from semcompress_plugin.entries import (
     render,
 )
 from semcompress_plugin.errors import ImageError, LockError, OriginalsError
+from semcompress_plugin.lock_in_git import NAME, LocksInGit
 
 if TYPE_CHECKING:
     from filelock import BaseFileLock
 
 __all__ = ["NAME", "Content", "Entry", "Lock", "parse", "render"]
 
-NAME = "semcompress.lock"
 _PATIENCE_SECONDS = 120.0
 
 
 class Lock:
     """The lock beside a policy.
 
-    Lines that it has lost are found in the journal; where the whole file was deleted or emptied, in git.
+    Lines that it lacks are found in the journal; where the whole file was deleted or emptied, or a merge brings others,
+    in git.
 
     ``state`` is the folder for what is never committed (:attr:`Repository.state`, or the folder of originals): the
-    journal, temporary files and the file that keeps two processes apart; without one there is no journal. The lock is
-    read when it is first asked.
+    journal, temporary files and the file that keeps two processes apart; without one there is no journal. ``in_git``
+    is what git has of the repository's locks, where several share it. The lock is read when it is first asked.
     """
 
-    def __init__(self, path: Path, state: Path | None = None) -> None:
+    def __init__(self, path: Path, state: Path | None = None, in_git: LocksInGit | None = None) -> None:
         self.path = path
         self.state = state
+        self._shared = in_git
         self._missing: dict[str, None] = {}
         self._known_sound: str | None = None
         """SHA-256 of a lock that we wrote, and whose lines need not be looked at again."""
@@ -179,7 +181,8 @@ class Lock:
             self.__dict__.pop(name, None)
 
     def _merge(self, lines: Iterable[str]) -> None:
-        # whoever writes a few lines to a lock that is gone would hide from everybody what git has of it
+        # whoever writes a few lines to a lock that is gone, or to one side of a conflict, would hide from everybody
+        # what git has of it
         lines = [*self._committed.lines.values(), *lines]
         sha256 = self._sound()
         if sha256 is None:
@@ -284,7 +287,7 @@ class Lock:
         return posixpath.normpath(posixpath.join(self._prefix, path))
 
     def _remembered(self, lookup: Callable[[Index], tuple[Entry, ...]]) -> tuple[Entry, ...]:
-        """What the journal says, else what git has of a lock that is not there any more; as this lock would have it."""
+        """What the journal says, else what only git has of the lock; as this lock would have it."""
         found = lookup(self._journal)
         if found:
             return tuple(replace(entry, path=posixpath.relpath(entry.path, self._prefix)) for entry in found)
@@ -298,24 +301,30 @@ class Lock:
 
     @property
     def doubt(self) -> str | None:
-        """Why it cannot be said what git has of a lock that is not here, or None."""
+        """Why it cannot be said what git has of the lock that is not here, or None."""
         return self._in_git[1]
 
     @property
     def _committed(self) -> Index:
-        """The lines that git has of the lock, staged or committed, where it is gone from the work tree, or empty."""
+        """Lines that only git has: all, staged or committed, where the lock is gone from the work tree, or empty; those
+        that a merge brings, whatever it has left there.
+        """
         return self._in_git[0]
 
     @cached_property
     def _in_git(self) -> tuple[Index, str | None]:
-        repository = git.find(self.path.parent)
-        if repository is None or self._has_lines():
+        if self._locks_in_git is None:
             return Index(), None
+        revisions = () if self._has_lines() else (":0:", "HEAD:")
         try:
-            found = (git.surely_at(repository, revision, self.path) for revision in (":0:", "HEAD:"))
-            return Index.salvage(_decode(next((data for data in found if data is not None), b""))), None
+            return self._locks_in_git.of(self.path, *revisions), None
         except OriginalsError as error:
             return Index(), str(error)
+
+    @cached_property
+    def _locks_in_git(self) -> LocksInGit | None:
+        repository = None if self._shared is not None else git.find(self.path.parent)
+        return self._shared if repository is None else LocksInGit(repository)
 
     def _append_to_journal(self, entries: Iterable[Entry], lines: Iterable[str], anew: bool) -> None:
         """``lines`` are the entries' in the lock. Unless ``anew``, what the journal has is not appended again."""

@@ -26,10 +26,11 @@ class Sides(NamedTuple):
 def merge(sides: Sides, where: str) -> str:
     """The lock that both sides would have written; the same whoever merges whom.
 
-    Raises LockError, naming ``where``, for a side that is damaged, in conflict itself, or of a newer format.
+    A side that somebody committed with conflict markers in it has what stands on either side of them. Raises LockError,
+    naming ``where``, for one that is damaged, or of a newer format.
     """
     base, ours, theirs = (
-        Index.load(text, f"{where} ({side})").lines if text.strip() else {}
+        Index.load(_whole(text, f"{where} ({side})"), f"{where} ({side})").lines if text.strip() else {}
         for side, text in zip(("the common ancestor", "ours", "theirs"), sides, strict=True)
     )
     merged = Index()
@@ -54,6 +55,12 @@ def parted(text: str) -> Sides:
                 sides[side].append(line)
     base, ours, theirs = ("\n".join(sides[side]) for side in (_BASE, _OURS, _THEIRS))
     return Sides(base if has_base else "", ours, theirs)
+
+
+def _whole(text: str, where: str) -> str:
+    """A text without conflict markers; one in which there are none is as it is, for errors to name its lines."""
+    sides = parted(text)
+    return text if sides.ours == sides.theirs else merge(sides, where)
 
 
 def _line(was: str | None, mine: str | None, other: str | None) -> str:

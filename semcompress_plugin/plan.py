@@ -14,10 +14,11 @@ from semcompress_plugin import files
 from semcompress_plugin.digests import Digests
 from semcompress_plugin.entries import Entry, Index, ambiguous, decode, encode
 from semcompress_plugin.errors import ImageError, OriginalsError, UsageError
-from semcompress_plugin.git import Repository, surely_at
+from semcompress_plugin.git import Repository
 from semcompress_plugin.git import find as find_repository
 from semcompress_plugin.git import run as run_git
 from semcompress_plugin.lock import NAME, Lock
+from semcompress_plugin.lock_in_git import LocksInGit, salvaged
 from semcompress_plugin.originals import Originals, open_originals
 from semcompress_plugin.policy import Policy, PolicyFinder, default_policy, load_originals, load_policy
 from semcompress_plugin.registry import Registry
@@ -30,7 +31,8 @@ class Locks:
 
     def __init__(self) -> None:
         self._listed: dict[Path, list[Path]] = {}
-        self._read: dict[Path, Index | None] = {}
+        self._read: dict[Path, Index] = {}
+        self._in_git: dict[Path, LocksInGit] = {}
 
     def of(self, repository: Repository) -> list[Path]:
         """Where they lie. Raises OriginalsError where git cannot say."""
@@ -42,11 +44,23 @@ class Locks:
             ]
         return self._listed[repository.root]
 
-    def read(self, lock: Path, repository: Repository | None) -> Index | None:
-        """A lock's lines, None where there is no such lock. Raises OriginalsError where git cannot say."""
+    def in_git(self, repository: Repository) -> LocksInGit:
+        """What git has of them."""
+        return self._in_git.setdefault(repository.root, LocksInGit(repository))
+
+    def read(self, lock: Path, repository: Repository | None) -> Index:
+        """A lock's lines, none where there is no such lock. Raises OriginalsError where that cannot be said.
+
+        What a merge brings is among them, and what git's index has where a sparse checkout leaves the file out.
+        """
         if lock not in self._read:
-            text = _text_of(lock, repository)
-            self._read[lock] = None if text is None else Index.salvage(text)
+            data = b""
+            with contextlib.suppress(ImageError):
+                data = files.read(lock).data
+            index = salvaged(data, lock)
+            if repository is not None:
+                index.add(self.in_git(repository).of(lock, *(() if data else (":0:",))).lines.values())
+            self._read[lock] = index
         return self._read[lock]
 
 
@@ -75,7 +89,9 @@ class Domain:
 
     @cached_property
     def lock(self) -> Lock:
-        return Lock(self.policy.root / NAME, self.originals.state)
+        repository = find_repository(self.policy.root)
+        in_git = None if repository is None else self.locks.in_git(repository)
+        return Lock(self.policy.root / NAME, self.originals.state, in_git)
 
     def made(self, sha256: str) -> tuple[Entry, ...]:
         """What this lock, or else another of the repository, says of a content that is an output of ours."""
@@ -125,8 +141,8 @@ class Domain:
         found = []
         for path in dict.fromkeys(paths):
             try:
-                if path.parent != root and (index := self.locks.read(path, repository)) is not None:
-                    found.append((path.parent, index))
+                if path.parent != root:
+                    found.append((path.parent, self.locks.read(path, repository)))
             except OriginalsError as error:
                 doubt = str(error)
         return found, doubt
@@ -138,16 +154,6 @@ class Domain:
         folder = self.originals.state if repository is None else repository.own / "semcompress"
         name = f"digests-{files.digest(os.fsencode(self.policy.root))[:16]}"
         return Digests(None if folder is None else folder / name, learn=self.in_place)
-
-
-def _text_of(lock: Path, repository: Repository | None) -> str | None:
-    """A lock's text; where a sparse checkout leaves it out, as git's index has it. Raises OriginalsError."""
-    with contextlib.suppress(ImageError):
-        return files.read(lock).data.decode("utf-8", "surrogateescape")
-    if repository is None:
-        return None
-    staged = surely_at(repository, ":0:", lock)
-    return None if staged is None else staged.decode("utf-8", "surrogateescape")
 
 
 @dataclass(frozen=True, slots=True)

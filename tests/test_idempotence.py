@@ -322,8 +322,8 @@ def test_each_lock_is_read_once_whatever_the_number_of_policies(repository, caps
         rules(repository / str(number), {})
         (repository / str(number) / "semcompress.lock").write_text(HEADER + "\n")
         (repository / str(number) / "a.jpg").write_bytes(encoded(photo((96, 72), number), "JPEG", quality=97))
-    read, really = [], plan._text_of
-    monkeypatch.setattr(plan, "_text_of", lambda lock, repository: read.append(lock) or really(lock, repository))
+    read, really = [], plan.salvaged
+    monkeypatch.setattr(plan, "salvaged", lambda data, lock: read.append(lock) or really(data, lock))
     assert main(["check"]) == 1
     capsys.readouterr()
     assert sorted(path.parent.name for path in read) == [str(number) for number in range(6)]

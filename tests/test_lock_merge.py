@@ -15,6 +15,7 @@ from disk import commit, entry, git, repository
 from semcompress_plugin.cli import main
 from semcompress_plugin.entries import HEADER, parse, render
 from semcompress_plugin.errors import LockError
+from semcompress_plugin.lock import Lock
 from semcompress_plugin.merge import Sides, merge, parted
 
 LINES = st.lists(st.builds(entry, st.integers(0, 6), looks=st.integers(1, 3)), max_size=8)
@@ -217,6 +218,61 @@ def test_the_command_says_whether_the_lock_is_sound_and_how_git_merges_it(tmp_pa
     assert capsys.readouterr().out == "semcompress.lock: sound, 4 entries\n"
     (root / "semcompress.lock").write_text("<<<<<<< ours\n")
     assert main(["lock"]) == 2
+
+
+def test_a_driver_that_is_not_there_leaves_what_a_merge_without_one_would(tmp_path, monkeypatch, capsys):
+    root = repository(tmp_path)
+    monkeypatch.chdir(root)
+    with monkeypatch.context() as patched:
+        patched.setattr(sys, "executable", "/nowhere/py%thon '3'")
+        assert main(["lock"]) == 0
+    advice = [line.strip() for line in capsys.readouterr().out.splitlines() if line.startswith("  ")]
+    for line in advice:
+        subprocess.run(line, shell=True, check=True, cwd=root)
+    branches(root, BASE, OURS, THEIRS)
+    done = subprocess.run(["git", "-C", root, "merge", "-q", "theirs"], capture_output=True, text=True, check=False)
+    assert done.returncode == 1
+    assert "/nowhere/py%thon '3'" in done.stderr + done.stdout
+    assert main(["lock"]) == 2
+    assert "a merge left conflict markers" in capsys.readouterr().err
+    assert main(["lock", "--merge"]) == 0
+    assert read(root) == MERGED
+    capsys.readouterr()
+    assert main(["lock"]) == 0
+    assert "git config merge.semcompress.driver" in capsys.readouterr().out, "the one that is set is none"
+
+
+@pytest.mark.parametrize(
+    ("how", "lost"),
+    [("merge", 11), ("cherry-pick", 11), ("rebase", 10), ("merge --squash", 11)],
+)
+def test_while_commits_are_put_together_the_lines_of_the_side_that_was_not_taken_are_known(tmp_path, how, lost):
+    root = repository(tmp_path)
+    branches(root, BASE, OURS, THEIRS)
+    done = subprocess.run(["git", "-C", root, *how.split(), "theirs"], capture_output=True, check=False)
+    assert done.returncode == 1
+    sha256 = entry(lost).output.sha256
+    for act in ("checkout --ours", "add"):
+        git(root, *act.split(), "semcompress.lock")
+        assert Lock(root / "semcompress.lock", root / ".git/semcompress").by_output(sha256) == (entry(lost),)
+    assert sha256 not in (root / "semcompress.lock").read_text()
+
+
+@pytest.mark.parametrize("how", ["merge", "driver"])
+def test_a_side_that_was_committed_with_markers_is_taken_apart(tmp_path, monkeypatch, how):
+    conflict(tmp_path)
+    commit(tmp_path, "markers and all")
+    git(tmp_path, "checkout", "-q", "-b", "third", "theirs~")
+    write(tmp_path, *BASE, entry(20))
+    done = subprocess.run(["git", "-C", tmp_path, "merge", "-q", "main"], capture_output=True, check=False)
+    assert done.returncode == 1
+    monkeypatch.chdir(tmp_path)
+    sides = [f"{number}.side" for number in (1, 2, 3)]
+    for number, name in enumerate(sides, 1):
+        (tmp_path / name).write_text(git(tmp_path, "cat-file", "blob", f":{number}:semcompress.lock"))
+    assert main(["lock", "--merge", *(sides if how == "driver" else [])]) == 0
+    merged = parse((tmp_path / (sides[1] if how == "driver" else "semcompress.lock")).read_text(), "x")
+    assert {line.original for line in (*MERGED, entry(20))} <= {line.original for line in merged}
 
 
 @pytest.mark.parametrize("count", [1, 2, 4])

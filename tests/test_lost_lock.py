@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import shutil
+import subprocess
 from pathlib import Path
 
 import pytest
@@ -77,6 +79,97 @@ def test_the_line_ends_that_git_gives_another_lock_do_not_hide_it(clone):
     before = (clone / "two/a.jpg").read_bytes()
     assert main(["compress", "two"]) == 0
     assert (clone / "two/a.jpg").read_bytes() == before
+
+
+def conflict(clone: Path, how: str) -> str:
+    """Merge a branch that has settled m.jpg into one that has settled n.jpg: the line that only the other side has.
+
+    No journal remembers it, and git marks no conflict in the lock.
+    """
+    origin = clone.parent / "repository"
+    git(clone, "config", "merge.semcompress.driver", "/nowhere/semcompress lock --merge %O %A %B")
+    attribute = "merge=semcompress" if "driver" in how else "-merge"
+    (clone / ".git/info/attributes").write_text(f"semcompress.lock {attribute}\n")
+    picture(clone / "n.jpg", 3)
+    assert main(["compress"]) == 1
+    commit(clone)
+    (line,) = lines_of_another_picture(origin)
+    git(clone, "fetch", "-q")
+    done = subprocess.run(["git", "-C", clone, "merge", "-q", "origin/main"], capture_output=True, check=False)
+    assert done.returncode == 1
+    if how.startswith("settled"):
+        git(clone, "checkout", "-q", "--ours", "semcompress.lock")
+        git(clone, "add", "semcompress.lock")
+    if how.endswith("committed"):
+        git(clone, "commit", "-qm", "merged")
+    assert line not in (clone / "semcompress.lock").read_text()
+    return line
+
+
+def lines_of_another_picture(origin: Path) -> set[str]:
+    before = set((origin / "semcompress.lock").read_text().splitlines())
+    with contextlib.chdir(origin):
+        picture(origin / "m.jpg", 4)
+        assert main(["compress"]) == 1
+    commit(origin)
+    return set((origin / "semcompress.lock").read_text().splitlines()) - before
+
+
+MERGES = [
+    "left in conflict by a driver that is not there",
+    "left in conflict as no text",
+    "settled for our side",
+    "settled for our side and committed",
+]
+
+
+@pytest.mark.parametrize("how", MERGES)
+def test_what_a_merge_brings_is_known_whichever_side_it_left_as_the_lock(clone, how):
+    line = conflict(clone, how)
+    before = (clone / "m.jpg").read_bytes()
+    assert main(["compress"]) == 0
+    assert (clone / "m.jpg").read_bytes() == before
+    assert line in (clone / "semcompress.lock").read_text().splitlines()
+
+
+def test_the_hook_stops_a_merge_whose_lock_was_settled_for_one_side(clone, capsys):
+    conflict(clone, "settled for our side")
+    before = (clone / "m.jpg").read_bytes()
+    assert main(["compress", "--hook"]) == 1
+    assert "semcompress.lock is not staged with m.jpg" in capsys.readouterr().err
+    assert (clone / "m.jpg").read_bytes() == before
+
+
+@pytest.mark.parametrize("how", MERGES[:2])
+def test_whoever_writes_to_one_side_of_a_merge_hides_nothing_of_the_other(clone, how):
+    line = conflict(clone, how)
+    picture(clone / "o.jpg", 5)
+    assert main(["compress", "o.jpg"]) == 1
+    assert line in (clone / "semcompress.lock").read_text().splitlines()
+
+
+@pytest.mark.parametrize("how", MERGES[::3])
+def test_what_a_merge_brings_to_another_lock_is_no_original_here(clone, how):
+    conflict(clone, how)
+    (clone / "two").mkdir()
+    (clone / "two/.semcompress.yaml").write_text(POLICY.replace("60", "20"))
+    before = (clone / "m.jpg").read_bytes()
+    (clone / "m.jpg").rename(clone / "two/m.jpg")
+    assert main(["compress", "two"]) == 0
+    assert (clone / "two/m.jpg").read_bytes() == before
+    assert not (clone / "two/semcompress.lock").exists()
+
+
+@pytest.mark.parametrize("how", MERGES[::2])
+def test_a_lock_that_a_merge_left_as_one_side_is_merged_by_hand(clone, capsys, how):
+    line = conflict(clone, how)
+    capsys.readouterr()
+    if how.startswith("left"):
+        assert main(["lock"]) == 2
+        assert "holds one side of it: run `semcompress lock --merge`" in capsys.readouterr().err
+    assert main(["lock", "--merge"]) == 0
+    assert "now tell git: git add semcompress.lock" in capsys.readouterr().out
+    assert line in (clone / "semcompress.lock").read_text().splitlines()
 
 
 @pytest.fixture

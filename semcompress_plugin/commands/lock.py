@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import os
 import shlex
+import shutil
 import sys
 from pathlib import Path
 
@@ -13,13 +14,15 @@ from semcompress_plugin.commands._shared import absolute, here
 from semcompress_plugin.entries import Index
 from semcompress_plugin.errors import ImageError, LockError, OriginalsError, UsageError
 from semcompress_plugin.lock import NAME, Lock
+from semcompress_plugin.lock_in_git import LocksInGit
 from semcompress_plugin.merge import Sides, merge, parted
 from semcompress_plugin.plan import shown_path
 from semcompress_plugin.policy import find_policy
 from semcompress_plugin.walk import repository_root
 from semcompress_plugin.words import counted
 
-_DRIVER = "semcompress lock --merge %O %A %B"
+_DRIVER = "{semcompress} lock --merge %O %A %B || git merge-file -L ours -L base -L theirs %A %O %B"
+"""Where a driver fails, git leaves one side as the file, without a mark: merge-file puts the markers there."""
 
 
 def run(arguments: argparse.Namespace) -> int:
@@ -52,18 +55,20 @@ def _resolve() -> int:
     for path in locks:
         text = _text(path) if path.exists() else ""
         sides = unmerged.get(path) or parted(text)
-        if path not in unmerged and sides.ours == sides.theirs:
+        brought = _brought(path)
+        there = Index.salvage(text).lines
+        if path not in unmerged and sides.ours == sides.theirs and brought.keys() <= there.keys():
             continue
         merged = Index.load(merge(sides, shown_path(path, base)), str(path))
         known = {key for side in sides for key in Index.salvage(side).lines}
-        # what was settled since the merge stands in the file alone
-        merged.add(line for key, line in Index.salvage(text).lines.items() if key not in known)
+        # what was settled since the merge stands in the file alone; what a wrong choice left out, in the other side's
+        merged.add(line for key, line in {**brought, **there}.items() if key not in known)
         Lock(path, _state_folder(path)).rewrite(merged.text())
         resolved.append(shown_path(path, base))
         print(f"{resolved[-1]}: merged, {counted(len(merged.lines), 'entry', 'entries')}")
     if not resolved:
         print("no lock is in conflict here")
-    elif unmerged:
+    elif repository_root(base) is not None:
         print(f"now tell git: git add {' '.join(map(shlex.quote, resolved))}")
     return 0
 
@@ -74,21 +79,30 @@ def _state() -> int:
     if path is None or not path.exists():
         print(f"no {NAME} here: nothing has been settled yet")
     else:
-        count = len(Index.load(_text(path), shown_path(path, base)).lines)
-        print(f"{shown_path(path, base)}: sound, {counted(count, 'entry', 'entries')}")
+        shown = shown_path(path, base)
+        lines = Index.load(_text(path), shown).lines
+        if path in _unmerged(base) and not _brought(path).keys() <= lines.keys():
+            raise LockError(f"{shown}: is in conflict, and holds one side of it: run `semcompress lock --merge`")
+        print(f"{shown}: sound, {counted(len(lines), 'entry', 'entries')}")
     if (root := repository_root(base)) is not None and not _is_driven(root):
+        driver = _DRIVER.format(
+            semcompress=f"{shlex.quote(sys.executable)} -P -m semcompress_plugin".replace("%", "%%")
+        )
         print("git can merge locks by itself; tell it so, once per repository and once per clone:")
         print(f"  echo '{NAME} merge=semcompress' >> {shlex.quote(os.path.relpath(root / '.gitattributes', base))}")
-        print(f"  git config merge.semcompress.driver '{_DRIVER}'")
+        print(f"  git config merge.semcompress.driver {shlex.quote(driver)}")
     return 0
 
 
 def _is_driven(root: Path) -> bool:
+    """Whether git merges locks by a program that is there."""
     try:
-        git.run(root, "config", "--get", "merge.semcompress.driver")
-        return b"merge: semcompress" in git.run(root, "check-attr", "merge", "--", NAME)
-    except OriginalsError:  # not set
+        driver = git.run(root, "config", "--get", "merge.semcompress.driver").decode("utf-8", "surrogateescape")
+        program = shlex.split(driver.replace("%%", "%"))[0]
+        driven = b"merge: semcompress" in git.run(root, "check-attr", "merge", "--", NAME)
+    except (OriginalsError, ValueError, IndexError):  # not set, or not to be read
         return False
+    return driven and shutil.which(program) is not None
 
 
 def _nearest(folder: Path) -> Path | None:
@@ -116,6 +130,12 @@ def _unmerged(folder: Path) -> dict[Path, Sides]:
         path: Sides(texts.get("1", "") if {"2", "3"} <= texts.keys() else "", texts.get("2", ""), texts.get("3", ""))
         for path, texts in stages.items()
     }
+
+
+def _brought(path: Path) -> dict[str, str]:
+    """Lines, by their identity, that a merge brings or the last one did, whatever was made of its conflict."""
+    repository = git.find(path.parent)
+    return {} if repository is None else LocksInGit(repository).of(path).lines
 
 
 def _state_folder(path: Path) -> Path | None:

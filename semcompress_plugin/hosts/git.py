@@ -10,7 +10,8 @@ from pathlib import Path
 
 from semcompress_plugin import git
 from semcompress_plugin.entries import Index
-from semcompress_plugin.errors import OriginalsError, UsageError
+from semcompress_plugin.errors import LockError, OriginalsError, UsageError
+from semcompress_plugin.lock_in_git import is_lock, no_lock
 from semcompress_plugin.walk import SUFFIXES
 
 
@@ -54,14 +55,17 @@ class Commit:
 
     def lock(self, path: Path, staged: bool = False) -> Index:
         """The lock ``path`` as the commit has it, or as it is ``staged`` whatever the commit takes of that; empty where
-        there is none. Raises LockError if it is damaged.
+        there is none. Raises LockError if that is not sound.
         """
         name = os.path.relpath(path, self.root).replace(os.sep, "/")
         try:
             data = git.run(self.root, "cat-file", "blob", f":0:{name}", inherit=not staged)
         except OriginalsError:  # git's words for "not there" change; the answer does not
             return Index()
-        return Index.load(data.decode("utf-8", "surrogateescape"), f"{path} (as it is staged)")
+        text = data.decode("utf-8", "surrogateescape")
+        if text.strip() and not is_lock(text):
+            raise LockError(no_lock(path))
+        return Index.load(text, f"{path} (as it is staged)")
 
     @cached_property
     def _tracked(self) -> frozenset[Path]:
