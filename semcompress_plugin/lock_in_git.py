@@ -112,6 +112,14 @@ def is_lock(text: str) -> bool:
     return _FORMAT in text
 
 
+def is_ignored(path: Path) -> bool:
+    """Whether git is told to ignore the lock at ``path``, and does: it tracks none there."""
+    try:
+        return git.find(path.parent) is not None and bool(git.run(path.parent, "check-ignore", "--", path.name))
+    except OriginalsError:  # git's way to say no
+        return False
+
+
 def no_lock(path: Path) -> str:
     """What to say of a file by a lock's name, or of what git has of it, that is none."""
     name = f"{path}: what git has there is no lock"

@@ -216,3 +216,55 @@ def test_a_lock_that_a_partial_clone_has_not_fetched_is_not_taken_for_none(elsew
     said = capsys.readouterr()
     assert "one/semcompress.lock is not in this clone" in said.out + said.err
     assert (clone / "two/a.jpg").read_bytes() == before
+
+
+def test_a_lock_that_git_ignores_is_told_of_with_what_to_do(repository, capsys):
+    (repository / ".semcompress.yaml").write_text(POLICY)
+    (repository / ".gitignore").write_text("*.lock\n")
+    picture(repository / "a.jpg", 1)
+    assert main(["compress"]) == 1
+    said = "semcompress.lock: git ignores it, so nobody else will know what was shrunk: git add -f semcompress.lock"
+    assert said in capsys.readouterr().err
+    assert main(["lock"]) == 0
+    assert said in capsys.readouterr().err
+    git(repository, "add", "a.jpg")
+    assert main(["compress", "--hook"]) == 1
+    assert "git add -f semcompress.lock" in capsys.readouterr().err
+    git(repository, "add", "-f", "semcompress.lock")
+    assert main(["compress", "--hook"]) == 0
+    assert main(["lock"]) == 0
+    assert "ignore" not in capsys.readouterr().err
+
+
+@pytest.fixture
+def filtered(clone: Path) -> Path:
+    """The clone, with a lock that git keeps as what a filter makes of it."""
+    (clone / ".gitattributes").write_text("*.lock filter=secret\n")
+    for act in ("clean", "smudge"):
+        git(clone, "config", f"filter.secret.{act}", "tr a-z n-za-m")
+    git(clone, "add", "--renormalize", "semcompress.lock")
+    commit(clone)
+    return clone
+
+
+@pytest.mark.parametrize("where", ["", "two/"])
+def test_what_a_filter_makes_of_a_lock_is_not_taken_for_an_empty_one(filtered, capsys, where):
+    before = (filtered / "a.jpg").read_bytes()
+    (filtered / "two").mkdir()
+    (filtered / "two/.semcompress.yaml").write_text(POLICY.replace("60", "20"))
+    (filtered / "a.jpg").rename(filtered / f"{where}a.jpg")
+    (filtered / "semcompress.lock").unlink()
+    assert main(["compress", f"{where}a.jpg"]) == 1
+    said = capsys.readouterr()
+    assert "what git has there is no lock but what its filter 'secret' makes of one" in said.out + said.err
+    assert (filtered / f"{where}a.jpg").read_bytes() == before
+
+
+def test_the_hook_says_that_a_filter_hides_the_lock_and_what_it_says_mends_that(filtered, capsys):
+    assert main(["compress", "--hook", "a.jpg"]) == 2
+    said = capsys.readouterr().err
+    line, command = said.split("`")[1::2]
+    with (filtered / ".gitattributes").open("a") as file:
+        file.write(f"{line}\n")
+    subprocess.run(command, shell=True, check=True, cwd=filtered)
+    assert main(["compress", "--hook", "a.jpg"]) == 0

@@ -10,12 +10,13 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 from semcompress_plugin.entries import Index
 from semcompress_plugin.errors import ImageError
 from semcompress_plugin.hosts.git import Commit
+from semcompress_plugin.lock_in_git import NAME, is_ignored
 from semcompress_plugin.plan import Asset, Domain
 from semcompress_plugin.types import Result
 from semcompress_plugin.words import printable, quoted
@@ -101,8 +102,9 @@ class Hook:
             line += f" (if that adds nothing, first: semcompress compress {pictures})"
         return line
 
-    def _add(self, paths: Iterable[Path]) -> str:
-        return f"git add {self._few(paths)}"
+    def _add(self, paths: Sequence[Path]) -> str:
+        force = " -f" if any(path.name == NAME and is_ignored(path) for path in paths) else ""
+        return f"git add{force} {self._few(paths)}"
 
     def _few(self, paths: Iterable[Path]) -> str:
         called = map(self._called, paths)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import os
+import shlex
 import sys
 import time
 from collections.abc import Iterable, Iterator, Sequence
@@ -13,11 +14,13 @@ from typing import TYPE_CHECKING
 
 from semcompress_plugin.copies import Copies
 from semcompress_plugin.errors import UsageError, failure
+from semcompress_plugin.lock_in_git import is_ignored
 from semcompress_plugin.made_with import versions
-from semcompress_plugin.plan import Backlog, Domains, Pending
+from semcompress_plugin.plan import Backlog, Domains, Pending, shown_path
 from semcompress_plugin.policy import default_policy
 from semcompress_plugin.registry import Registry
 from semcompress_plugin.types import Constraint, EffortName, Result, Rule, Status
+from semcompress_plugin.words import printable
 
 if TYPE_CHECKING:
     from semcompress_plugin.settle import Settlement
@@ -109,6 +112,17 @@ def look(work: Backlog, registry: Registry, arguments: argparse.Namespace, bugs:
             yield seen
 
 
+def warn_of_ignored(locks: Iterable[Path], base: Path) -> None:
+    """Say which of these locks no commit will have, as git ignores them."""
+    for lock in filter(is_ignored, locks):
+        shown = printable(shown_path(lock, base))
+        print(
+            f"semcompress: warning: {shown}: git ignores it, so nobody else will know what was shrunk: "
+            f"git add -f {shlex.quote(shown)}, or add the line !{lock.name} to .gitignore",
+            file=sys.stderr,
+        )
+
+
 def left(item: Pending, status: Status, reason: str) -> Result:
     """The result of a picture that stays as it is."""
     return Result(item.asset.shown, status, item.bytes, item.bytes, item.asset.rule.name, reason=reason)
@@ -160,8 +174,6 @@ def print_report(
         for line in text.lines(results, seconds, bounds, verb):
             print(line)
     else:
-        from semcompress_plugin.words import printable
-
         for result in results:
             if result.status == "failed":
                 print(f"semcompress: {printable(result.path)}: {printable(result.reason or '')}", file=sys.stderr)

@@ -15,7 +15,17 @@ from typing import TYPE_CHECKING
 from semcompress_plugin import files
 from semcompress_plugin.claims import Claims
 from semcompress_plugin.commands._budgets import judged
-from semcompress_plugin.commands._shared import absolute, finish, here, left, load_registry, look, print_report, tell
+from semcompress_plugin.commands._shared import (
+    absolute,
+    finish,
+    here,
+    left,
+    load_registry,
+    look,
+    print_report,
+    tell,
+    warn_of_ignored,
+)
 from semcompress_plugin.errors import OriginalsError, UsageError
 from semcompress_plugin.interrupt import held_back
 from semcompress_plugin.made_with import versions
@@ -81,8 +91,9 @@ def run(arguments: argparse.Namespace, write: bool = True) -> int:
             if write:
                 tell(results, registry)
             raise
-    if write and not hook:
+    if write and not hook:  # which says itself how the lock is to be staged
         _mend_locks(domains.used(), arguments.quiet)
+        warn_of_ignored(sorted(shrinking.locks), base)
     if write:
         _catch_up(domains.used())
         _tell_of_strays(domains, folders)

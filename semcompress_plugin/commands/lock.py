@@ -10,7 +10,7 @@ import sys
 from pathlib import Path
 
 from semcompress_plugin import files, git
-from semcompress_plugin.commands._shared import absolute, here
+from semcompress_plugin.commands._shared import absolute, here, warn_of_ignored
 from semcompress_plugin.entries import Index
 from semcompress_plugin.errors import ImageError, LockError, OriginalsError, UsageError
 from semcompress_plugin.lock import NAME, Lock
@@ -84,6 +84,7 @@ def _state() -> int:
         if path in _unmerged(base) and not _brought(path).keys() <= lines.keys():
             raise LockError(f"{shown}: is in conflict, and holds one side of it: run `semcompress lock --merge`")
         print(f"{shown}: sound, {counted(len(lines), 'entry', 'entries')}")
+        warn_of_ignored([path], base)
     if (root := repository_root(base)) is not None and not _is_driven(root):
         driver = _DRIVER.format(
             semcompress=f"{shlex.quote(sys.executable)} -P -m semcompress_plugin".replace("%", "%%")
