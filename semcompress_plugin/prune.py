@@ -3,7 +3,8 @@
 When in doubt an original is needed: it may be the only copy of a picture. It may go when
 
 - no lock names it: not at the tip of any branch, tag, remote's branch or stash, in no worktree and no index; and what
-  was made of it is found nowhere, neither as a file in a worktree nor among all objects of the repository; or
+  was made of it is found nowhere, neither as a file in a worktree nor among all objects of the repository, and no
+  worktree, index or tip has what may be an edit of it: another file where it lay, or its pixels under its name; or
 - it has been restored: the very original stands at the tip of a branch of ours (a remote's goes with the next fetch, a
   stash with the next pop), and what was made of it, here or as any lock has it, in no worktree, index or stash and at
   no tip.
@@ -32,7 +33,7 @@ from typing import NamedTuple, NoReturn
 
 from semcompress_plugin import files, git
 from semcompress_plugin.entries import Content, Entry, Index, decode
-from semcompress_plugin.errors import OriginalsError
+from semcompress_plugin.errors import ImageError, OriginalsError
 from semcompress_plugin.lock import NAME, Lock
 from semcompress_plugin.originals import REFS, FolderOriginals, GitOriginals, Kept, Originals
 
@@ -82,7 +83,7 @@ def judge(store: Originals, lock: Lock, elsewhere: Iterable[str] = ()) -> list[V
     remote = set(elsewhere)
     made = {one.sha256: _made(one.sha256, lock.journal) for one in kept}
     told = facts.told(made)
-    known = {sha256: entries + _replaced(told.get(sha256, {}).values()) for sha256, entries in made.items()}
+    known = {sha256: entries + _outputs(told.get(sha256, {}).values()) for sha256, entries in made.items()}
     filtered = facts.filtered({entry.path for entries in known.values() for entry in entries})
     return [
         _unfiltered(
@@ -98,12 +99,12 @@ def _another(store: FolderOriginals, facts: _Facts) -> Path | None:
 
 
 def _made(original: str, journal: Index) -> list[Entry]:
-    """What the journal knows to be all that was left of an original."""
-    return _replaced(journal.by_original(original))
+    """What the journal knows to have been made of an original, in its place or beside it."""
+    return _outputs(journal.by_original(original))
 
 
-def _replaced(entries: Iterable[Entry | None]) -> list[Entry]:
-    return [entry for entry in entries if entry is not None and entry.relation == "replaced"]
+def _outputs(entries: Iterable[Entry | None]) -> list[Entry]:
+    return [entry for entry in entries if entry is not None and entry.relation != "kept"]
 
 
 def _unfiltered(verdict: Verdict, entries: list[Entry], filtered: set[str]) -> Verdict:
@@ -118,7 +119,7 @@ def _verdict(kept: Kept, entries: list[Entry], told: _Told, facts: _Facts, remot
     if not facts.reach(entries):
         return Verdict(kept, False, "it is not known here who needs it")
     if told:
-        others = [entry.output for entry in _replaced(told.values())]
+        others = [entry.output for entry in _outputs(told.values())]
         stands = made and None not in told.values() and kept.blob is not None and kept.blob in facts.standing
         if stands and not facts.shows(made + others):
             return Verdict(kept, True, "was restored and is committed; no shrunk copy is left")
@@ -129,7 +130,30 @@ def _verdict(kept: Kept, entries: list[Entry], told: _Told, facts: _Facts, remot
         return Verdict(kept, False, "it is not known here who needs it")
     if facts.has(made):
         return Verdict(kept, False, "no lock names it, but its shrunk picture is still there")
+    if facts.has_edit(entries, kept):
+        return Verdict(kept, False, "no lock names it, but what has its shrunk picture's name may be an edit of that")
     return Verdict(kept, True, "no lock names it, and its shrunk picture is nowhere")
+
+
+def _may_be_edit(place: str, data: bytes, entries: Iterable[Entry], kept: Kept) -> bool:
+    """Whether what lies at ``place`` may be one of these outputs of an original, edited; the original itself is not."""
+    if len(data) == kept.bytes and files.digest(data) == kept.sha256:
+        return False
+    known = {entry.pixels for entry in entries if entry.pixels is not None}
+    return any(entry.path == place for entry in entries) or bool(known and known & _fingerprints(data))
+
+
+def _fingerprints(data: bytes) -> set[str]:
+    """Of a picture's pixels as they are shown, and as they are stored; none where it is no picture."""
+    from semcompress_plugin.images import as_stored, decode  # only what is about to go needs them
+    from semcompress_plugin.pixels import fingerprint
+
+    try:
+        shown = decode(data, orientation="keep")
+    except ImageError:
+        return set()
+    assert shown.format is not None  # it was decoded from a file
+    return {fingerprint(shown.image), fingerprint(as_stored(shown, shown.format).image)}
 
 
 _Told = dict[tuple[str, bytes], Entry | None]
@@ -203,6 +227,18 @@ class _Facts:
         wanted = {content.sha256 for content in contents}
         sizes = {content.bytes for content in contents}
         return any(files.digest(_bytes(path)) in wanted for size in sizes for path in self._files.get(size, ()))
+
+    def has_edit(self, entries: Collection[Entry], kept: Kept) -> bool:
+        """Whether there is what may be one of these outputs of an original, with other things beside its pixels."""
+        names = {entry.path.rpartition("/")[2] for entry in entries}
+        return any(_may_be_edit(place, data, entries, kept) for place, data in self._namesakes(names))
+
+    def _namesakes(self, names: Collection[str]) -> Iterator[tuple[str, bytes]]:
+        """Every file with one of these names: where it lies, as the journal has it, and what it holds."""
+        for path in (path for paths in self._files.values() for path in paths if path.name in names):
+            start = self._state or next(top for top in self.folders if path.is_relative_to(top))
+            place = os.path.relpath(os.path.realpath(path.parent), os.path.realpath(start))
+            yield posixpath.normpath(f"{place}/{path.name}".replace(os.sep, "/")), _bytes(path)
 
     def _locks(self) -> Iterator[tuple[str, bytes]]:
         """Every lock, and the folder that it speaks of, relative to what we look at."""
@@ -347,6 +383,15 @@ class _GitFacts(_Facts):
         blobs = {blob for content in contents for blob in self._blobs_by_size.get(content.bytes, ())}
         wanted = {content.sha256 for content in contents}
         return any(files.digest(data) in wanted for _, data in self._store.objects(blobs & self._visible))
+
+    def _namesakes(self, names: Collection[str]) -> Iterator[tuple[str, bytes]]:
+        yield from super()._namesakes(names)
+        places: dict[str, set[str]] = {}
+        for blob, path in self._at_tips | self._in_indexes:
+            if (place := os.fsdecode(path)).rpartition("/")[2] in names:
+                places.setdefault(blob, set()).add(place)
+        for blob, data in self._store.objects(places):
+            yield from ((place, data) for place in places[blob])
 
     @cached_property
     def _in_indexes(self) -> set[tuple[str, bytes]]:

@@ -20,8 +20,10 @@ from pictures import encoded, photo
 from semcompress_plugin import git as ours
 from semcompress_plugin.cli import main
 from semcompress_plugin.errors import LockError, OriginalsError, UsageError
+from semcompress_plugin.images import decode
 from semcompress_plugin.lock import Lock, parse, render
 from semcompress_plugin.originals import REFS, GitOriginals, _git, open_originals
+from semcompress_plugin.pixels import fingerprint
 from semcompress_plugin.settle import Settlement, settle
 from semcompress_plugin.sharing import Remotes
 
@@ -951,6 +953,54 @@ def test_prune_keeps_the_original_of_a_picture_whose_lock_was_forgotten(here, ca
     commit(here)
     assert "0 originals" in prune(capsys, "--yes")
     assert main(["restore", "a.jpg"]) == 0
+
+
+@pytest.mark.parametrize("where", ["a tip", "an index", "a worktree", "another folder"])
+def test_prune_keeps_the_original_of_what_may_be_an_edit_of_its_shrunk_picture(here, capsys, where):
+    """The shrunk picture itself and the lock that names it went with their branch; no lock knows the edit yet."""
+    commit(here)
+    git(here, "checkout", "-q", "-b", "doomed")
+    (here / "a.jpg").write_bytes(b"original of a.jpg")
+    small = photo((64, 48))
+    lock, store = workplace(here)
+    there = shrunk(here / "a.jpg", lock, encoded(small, "JPEG"))
+    line = dataclasses.replace(there.entries[0], pixels=fingerprint(decode(encoded(small, "JPEG")).image))
+    assert settle([Settlement(there.snapshot, (line,), there.writes)], lock, store) == [None]
+    commit(here)
+    git(here, "checkout", "-q", "main")
+    edit = here / ("deep/a.jpg" if where == "another folder" else "a.jpg")
+    edit.parent.mkdir(exist_ok=True)
+    edit.write_bytes(encoded(small, "JPEG", comment=b"a caption"))
+    if where != "a worktree":
+        git(here, "add", "-A")
+    if where == "a tip":
+        git(here, "commit", "-qm", "a caption")
+    if where in ("a tip", "an index"):
+        edit.unlink()
+    git(here, "branch", "-q", "-D", "doomed")
+    git(here, "reflog", "expire", "--expire=now", "--all")
+    git(here, "gc", "-q", "--prune=now")
+    assert "its shrunk picture's name may be an edit" in prune(capsys, "--yes")
+    git(here, "rm", "-q", "-f", "--ignore-unmatch", "*a.jpg")
+    edit.unlink(missing_ok=True)
+    edit.parent.mkdir(exist_ok=True)
+    edit.write_bytes(encoded(photo((64, 48), 7), "JPEG") if where == "another folder" else b"original of a.jpg")
+    commit(here)
+    assert "1 original, 17 B, removed" in prune(capsys, "--yes"), "what has the name is the original, or none of it"
+
+
+def test_prune_keeps_the_original_of_what_lies_beside_where_its_shrunk_picture_lay(here, capsys):
+    (here / "a.jpg").write_bytes(b"original of a.jpg")
+    lock, store = workplace(here)
+    there = shrunk(here / "a.jpg", lock, b"small")
+    beside = dataclasses.replace(there.entries[0], relation="beside", path="a.webp", output=content(b"webp"))
+    writes = {here / "a.jpg": b"small", here / "a.webp": b"webp"}
+    assert settle([Settlement(there.snapshot, (*there.entries, beside), writes)], lock, store) == [None]
+    git(here, "add", "a.webp")
+    git(here, "commit", "-qm", "webp")
+    for name in ("a.jpg", "semcompress.lock"):
+        (here / name).unlink()
+    assert "its shrunk picture is still there" in prune(capsys, "--yes")
 
 
 def test_a_picture_that_was_restored_and_committed_needs_no_original(here, capsys):
