@@ -39,16 +39,17 @@ def find_images(
     root: Path | None = None,
     *,
     skip_ignored: bool = True,
+    skip_nested: bool = True,
     suffixes: Collection[str] = SUFFIXES,
 ) -> list[Found]:
     """Every file named in ``paths`` and every picture below the folders named, each once, folders in sorted order.
 
     Pictures are told by their extension (``suffixes``). Symbolic links are passed by where folders are walked, and an
     error where they are named or where a named path leaves ``root`` (the repository's) through one. ``skip_ignored``
-    passes by what git ignores and repositories within the repository, unless named.
+    passes by what git ignores, and ``skip_nested`` repositories and worktrees below, unless named.
     """
     starts = list(paths)
-    found = [item for path in starts for item in _named(path, root, skip_ignored, suffixes)]
+    found = [item for path in starts for item in _named(path, root, skip_ignored, skip_nested, suffixes)]
     if len(starts) == 1:
         return found
     unique: dict[str, Found] = {}
@@ -65,7 +66,9 @@ def repository_root(path: Path) -> Path | None:
     return None if repository is None else repository.root
 
 
-def _named(path: Path, root: Path | None, skip_ignored: bool, suffixes: Collection[str]) -> Iterator[Found]:
+def _named(
+    path: Path, root: Path | None, skip_ignored: bool, skip_nested: bool, suffixes: Collection[str]
+) -> Iterator[Found]:
     try:
         if path.is_symlink():
             yield Found(str(path), "is a symbolic link: name what it points to", named=True)
@@ -73,7 +76,7 @@ def _named(path: Path, root: Path | None, skip_ignored: bool, suffixes: Collecti
             yield Found(str(path), f"leaves {root} through a symbolic link", named=True)
         elif path.is_dir():
             ignored = _ignored(path) if skip_ignored and git.find(path) is not None else frozenset()
-            yield from _walk(str(path), ignored, skip_ignored, suffixes)
+            yield from _walk(str(path), ignored, skip_nested, suffixes)
         elif path.is_file():
             yield Found(str(path), named=True)
         else:

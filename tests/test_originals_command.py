@@ -135,6 +135,20 @@ def test_restore_says_that_it_drops_an_edit(here, capsys):
     assert "27 B -> 17 B; what was edited after it was shrunk is not in its original" in capsys.readouterr().out
 
 
+def test_restore_all_brings_back_what_git_ignores_and_touches_no_other_repository_or_worktree(here):
+    replaced(here, "a.jpg")
+    (here / "public").mkdir()
+    (here / "public/a.jpg").write_bytes(b"small a.jpg")
+    (here / ".gitignore").write_text("public/\n.worktrees/\n")
+    git(here, "worktree", "add", "-q", ".worktrees/feat")
+    replaced(repository(here / "within"), "b.jpg")
+    assert main(["restore", "--all"]) == 0
+    lying = [(here / name).read_bytes() for name in ("a.jpg", "public/a.jpg", ".worktrees/feat/a.jpg", "within/b.jpg")]
+    assert lying == [b"original of a.jpg", b"original of a.jpg", b"small a.jpg", b"small b.jpg"]
+    assert main(["restore", "--all", "within"]) == 0
+    assert (here / "within/b.jpg").read_bytes() == b"original of b.jpg"
+
+
 def test_list_says_path_name_size_hash_place_and_who_has_it(here, capsys):
     (here / "a.jpg").write_bytes(b"x")
     replaced(here, "a.jpg", "b.jpg")

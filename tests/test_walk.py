@@ -100,7 +100,8 @@ def test_a_repository_within_is_passed_by_unless_named(tmp_path):
     touch(root, "a.jpg", "theme/b.jpg")
     assert walked(root) == ["a.jpg"]
     assert walked(root, root / "theme") == ["theme/b.jpg"]
-    assert walked(root, skip_ignored=False) == ["a.jpg", "theme/b.jpg"]
+    assert walked(root, skip_ignored=False) == ["a.jpg"]
+    assert walked(root, skip_nested=False) == ["a.jpg", "theme/b.jpg"]
 
 
 def test_the_repository_is_found_from_below_in_worktrees_too(tmp_path):

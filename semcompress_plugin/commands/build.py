@@ -102,7 +102,7 @@ def build_tree(
     if domains.only is not None and root is not None:
         domains.only = replace(domains.only, policy=replace(domains.only.policy, root=_normal(root)))
     tree = Tree(registry, source, target, effort)
-    found = find_images([source], skip_ignored=False)
+    found = find_images([source], skip_ignored=False, skip_nested=False)
     passed_by = {_normal(here() / folder) for folder in exclude} | ({target} if out is not None else set())
     if passed_by:
         found = [item for item in found if not any(item.path.is_relative_to(folder) for folder in passed_by)]
