@@ -17,8 +17,8 @@ NAME = "semcompress.lock"
 _HEAD = "HEAD"
 # The last is git's own draft of what comes out, which it also has where a stash is popped or commits are squashed.
 _UNDER_WAY = ("MERGE_HEAD", "CHERRY_PICK_HEAD", "REVERT_HEAD", "REBASE_HEAD", "AUTO_MERGE")
-_JUST_MERGED = "HEAD^2"
-"""What the last commit merged: its conflict may have been settled for one side."""
+_JUST_MERGED = ("HEAD^1", "HEAD^2")
+"""What the last commit merged, if it did: its conflict may have been settled for one side."""
 _FORMAT = HEADER.partition(",")[0].partition(" ")[2]
 
 
@@ -43,9 +43,9 @@ class LocksInGit:
 
     def _brought(self, path: Path) -> Iterator[bytes]:
         path = Path(os.path.realpath(path.parent), path.name)
-        for blob in {blob: None for blobs in (self._unmerged, self._under_way) for blob in blobs.get(path, ())}:
+        for blob in dict.fromkeys((*self._unmerged.get(path, ()), *self._under_way.get(path, ()))):
             yield self._run("cat-file", "blob", blob)
-        for blob in self._just_merged.get(path, ()):
+        for blob in dict.fromkeys(self._just_merged.get(path, ())):
             try:
                 yield self._run("cat-file", "blob", blob)
             except OriginalsError:  # a clone that has not fetched it has other ways to work than this precaution
@@ -67,27 +67,27 @@ class LocksInGit:
     @cached_property
     def _just_merged(self) -> dict[Path, list[str]]:
         try:
-            return self._in(_JUST_MERGED)
+            return self._in(*_JUST_MERGED) if _JUST_MERGED[1] in self._known else {}
         except OriginalsError:
             return {}
 
     def _in(self, *heads: str) -> dict[Path, list[str]]:
-        """The blobs of locks that one of these commits has, and the last commit has otherwise."""
+        """The blobs of locks in which one of these commits and the last commit differ, of both."""
         found: dict[Path, list[str]] = {}
         for head in (head for head in heads if {head, _HEAD} <= self._known.keys()):
             both = self._known[_HEAD], self._known[head]
             told = self._run("diff-tree", "-r", "-z", "--no-renames", *both, "--", f":(top,glob)**/{NAME}")
             fields = told.split(b"\0")
             for facts, name in zip(fields[0:-1:2], fields[1::2], strict=True):
-                *_, blob, status = facts.split()
-                if status != b"D":
-                    found.setdefault(self._path(name), []).append(blob.decode())
+                _, _, ours, theirs, _ = facts.split()
+                blobs = [blob.decode() for blob in (ours, theirs) if blob.strip(b"0")]
+                found.setdefault(self._path(name), []).extend(blobs)
         return found
 
     @cached_property
     def _known(self) -> dict[str, str]:
         """Name -> object, of those heads that are there."""
-        names = (_HEAD, *_UNDER_WAY, _JUST_MERGED)
+        names = (_HEAD, *_UNDER_WAY, *_JUST_MERGED)
         asked = "".join(f"{name}\n" for name in names).encode()
         told = self._run("cat-file", "--batch-check=%(objectname)", input=asked).decode().splitlines()
         return {name: answer for name, answer in zip(names, told, strict=True) if " " not in answer}

@@ -242,20 +242,27 @@ def test_a_driver_that_is_not_there_leaves_what_a_merge_without_one_would(tmp_pa
     assert "git config merge.semcompress.driver" in capsys.readouterr().out, "the one that is set is none"
 
 
-@pytest.mark.parametrize(
-    ("how", "lost"),
-    [("merge", 11), ("cherry-pick", 11), ("rebase", 10), ("merge --squash", 11)],
-)
-def test_while_commits_are_put_together_the_lines_of_the_side_that_was_not_taken_are_known(tmp_path, how, lost):
+@pytest.mark.parametrize("side", ["ours", "theirs"])
+@pytest.mark.parametrize("how", ["merge", "cherry-pick", "rebase", "merge --squash"])
+def test_while_commits_are_put_together_the_lines_of_the_side_that_was_not_taken_are_known(tmp_path, how, side):
     root = repository(tmp_path)
     branches(root, BASE, OURS, THEIRS)
     done = subprocess.run(["git", "-C", root, *how.split(), "theirs"], capture_output=True, check=False)
     assert done.returncode == 1
-    sha256 = entry(lost).output.sha256
-    for act in ("checkout --ours", "add"):
-        git(root, *act.split(), "semcompress.lock")
-        assert Lock(root / "semcompress.lock", root / ".git/semcompress").by_output(sha256) == (entry(lost),)
-    assert sha256 not in (root / "semcompress.lock").read_text()
+    lost = entry(10 if (side == "ours") == (how == "rebase") else 11)  # a rebase has the other branch for its own side
+
+    def is_known() -> bool:
+        lock = Lock(root / "semcompress.lock", root / ".git/semcompress")
+        return lock.by_output(lost.output.sha256) == (lost,)
+
+    git(root, "checkout", f"--{side}", "semcompress.lock")
+    assert lost.output.sha256 not in (root / "semcompress.lock").read_text()
+    assert is_known()
+    git(root, "add", "semcompress.lock")
+    assert is_known()
+    if how == "merge":
+        commit(root)
+        assert is_known()
 
 
 @pytest.mark.parametrize("how", ["merge", "driver"])
