@@ -102,14 +102,14 @@ class LocksInGit:
 def salvaged(data: bytes, path: Path) -> Index:
     """The whole lines of what is at ``path``, or git has there. Raises OriginalsError where that is no lock at all."""
     text = data.decode("utf-8", "surrogateescape")
-    if text.strip() and not is_lock(text):
+    if is_foreign(text):
         raise OriginalsError(no_lock(path))
     return Index.salvage(text)
 
 
-def is_lock(text: str) -> bool:
-    """Whether a text says that it is a lock, of whatever version and in whatever state: it may hold markers."""
-    return _FORMAT in text
+def is_foreign(text: str) -> bool:
+    """Whether a text has nothing of a lock, of whatever version and in whatever state: it may hold markers."""
+    return bool(text.strip()) and _FORMAT not in text and not len(Index.salvage(text))
 
 
 def is_ignored(path: Path) -> bool:
@@ -121,12 +121,12 @@ def is_ignored(path: Path) -> bool:
 
 
 def no_lock(path: Path) -> str:
-    """What to say of a file by a lock's name, or of what git has of it, that is none."""
-    name = f"{path}: what git has there is no lock"
+    """What to say of a file by a lock's name, here or as git has it, that is none."""
+    name = f"{path}: is no lock, here or in git"
     if (filter := _filter(path)) is None:
         return f"{name}: take one that is from git again"
     return (
-        f"{name} but what its filter {filter!r} makes of one: add the line `{NAME} !filter !diff !merge` to "
+        f"{name}, but what the filter {filter!r} makes of one: add the line `{NAME} !filter !diff !merge` to "
         f".gitattributes, then `git add --renormalize {path.name}`"
     )
 

@@ -9,10 +9,12 @@ from pathlib import Path
 
 import pytest
 
-from disk import commit, git
+from disk import commit, entry, git
 from pictures import encoded, photo
 from semcompress_plugin.cli import main
-from semcompress_plugin.entries import HEADER
+from semcompress_plugin.entries import HEADER, render
+from semcompress_plugin.errors import OriginalsError
+from semcompress_plugin.lock_in_git import salvaged
 
 POLICY = """\
 version: 1
@@ -227,6 +229,9 @@ def test_a_lock_that_git_ignores_is_told_of_with_what_to_do(repository, capsys):
     assert said in capsys.readouterr().err
     assert main(["lock"]) == 0
     assert said in capsys.readouterr().err
+    (repository / "semcompress.lock").unlink()
+    assert main(["compress"]) == 0, "the journal remembers"
+    assert said in capsys.readouterr().err
     git(repository, "add", "a.jpg")
     assert main(["compress", "--hook"]) == 1
     assert "git add -f semcompress.lock" in capsys.readouterr().err
@@ -234,6 +239,16 @@ def test_a_lock_that_git_ignores_is_told_of_with_what_to_do(repository, capsys):
     assert main(["compress", "--hook"]) == 0
     assert main(["lock"]) == 0
     assert "ignore" not in capsys.readouterr().err
+
+
+def test_a_lock_that_lost_its_header_is_salvaged_and_what_has_nothing_of_a_lock_is_not(tmp_path):
+    lock = tmp_path / "semcompress.lock"
+    _, _, lines = render([entry(1), entry(2)]).partition("\n")
+    assert len(salvaged(lines.encode(), lock)) == 2
+    assert len(salvaged(f"{HEADER}\n<<<<<<< ours\n{lines}".encode(), lock)) == 2
+    assert len(salvaged(b"\n", lock)) == 0
+    with pytest.raises(OriginalsError, match=r"semcompress\.lock: is no lock, here or in git: take one"):
+        salvaged(b"version https://git-lfs.github.com/spec/v1\n", lock)
 
 
 @pytest.fixture
@@ -256,7 +271,7 @@ def test_what_a_filter_makes_of_a_lock_is_not_taken_for_an_empty_one(filtered, c
     (filtered / "semcompress.lock").unlink()
     assert main(["compress", f"{where}a.jpg"]) == 1
     said = capsys.readouterr()
-    assert "what git has there is no lock but what its filter 'secret' makes of one" in said.out + said.err
+    assert "is no lock, here or in git, but what the filter 'secret' makes of one" in said.out + said.err
     assert (filtered / f"{where}a.jpg").read_bytes() == before
 
 

@@ -92,8 +92,8 @@ def run(arguments: argparse.Namespace, write: bool = True) -> int:
                 tell(results, registry)
             raise
     if write and not hook:  # which says itself how the lock is to be staged
-        _mend_locks(domains.used(), arguments.quiet)
-        warn_of_ignored(sorted(shrinking.locks), base)
+        mended = _mend_locks(domains.used(), arguments.quiet)
+        warn_of_ignored(sorted(shrinking.locks | mended), base)
     if write:
         _catch_up(domains.used())
         _tell_of_strays(domains, folders)
@@ -232,15 +232,18 @@ def _only_here(domains: Iterable[Domain]) -> int | None:
     return sum(len(Remotes(store).only_here()) for store in stores.values()) if stores else None
 
 
-def _mend_locks(domains: Iterable[Domain], quiet: bool) -> None:
-    """Put back what a lock has forgotten and the journal remembers."""
+def _mend_locks(domains: Iterable[Domain], quiet: bool) -> set[Path]:
+    """Put back what locks have forgotten and the journal, or only git, remembers; those locks."""
+    mended = set()
     for domain in domains:
         forgotten = domain.lock.missing_from_lock
         if forgotten:
             domain.lock.put_back()
+            mended.add(domain.lock.path)
             if not quiet:
                 lines = counted(len(forgotten), "forgotten line", "forgotten lines")
                 print(f"semcompress: {domain.lock.path}: put {lines} back", file=sys.stderr)
+    return mended
 
 
 def _catch_up(domains: Iterable[Domain]) -> None:

@@ -11,7 +11,7 @@ from pathlib import Path
 from semcompress_plugin import git
 from semcompress_plugin.entries import Index
 from semcompress_plugin.errors import LockError, OriginalsError, UsageError
-from semcompress_plugin.lock_in_git import is_lock, no_lock
+from semcompress_plugin.lock_in_git import is_foreign, no_lock
 from semcompress_plugin.walk import SUFFIXES
 
 
@@ -63,7 +63,7 @@ class Commit:
         except OriginalsError:  # git's words for "not there" change; the answer does not
             return Index()
         text = data.decode("utf-8", "surrogateescape")
-        if text.strip() and not is_lock(text):
+        if is_foreign(text):
             raise LockError(no_lock(path))
         return Index.load(text, f"{path} (as it is staged)")
 
