@@ -14,10 +14,14 @@ _JPEG = b"\xff\xd8"
 _MARKER = re.compile(rb"\xff[^\x00\x01\xd0-\xd8\xff]", re.DOTALL)
 """Not FF 00, which is data of a scan, nor markers without a length (TEM, RST, SOI), nor bytes that fill up."""
 _START_OF_SCAN, _END_OF_IMAGE, _COMMENT = 0xDA, 0xD9, 0xFE
-_APP1, _APP2, _APP15 = 0xE1, 0xE2, 0xEF
+_APP1, _APP2, _APP14, _APP15 = 0xE1, 0xE2, 0xEE, 0xEF
 _HEAD_OF_SEGMENT = 4
 _FRAMES = {*range(0xC0, 0xD0)} - {0xC4, 0xC8, 0xCC}
 """Markers that begin a frame (T.81, table B.1); their segments hold precision, height and width."""
+_CODING = {*_FRAMES, 0xC4, 0xCC, _START_OF_SCAN, 0xDB, 0xDC, 0xDD}
+"""Frames, Huffman codes, arithmetic conditioning, scans, quantisation, number of lines, restart interval."""
+_ADOBE, _ADOBE_BYTES = b"Adobe", 12
+"""What says whether colours are YCbCr, in APP14: its whole length (Adobe's technical note 5116, section 18)."""
 _IMAGE_DATA_OF_PNG = {b"IDAT", b"fdAT", b"fcTL"}
 _PIXELS_OF_PNG = {b"IHDR", b"PLTE", b"tRNS", b"IEND", b"acTL", *_IMAGE_DATA_OF_PNG}
 _IMAGE_DATA_OF_WEBP = {b"VP8 ", b"VP8L", b"ANMF"}
@@ -50,10 +54,30 @@ def jpeg_segments(data: bytes) -> Iterator[tuple[int, bytes]]:
         yield marker, data[start:end]
 
 
-def from_first_scan(data: bytes) -> bytes:
-    """A JPEG from the header of its first scan to its end; nothing where there is none."""
-    scans = (start for marker, start, _ in _jpeg_places(data) if marker == _START_OF_SCAN)
-    return data[next(scans, len(data) + _HEAD_OF_SEGMENT) - _HEAD_OF_SEGMENT :]
+def jpeg_coding(data: bytes) -> bytes:
+    """What a JPEG's pixels are decoded from, and nothing else: tables, frame, scans, and how colours are stored.
+
+    Neither the start of the image nor anything that may lie before, between or behind: comments, other people's
+    segments, rubbish. It ends with the end of the image where there is a scan.
+    """
+    parts: list[bytes] = []
+    scanned = False
+    for marker, start, end in _jpeg_places(data):
+        if marker == _END_OF_IMAGE and scanned:
+            break
+        if marker == _START_OF_SCAN:
+            scanned, behind = True, _MARKER.search(data, end)
+            end = behind.start() if behind else len(data)
+        if marker in _CODING:
+            parts.append(data[start - _HEAD_OF_SEGMENT : end])
+        elif marker == _APP14 and data.startswith(_ADOBE, start) and end - start >= _ADOBE_BYTES:
+            parts.append(segment(marker, data[start : start + _ADOBE_BYTES]))
+    return b"".join(parts) + (b"\xff\xd9" if scanned else b"")
+
+
+def segment(marker: int, payload: bytes) -> bytes:
+    """A segment of a JPEG as it is stored: it says its length, two bytes of that included."""
+    return bytes([0xFF, marker]) + struct.pack(">H", len(payload) + 2) + payload
 
 
 def after_jpeg(data: bytes) -> bytes:

@@ -14,7 +14,7 @@ from typing import Any
 from PIL import Image, PngImagePlugin
 
 from semcompress_plugin import exif
-from semcompress_plugin.containers import jpeg_segments, png_chunks
+from semcompress_plugin.containers import jpeg_segments, png_chunks, segment
 from semcompress_plugin.types import Metadata, MetadataPolicy, OrientationPolicy
 
 _XMP_ORIENTATION = re.compile(
@@ -96,10 +96,7 @@ def save_parameters(metadata: Metadata, format: str) -> dict[str, Any]:
         parameters["dpi"] = metadata.dpi
     if format == "JPEG":
         parameters["comment"] = metadata.comment or b""
-        parameters["extra"] = b"".join(
-            bytes([0xFF, marker]) + struct.pack(">H", len(payload) + 2) + payload
-            for marker, payload in metadata.jpeg_segments
-        )
+        parameters["extra"] = b"".join(segment(*one) for one in metadata.jpeg_segments)
     if format == "PNG":
         chunks = PngImagePlugin.PngInfo()
         for kind, payload in metadata.png_chunks:

@@ -19,7 +19,7 @@ from metadata_table import POLICIES, TABLE, TURNED, Row
 from pictures import encoded, photo, reader, registry, rule
 from semcompress_plugin.compressors import _mozjpeg
 from semcompress_plugin.compressors.repack import RepackCompressor
-from semcompress_plugin.containers import metadata_parts
+from semcompress_plugin.containers import metadata_parts, segment
 from semcompress_plugin.engine import Decision, Encode, decide, drive
 from semcompress_plugin.images import decode
 from semcompress_plugin.types import CompressorSpec, Knob, Limits, Reference
@@ -130,6 +130,24 @@ def test_what_stands_behind_the_picture_and_between_its_parts_is_gone() -> None:
     webp = encoded(photo(), "WEBP")
     odd = b"abcd" + (5).to_bytes(4, "little") + b"secret"
     assert b"secret" not in repacked(_riff(webp[12:] + odd), "WEBP")
+
+
+@pytest.mark.parametrize("packs", [True, False])
+def test_what_stands_between_scans_and_in_places_of_no_use_is_gone(
+    packs: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Telephones and editors put comments, EXIF and XMP anywhere; JPEGs of many scans have room between them."""
+    if not packs:
+        monkeypatch.setattr(_mozjpeg, "optimize", None)
+    source = encoded(photo(), "JPEG", progressive=True, quality=60)
+    secrets = b"".join(segment(marker, b"a secret" * 9) for marker in (0xFE, 0xE1, 0xEE))
+    adobe = segment(0xEE, b"Adobe\0\x64\0\0\0\0\x01a secret")
+    between = source.rindex(b"\xff\xda")
+    told = source[:2] + adobe + secrets + source[2:between] + secrets + source[between:] + secrets
+    data = repacked(told, metadata="strip-all")
+    assert b"secret" not in data
+    assert decode(data).image.tobytes() == decode(source).image.tobytes()
+    assert data.endswith(b"\xff\xd9")
 
 
 def _riff(chunks: bytes) -> bytes:

@@ -9,7 +9,7 @@ from collections.abc import Callable, Mapping
 from PIL import Image
 
 from semcompress_plugin.compressors._mozjpeg import packed_apart
-from semcompress_plugin.containers import from_first_scan, jpeg_segments, riff_chunks
+from semcompress_plugin.containers import jpeg_coding, jpeg_segments, riff_chunks, segment
 from semcompress_plugin.errors import ImageError
 from semcompress_plugin.images import file_of, save_parameters
 from semcompress_plugin.types import Metadata, Reference, Settings
@@ -42,18 +42,12 @@ class RepackCompressor:
 
 
 def _jpeg(source: bytes, metadata: Metadata) -> bytes:
-    """What says how to decode, the wanted metadata, and the scans."""
+    """The wanted metadata, and what pixels are decoded from."""
     wanted = list(jpeg_segments(_stub("JPEG", metadata)))
-    found = list(jpeg_segments(source))
     # a JFIF segment says YCbCr: where there was none, it may be untrue
-    first = [(marker, payload) for marker, payload in wanted if marker == _APP0 and _APP0 in dict(found)]
-    beside = [one for one in wanted if _is_beside(one[0])]
-    needed = [one for one in found if one[0] == _APP14 or not (_APP0 <= one[0] <= _APP15 or one[0] == _COMMENT)]
-    head = b"".join(
-        bytes([0xFF, marker]) + struct.pack(">H", len(payload) + 2) + payload
-        for marker, payload in (*first, *beside, *needed)
-    )
-    return packed_apart(b"\xff\xd8" + head + from_first_scan(source))
+    jfif = any(marker == _APP0 and payload.startswith(b"JFIF\0") for marker, payload in jpeg_segments(source))
+    beside = (one for one in wanted if _is_beside(one[0]) or (jfif and one[0] == _APP0))
+    return packed_apart(b"\xff\xd8" + b"".join(segment(*one) for one in beside) + jpeg_coding(source))
 
 
 def _is_beside(marker: int) -> bool:
