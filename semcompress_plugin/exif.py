@@ -15,6 +15,7 @@ from PIL import Image
 
 PREFIX = b"Exif\0\0"
 ORIENTATION = 0x0112
+_SIDEWAYS = (5, 6, 7, 8)
 _EXIF_IFD, _GPS_IFD, _INTEROP_IFD = 0x8769, 0x8825, 0xA005
 _THUMBNAIL, _THUMBNAIL_BYTES = 0x0201, 0x0202
 _SIZES = {1: 1, 2: 1, 3: 2, 4: 4, 5: 8, 6: 1, 7: 1, 8: 2, 9: 4, 10: 8, 11: 4, 12: 8, 13: 4}
@@ -35,6 +36,10 @@ _PUBLIC_EXIF_TAGS = {
     0x9201, 0x9202, 0x9203, 0x9204, 0x9205, 0x9206, 0x9207, 0x9208, 0x9209, 0x920A,  # shutter … focal length
     0xA001, 0xA402, 0xA403, 0xA404, 0xA405, 0xA406, 0xA434,  # colour space, modes, lens model
 }  # fmt: skip
+_RESOLUTION, _RESOLUTION_UNIT, _INCHES = (0x011A, 0x011B), 0x0128, 2
+_DIMENSIONS = (0xA002, 0xA003)
+"""PixelXDimension and PixelYDimension, which browsers read as the size to show a picture of more dots an inch at."""
+_DOTS_PER_CSS_INCH = 72
 _POINTERS = {_EXIF_IFD, _GPS_IFD, _INTEROP_IFD}
 _DIRECTORIES = 8
 """More than any camera writes."""
@@ -69,7 +74,7 @@ def alike(one: bytes | None, other: bytes | None) -> bool:
 
 def whole(block: bytes, *, turned: bool = False) -> bytes | None:
     """The block without thumbnail (it shows the picture as it was stored) and, unless the pixels are still to be
-    ``turned``, without orientation (it has been applied).
+    ``turned``, without orientation (it has been applied: width and height are exchanged where it did that).
 
     Everything else stays at its offset. None for a block that cannot be read.
     """
@@ -77,6 +82,9 @@ def whole(block: bytes, *, turned: bool = False) -> bytes | None:
         tiff = _Tiff(block)
         tiff.drop_thumbnail()
         if not turned:
+            if orientation(block) in _SIDEWAYS:
+                tiff.exchange(*_RESOLUTION)
+                tiff.exchange(*_DIMENSIONS)
             tiff.drop(ORIENTATION)
         return PREFIX + bytes(tiff.data) if any(tiff.entries(tiff.first)) else None
     except (struct.error, ValueError):
@@ -99,11 +107,11 @@ def as_srgb(block: bytes | None) -> bytes | None:
         return block
 
 
-def public(block: bytes, *, turned: bool = False) -> bytes | None:
+def public(block: bytes, shown: tuple[int, int] | None = None, *, turned: bool = False) -> bytes | None:
     """What tells when, with what and by whom the picture was made; nothing of where, and no serial numbers.
 
-    The orientation as well, where the pixels are still to be ``turned``. None where nothing is left, or for a block
-    that cannot be read.
+    The orientation as well, where the pixels are still to be ``turned``, and the size that it is ``shown`` at because
+    this block says so (see :func:`shown_size`). None where nothing is left, or for a block that cannot be read.
     """
     try:
         given = Image.Exif()
@@ -113,6 +121,12 @@ def public(block: bytes, *, turned: bool = False) -> bytes | None:
         if turned and (value := orientation(block)) is not None:
             kept[ORIENTATION] = value
         details = {tag: v for tag, v in _directory(given, _EXIF_IFD).items() if tag in _PUBLIC_EXIF_TAGS}
+        if shown:
+            details.update(zip(_DIMENSIONS, shown, strict=True))
+        if not turned and orientation(block) in _SIDEWAYS:
+            for values, (across, down) in ((kept, _RESOLUTION), (details, _DIMENSIONS)):
+                if across in values and down in values:
+                    values[across], values[down] = values[down], values[across]
         if index := _directory(given, _INTEROP_IFD).get(_INTEROP_INDEX):
             details[_INTEROP_IFD] = {_INTEROP_INDEX: index}
         if details:
@@ -120,6 +134,25 @@ def public(block: bytes, *, turned: bool = False) -> bytes | None:
         return kept.tobytes() if len(kept) or details else None
     except Exception:  # Pillow raises nearly anything on damaged blocks; such a one cannot be written back
         return None
+
+
+def shown_size(block: bytes | None, size: tuple[int, int]) -> tuple[int, int] | None:
+    """Width and height in CSS pixels at which Chromium shows a JPEG of ``size``, both as stored, where that is another.
+
+    Screenshots of dense screens say it: so many dots an inch, and the size in pixels that are 1/72 inch wide. It counts
+    where both agree.
+    """
+    try:
+        given = Image.Exif()
+        given.load(block or b"")
+        details = _directory(given, _EXIF_IFD)
+        width, height = (int(details[tag]) for tag in _DIMENSIONS)
+        across, down = (_DOTS_PER_CSS_INCH / given[tag] for tag in _RESOLUTION)
+        agree = (width, height) == (int(size[0] * across + 0.5), int(size[1] * down + 0.5))
+        inches = given.get(_RESOLUTION_UNIT) == _INCHES
+    except Exception:  # Pillow raises nearly anything on damaged blocks, and nothing says that dots are numbers
+        return None
+    return (width, height) if agree and inches and (width, height) != size else None
 
 
 def _facts(block: bytes) -> list[dict[int, object]] | None:
@@ -175,6 +208,13 @@ class _Tiff:
         kept = b"".join(self.data[entry.at : entry.at + 12] for entry in self.entries(self.first) if entry.tag != tag)
         self.data[start : end + 4] = (kept + self.data[end : end + 4]).ljust(end + 4 - start, b"\0")
         self._write("H", self.first, len(kept) // 12)
+
+    def exchange(self, one: int, other: int) -> None:
+        """Let two entries of a directory that has both trade type and value, or where that stands."""
+        for directory in self._directories():
+            at = {entry.tag: slice(entry.at + 2, entry.at + 12) for entry in self.entries(directory)}
+            if one in at and other in at:
+                self.data[at[one]], self.data[at[other]] = self.data[at[other]], self.data[at[one]]
 
     def drop_thumbnail(self) -> None:
         """Unlink the second directory, and cut it off where nothing else lies behind it."""

@@ -15,7 +15,7 @@ from PIL import Image, PngImagePlugin
 
 from semcompress_plugin import exif
 from semcompress_plugin.containers import jpeg_segments, png_chunks, segment
-from semcompress_plugin.types import Metadata, MetadataPolicy, OrientationPolicy
+from semcompress_plugin.types import Metadata, MetadataPolicy, OrientationPolicy, Reference
 
 _XMP_ORIENTATION = re.compile(
     rb"""tiff:Orientation\s*+=\s*+(["'])\s*+([0-9])\s*+\1|<tiff:Orientation>\s*+([0-9])\s*+</tiff:Orientation>"""
@@ -28,6 +28,11 @@ _PHOTOSHOP_THUMBNAILS = {0x0409, 0x040C}
 _TEXTS = {b"tEXt", b"zTXt", b"iTXt"}
 _PUBLIC_TEXTS = {b"Title", b"Author", b"Description", b"Copyright", b"Creation Time"}
 """Keywords of the PNG specification (11.3.3.2) that say what EXIF's public tags say."""
+_DRAWINGS = {
+    b"mxfile": "draw.io", b"mxGraphModel": "draw.io", b"application/vnd.excalidraw+json": "Excalidraw",
+    b"plantuml": "PlantUML",
+}  # fmt: skip
+"""Keywords under which programs keep what they drew the picture from: without it nobody can edit the drawing again."""
 _CARRIED_OTHERWISE = {
     b"XML:com.adobe.xmp", b"Raw profile type exif", b"Raw profile type APP1", b"Raw profile type xmp",
 }  # fmt: skip
@@ -59,7 +64,7 @@ def metadata_of(
     texts = tuple(_texts(chunks, keep))
     return Metadata(
         icc_profile=icc,
-        exif=None if block is None else (exif.whole if keep else exif.public)(block, turned=turned),
+        exif=_exif(block, image, keep, turned),
         # XMP may repeat places and serial numbers under any name
         xmp=_xmp(image) if keep else None,
         dpi=_dpi(image),
@@ -67,6 +72,13 @@ def metadata_of(
         jpeg_segments=tuple(_segments(source)) if keep and source else (),
         comment=_comment(image) if keep else None,
     )
+
+
+def _exif(block: bytes | None, image: Image.Image, keep: bool, turned: bool) -> bytes | None:
+    if block is None:
+        return None
+    shown = exif.shown_size(block, image.size) if image.format == "JPEG" else None
+    return exif.whole(block, turned=turned) if keep else exif.public(block, shown, turned=turned)
 
 
 def _dpi(image: Image.Image) -> tuple[float, float] | None:
@@ -118,6 +130,25 @@ def carries(here: Metadata, wanted: Metadata) -> bool:
     same = (here.icc_profile, here.xmp) == (wanted.icc_profile, wanted.xmp) and exif.alike(here.exif, wanted.exif)
     parts = {*here.png_chunks, *here.jpeg_segments}
     return same and parts <= {*wanted.png_chunks, *wanted.jpeg_segments} and here.comment in (None, wanted.comment)
+
+
+def lost_in(format: str, reference: Reference, *, replaces: bool) -> str | None:
+    """What would be lost of a picture in a file of ``format``, in its place or beside it; None where nothing would.
+
+    Colours are not among it: whether those can be said depends on what a compressor makes of the pixels.
+    """
+    metadata, size = reference.metadata, reference.image.size
+    if format == reference.format:
+        return None
+    if replaces and format != "PNG":
+        for keyword in map(_keyword, metadata.png_chunks):
+            if keyword in _DRAWINGS:
+                return f"holds its {_DRAWINGS[keyword]} drawing, for which only PNG has a place"
+    if "JPEG" in (format, reference.format):
+        shown = exif.shown_size(metadata.exif, size if reference.orientation < 5 else size[::-1])
+        if shown:
+            return f"says in EXIF that it is shown as {shown[0]} x {shown[1]}, which browsers heed in JPEG only"
+    return None
 
 
 def exif_block(image: Image.Image) -> bytes | None:
@@ -200,13 +231,19 @@ def _without_thumbnails(blocks: bytes) -> Iterator[bytes]:
 
 
 def _texts(chunks: Iterable[tuple[bytes, bytes]], keep: bool) -> Iterator[tuple[bytes, bytes]]:
-    for kind, payload in chunks:
-        if kind in _TEXTS:
-            keyword = payload.split(b"\0", 1)[0]
-            if keyword not in _CARRIED_OTHERWISE and (keep or keyword in _PUBLIC_TEXTS):
-                yield kind, payload
-        elif kind == b"tIME" and keep:
-            yield kind, payload
+    for chunk in chunks:
+        keyword = _keyword(chunk)
+        if keyword is not None:
+            if keyword not in _CARRIED_OTHERWISE and (keep or keyword in _PUBLIC_TEXTS or keyword in _DRAWINGS):
+                yield chunk
+        elif chunk[0] == b"tIME" and keep:
+            yield chunk
+
+
+def _keyword(chunk: tuple[bytes, bytes]) -> bytes | None:
+    """What a chunk of text calls itself; None for other chunks."""
+    kind, payload = chunk
+    return payload.split(b"\0", 1)[0] if kind in _TEXTS else None
 
 
 def _colour_chunks(chunks: Iterable[tuple[bytes, bytes]]) -> tuple[tuple[bytes, bytes], ...]:

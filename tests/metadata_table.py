@@ -139,6 +139,11 @@ def _adobe_rgb(exif: Image.Exif) -> None:
     exif.get_ifd(0x8769).update({0xA001: 0xFFFF, 0xA005: {1: "R03"}})
 
 
+def _dense(exif: Image.Exif) -> None:
+    exif.update({0x011A: 144.0, 0x011B: 144.0, 0x0128: 2})
+    exif.get_ifd(0x8769).update({0xA002: 48, 0xA003: 32})
+
+
 def _thumbnail(image: pyexiv2.ImageData) -> None:
     image.modify_exif({"Exif.Image.Make": "Maker", "Exif.Image.Orientation": "1"})
     image.modify_thumbnail(save(photo((32, 24)), "JPEG"))
@@ -192,6 +197,21 @@ def _private_text(_: str) -> bytes:
     info.add_text("Software", "an editor")
     info.add_text("Comment", "taken at home")
     return picture("PNG", pnginfo=info)
+
+
+def _drawing(_: str) -> bytes:
+    info = PngInfo()
+    for key in ("mxfile", "mxGraphModel"):
+        info.add_text(key, "%3Cmxfile%3E", zip=True)
+    info.add_text("application/vnd.excalidraw+json", "{}")
+    info.add_itxt("plantuml", "@startuml", zip=True)
+    return picture("PNG", pnginfo=info)
+
+
+def _drawings(image: Image.Image, _: bytes) -> object:
+    return tuple(
+        image.info.get(key) for key in ("mxfile", "mxGraphModel", "application/vnd.excalidraw+json", "plantuml")
+    )
 
 
 def _palette(_: str) -> bytes:
@@ -307,6 +327,12 @@ TABLE = (
         note="browsers ignore it",
     ),
     Row(
+        "EXIF: size to be shown at, of dense screens", ("JPEG",), with_exif(_dense), ("kept", "kept", "dropped"),
+        exiv2=("Exif.Photo.PixelXDimension", "Exif.Photo.PixelYDimension", "Exif.Image.XResolution"),
+        exiftool=("ExifIFD:ExifImageWidth", "ExifIFD:ExifImageHeight"),
+        note="Chromium heeds it, in JPEG only",
+    ),
+    Row(
         "ICC profile", ALL, lambda f: picture(f, icc_profile=PROFILE), KEPT,
         exiftool=("ICC-header:ColorSpaceData", "ICC_Profile:ProfileDescription"),
         seen=lambda image, data: image.info.get("icc_profile"),
@@ -334,6 +360,10 @@ TABLE = (
     Row(
         "text: software, comment, others", ("PNG",), _private_text, ("kept", "dropped", "dropped"),
         exiftool=("PNG:Software", "PNG:Comment"), seen=lambda image, data: image.info.get("Comment"),
+    ),
+    Row(
+        "text: drawing of draw.io, Excalidraw, PlantUML", ("PNG",), _drawing, ("kept", "kept", "dropped"),
+        seen=_drawings, note="the source of the picture; no other format takes its place",
     ),
     Row(
         "density", ("JPEG", "PNG"), lambda f: picture(f, dpi=(300, 300)), ("kept", "kept", "dropped"),

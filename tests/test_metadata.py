@@ -8,6 +8,7 @@ import os
 import shutil
 import subprocess
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -18,11 +19,13 @@ from PIL import Image, ImageCms, ImageOps
 import metadata_table
 from hosts import missing
 from metadata_table import POLICIES, TABLE, TO_SRGB, TURNED, Row, picture, with_exif
-from pictures import encoded, photo
+from pictures import encoded, photo, registry, rule
 from semcompress_plugin import exif
 from semcompress_plugin.cli import main
+from semcompress_plugin.engine import decide, drive
 from semcompress_plugin.images import decode
-from semcompress_plugin.metadata import metadata_of, save_parameters, xmp_orientation
+from semcompress_plugin.metadata import lost_in, metadata_of, save_parameters, xmp_orientation
+from semcompress_plugin.workshop import Workshop
 
 RULE = """\
   - name: "{option}"
@@ -282,6 +285,42 @@ def test_colours_that_another_format_cannot_say_are_not_lost_in_it(chunks, sayab
         with pytest.raises(ValueError, match="gAMA, cHRM or cICP"):
             save_parameters(metadata, target)
     assert [chunk[:2] for chunk in save_parameters(metadata, "PNG")["pnginfo"].chunks] == chunks
+
+
+@pytest.mark.parametrize("policy", ["keep", "strip-private"])
+def test_the_size_that_a_dense_screenshot_is_shown_at_is_turned_with_it_and_said_in_jpeg_only(policy):
+    """Chromium 156 shows 96 x 64 pixels as 48 x 32 where EXIF says so and that they are 144 an inch."""
+
+    def fill(block: Image.Exif) -> None:
+        metadata_table._dense(block)
+        block[0x0112] = 6
+
+    data = with_exif(fill)("JPEG")
+    upright, lying = (decode(data, metadata=policy, orientation=wish) for wish in ("apply", "keep"))
+    assert exif.shown_size(upright.metadata.exif, (64, 96)) == (32, 48)
+    assert exif.shown_size(lying.metadata.exif, (96, 64)) == (48, 32)
+    for reference in (upright, lying):
+        assert lost_in("JPEG", reference, replaces=True) is None
+        for format in ("PNG", "WEBP", "AVIF"):
+            assert "is shown as" in (lost_in(format, reference, replaces=False) or "")
+    known = registry()
+    (decision,) = drive(decide(upright, rule(known, "webp", formats=("webp",)), known), Workshop(known).perform)
+    assert decision.candidate is None
+    assert "says in EXIF that it is shown as 32 x 48" in decision.reason
+    assert lost_in("WEBP", decode(picture("JPEG", dpi=(144, 144))), replaces=True) is None
+
+
+@pytest.mark.parametrize(("policy", "kept"), [("keep", True), ("strip-private", True), ("strip-all", False)])
+def test_no_other_format_takes_the_place_of_a_png_with_its_drawing(policy, kept):
+    reference = decode(metadata_table._drawing("PNG"), metadata=policy)
+    assert (lost_in("WEBP", reference, replaces=True) is not None) == kept
+    assert lost_in("WEBP", reference, replaces=False) is None
+    known = registry()
+    how = rule(known, "webp", "png", bound=1.0, formats=("smallest",))
+    for place, format in (("replace", "PNG" if kept else "WEBP"), ("beside", "WEBP")):
+        there = replace(how, outputs=replace(how.outputs, place=place))
+        (decision,) = drive(decide(reference, there, known), Workshop(known).perform)
+        assert decision.candidate.proposal.format == format
 
 
 def test_photoshops_thumbnail_goes_and_its_other_resources_stay():

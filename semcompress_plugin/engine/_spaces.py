@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from semcompress_plugin.engine._specs import Specs
+from semcompress_plugin.metadata import lost_in
 from semcompress_plugin.search import DEFAULT
 from semcompress_plugin.types import Reference, Rule, Space
 
@@ -21,15 +22,16 @@ def spaces_for(
         for format in spec.formats
         if (output == "smallest" or format == wanted) and (not spec.lossless or format == reference.format)
     ]
+    lost = {format: lost_in(format, reference, replaces=rule.outputs.place == "replace") for _, _, format in able}
     found = tuple(
         Space(use.name, format, use.knobs, spec.previews, spec.cost, use.options)
         for use, spec, format in able
-        if spec.alpha or not transparent
+        if (spec.alpha or not transparent) and not lost[format]
     )
     if not able:
         names = ", ".join(use.name for use in rule.compress)
         return (), f"no compressor of the rule writes {wanted} (it has {names})"
-    return found, f"is transparent, which {wanted} cannot be"
+    return found, next(filter(None, lost.values()), f"is transparent, which {wanted} cannot be")
 
 
 def by_search(spaces: Iterable[Space], rule: Rule, specs: Specs) -> dict[str, tuple[Space, ...]]:
