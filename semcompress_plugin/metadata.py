@@ -8,7 +8,7 @@ from __future__ import annotations
 import math
 import re
 import struct
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 from PIL import Image, PngImagePlugin
@@ -21,9 +21,21 @@ _XMP_ORIENTATION = re.compile(
     rb"""tiff:Orientation\s*+=\s*+(["'])\s*+([0-9])\s*+\1|<tiff:Orientation>\s*+([0-9])\s*+</tiff:Orientation>"""
 )
 """An attribute or an element. It begins with text and gives no space back: what strangers write is read once."""
-_APP1, _APP13 = 0xE1, 0xED
-_EXTENDED_XMP = b"http://ns.adobe.com/xmp/extension/\0"
+_APP0, _APP1, _APP2, _APP8, _APP11, _APP13, _APP14, _APP15, _COMMENT = (
+    0xE0, 0xE1, 0xE2, 0xE8, 0xEB, 0xED, 0xEE, 0xEF, 0xFE,
+)  # fmt: skip
+_NOT_COPIED: Mapping[int, bytes | tuple[bytes, ...]] = {
+    _APP0: b"",  # density, written anew, and a thumbnail
+    _APP1: (b"Exif\0", b"http://ns.adobe.com/xap/1.0/\0"),  # written anew
+    _APP2: (b"ICC_PROFILE\0", b"MPF\0"),  # written anew; where other pictures lie in a file that was another
+    _APP8: b"SPIFF\0",  # size and colours as they were
+    _APP11: b"",  # content credentials, which vouch for bytes that are gone
+    _APP14: b"",  # how the pixels are stored
+}
+"""What segments of a JPEG begin with that its new file has otherwise, or that would be untrue in it."""
 _PHOTOSHOP = b"Photoshop 3.0\0"
+_PHOTOSHOP_RESOURCES = {b"8BIM", b"PHUT", b"AgHg", b"DCSR", b"MeSa"}
+_LONGEST_SEGMENT = 0xFFFF - 2
 _PHOTOSHOP_THUMBNAILS = {0x0409, 0x040C}
 _TEXTS = {b"tEXt", b"zTXt", b"iTXt"}
 _PUBLIC_TEXTS = {b"Title", b"Author", b"Description", b"Copyright", b"Creation Time"}
@@ -36,6 +48,7 @@ _DRAWINGS = {
 _CARRIED_OTHERWISE = {
     b"XML:com.adobe.xmp", b"Raw profile type exif", b"Raw profile type APP1", b"Raw profile type xmp",
 }  # fmt: skip
+_EXIF_BY_PRIVATE_NAMES = {b"exIf", b"zxIf"}
 _COLOURS = (b"cICP", b"gAMA", b"cHRM", b"sRGB")
 _SRGB_GAMMA = 45455
 _SRGB_CHROMATICITIES = (31270, 32900, 64000, 33000, 30000, 60000, 15000, 6000)
@@ -61,7 +74,7 @@ def metadata_of(
     if policy == "strip-all":
         return Metadata(icc_profile=icc, exif=exif.only_orientation(block) if turned else None, png_chunks=colours)
     keep = policy == "keep"
-    texts = tuple(_texts(chunks, keep))
+    texts = tuple(_beside_pixels(chunks, keep))
     return Metadata(
         icc_profile=icc,
         exif=_exif(block, image, keep, turned),
@@ -115,8 +128,9 @@ def save_parameters(metadata: Metadata, format: str) -> dict[str, Any]:
             chunks.add(kind, payload)
         if metadata.xmp:
             chunks.add_itxt("XML:com.adobe.xmp", metadata.xmp.decode("utf-8", "replace"))
-        if metadata.comment:
-            chunks.add_itxt("Comment", metadata.comment.decode("utf-8", "replace"))
+        comments = [payload for marker, payload in metadata.jpeg_segments if marker == _COMMENT]
+        for comment in filter(None, (*comments, metadata.comment)):
+            chunks.add_itxt("Comment", comment.decode("utf-8", "replace"))
         parameters["pnginfo"] = chunks
     return parameters
 
@@ -203,41 +217,56 @@ def _comment(image: Image.Image) -> bytes | None:
 
 
 def _segments(source: bytes) -> Iterator[tuple[int, bytes]]:
-    """What only JPEG has a place for: the rest of a long XMP packet, and IPTC with what else Photoshop keeps there."""
+    """What only JPEG has a place for: the rest of a long XMP packet, IPTC with what else Photoshop keeps there, the
+    comments before the last, and what makers keep in segments of their own.
+    """
+    photoshop, comments = [], []
     for marker, payload in jpeg_segments(source):
-        if marker == _APP1 and payload.startswith(_EXTENDED_XMP):
-            yield marker, payload
+        if marker == _COMMENT:
+            comments.append(payload)
         elif marker == _APP13 and payload.startswith(_PHOTOSHOP):
-            try:
-                resources = b"".join(_without_thumbnails(payload[len(_PHOTOSHOP) :]))
-            except (struct.error, IndexError):
-                resources = payload[len(_PHOTOSHOP) :]
-            if resources:
-                yield marker, _PHOTOSHOP + resources
+            photoshop.append(payload[len(_PHOTOSHOP) :])
+        elif _APP0 <= marker <= _APP15 and not (marker in _NOT_COPIED and payload.startswith(_NOT_COPIED[marker])):
+            yield marker, payload
+    # one of them may go on in the next segment
+    resources = b"".join(_without_thumbnails(b"".join(photoshop)))
+    step = _LONGEST_SEGMENT - len(_PHOTOSHOP)
+    yield from ((_APP13, _PHOTOSHOP + resources[at : at + step]) for at in range(0, len(resources), step))
+    yield from ((_COMMENT, comment) for comment in comments[:-1])
 
 
 def _without_thumbnails(blocks: bytes) -> Iterator[bytes]:
-    """Photoshop's image resources: '8BIM', number, padded name, length, padded data (Adobe's file format, 2019)."""
+    """Photoshop's image resources: '8BIM', number, padded name, length, padded data (Adobe's file format, 2019).
+
+    What is none is handed on as it is.
+    """
     at = 0
-    while blocks[at : at + 4] == b"8BIM":
+    while blocks[at : at + 4] in _PHOTOSHOP_RESOURCES and at + 7 <= len(blocks):
         (number,) = struct.unpack_from(">H", blocks, at + 4)
         name = 1 + blocks[at + 6]
         data = at + 6 + name + name % 2
-        (length,) = struct.unpack_from(">I", blocks, data)
+        length = int.from_bytes(blocks[data : data + 4], "big")
         end = data + 4 + length + length % 2
         if number not in _PHOTOSHOP_THUMBNAILS:
             yield blocks[at:end]
         at = end
+    yield blocks[at:]
 
 
-def _texts(chunks: Iterable[tuple[bytes, bytes]], keep: bool) -> Iterator[tuple[bytes, bytes]]:
+def _beside_pixels(chunks: Iterable[tuple[bytes, bytes]], keep: bool) -> Iterator[tuple[bytes, bytes]]:
     for chunk in chunks:
         keyword = _keyword(chunk)
         if keyword is not None:
             if keyword not in _CARRIED_OTHERWISE and (keep or keyword in _PUBLIC_TEXTS or keyword in _DRAWINGS):
                 yield chunk
-        elif chunk[0] == b"tIME" and keep:
+        elif keep and (chunk[0] == b"tIME" or _may_be_copied(chunk[0])):
             yield chunk
+
+
+def _may_be_copied(kind: bytes) -> bool:
+    """Whether a private chunk says by its name that it holds true of other pixels, too (PNG specification, 5.4)."""
+    copied = kind.isalpha() and kind[:2].islower() and kind[3:].islower()
+    return copied and kind not in _EXIF_BY_PRIVATE_NAMES
 
 
 def _keyword(chunk: tuple[bytes, bytes]) -> bytes | None:

@@ -184,6 +184,18 @@ def _extended_xmp(_: str) -> bytes:
     return jpeg_with((0xE1, b"http://ns.adobe.com/xap/1.0/\0" + main), (0xE1, head + body))("JPEG")
 
 
+def _long_iptc(_: str) -> bytes:
+    words = (b"\x1c\x02\x19" + struct.pack(">H", 30_000) + b"a" * 30_000) * 3
+    blocks = resource(b"8BIM", 0x0404, words) + resource(b"8BIM", 0x040B, b"http://example.org/x")
+    head = b"Photoshop 3.0\0"
+    return jpeg_with((0xED, head + blocks[:65_000]), (0xED, head + blocks[65_000:]))("JPEG")
+
+
+def resource(signature: bytes, number: int, data: bytes) -> bytes:
+    """One of Photoshop's image resources."""
+    return signature + struct.pack(">HHI", number, 0, len(data)) + data + bytes(len(data) % 2)
+
+
 def _texts(_: str) -> bytes:
     info = PngInfo()
     for key in ("Title", "Author", "Copyright"):
@@ -349,6 +361,24 @@ TABLE = (
         ("kept", "dropped", "dropped"), exiv2=("Iptc.Application2.City",), exiftool=("IPTC:City",),
     ),
     Row(
+        "IPTC of more than 64 kB", ("JPEG",), _long_iptc, ("kept", "dropped", "dropped"),
+        exiftool=("IPTC:Keywords", "Photoshop:URL"),
+        seen=lambda image, data: data.count(b"a" * 30_000),
+    ),
+    Row(
+        "several comments", ("JPEG",), jpeg_with((0xFE, b"first words"), (0xFE, b"second words")),
+        ("kept", "dropped", "dropped"),
+        seen=lambda image, data: tuple(words for words in (b"first words", b"second words") if words in data),
+    ),
+    Row(
+        "segments of other makers (FLIR, Ducky, picture info, ...)", ("JPEG",),
+        jpeg_with((0xEC, b"Ducky\0\1\0\4\0\0\0\x50\0\0"), (0xED, b"Adobe_CM\0\2"), (0xE1, b"FLIR\0\1\0\0heat")),
+        ("kept", "dropped", "dropped"), exiftool=("Ducky:Quality",),
+        seen=lambda image, data: tuple(
+            words for words in (b"Ducky\0", b"Adobe_CM\0", b"FLIR\0\1\0\0heat") if words in data
+        ),
+    ),
+    Row(
         "comment", ("JPEG",), lambda f: picture(f, comment=b"taken at home"), ("kept", "dropped", "dropped"),
         exiftool=("File:Comment",), seen=lambda image, data: image.info.get("comment"),
     ),
@@ -393,6 +423,23 @@ TABLE = (
     ),
     Row("mDCV, cLLI (HDR screens)", ("PNG",), png_with((b"cLLI", bytes(8))), LEFT, why="HDR screens"),
     Row("nclx other than sRGB, no profile", ("AVIF",), _numbered, LEFT, why="colours by number"),
+    Row(
+        "private chunks that say they may be copied", ("PNG",), png_with((b"prVt", b"private"), (b"npTc", bytes(32))),
+        ("kept", "dropped", "dropped"),
+        seen=lambda image, data: tuple(kind for kind in (b"prVt", b"npTc") if kind in data),
+    ),
+    Row(
+        "bKGD, sBIT, hIST, sPLT, oFFs, sCAL, sTER, other private chunks", ("PNG",),
+        png_with(
+            (b"bKGD", bytes(6)), (b"sBIT", b"\5\6\5"), (b"oFFs", bytes(9)), (b"sCAL", b"\x011\x001"), (b"sTER", b"\0"),
+            (b"prVT", b"private"),
+        ),
+        ("dropped",) * 3,
+        seen=lambda image, data: tuple(
+            kind for kind in (b"bKGD", b"sBIT", b"oFFs", b"sCAL", b"sTER", b"prVT") if kind in data
+        ),
+        note="they speak of pixels as they were",
+    ),
     Row("transparency", ("PNG", "WEBP", "AVIF"), transparent, KEPT,
         seen=lambda image, data: image.has_transparency_data),
     Row("palette with transparency", ("PNG",), _palette, KEPT, seen=lambda image, data: image.has_transparency_data),

@@ -323,22 +323,23 @@ def test_no_other_format_takes_the_place_of_a_png_with_its_drawing(policy, kept)
         assert decision.candidate.proposal.format == format
 
 
-def test_photoshops_thumbnail_goes_and_its_other_resources_stay():
-    def resource(number: int, data: bytes) -> bytes:
-        return (
-            b"8BIM" + number.to_bytes(2, "big") + b"\0\0" + len(data).to_bytes(4, "big") + data + bytes(len(data) % 2)
-        )
-
-    payload = (
-        b"Photoshop 3.0\0"
-        + resource(0x0409, b"thumb")
-        + resource(0x0404, b"\x1c\x02\x5a\0\x03abc")
-        + resource(0x0BB7, b"x")
-    )
-    reference = decode(metadata_table.jpeg_with((0xED, payload))("JPEG"), metadata="keep")
-    ((marker, kept),) = reference.metadata.jpeg_segments
-    assert marker == 0xED
-    assert kept == payload.replace(resource(0x0409, b"thumb"), b"")
+@pytest.mark.parametrize("signature", [b"8BIM", b"PHUT", b"AgHg", b"DCSR", b"MeSa"])
+def test_photoshops_thumbnail_goes_and_its_other_resources_stay(signature):
+    resource = metadata_table.resource
+    thumbnail, iptc = resource(b"8BIM", 0x0409, b"thumb"), resource(b"8BIM", 0x0404, b"\x1c\x02\x5a\0\x03abc")
+    head = b"Photoshop 3.0\0"
+    for rest in (
+        resource(b"8BIM", 0x0BB7, b"x"),
+        b"8BIM",
+        b"8BIM\4",
+        b"rubbish",
+        resource(b"8BIM", 0x0404, b"abc")[:-2],
+    ):
+        blocks = resource(signature, 1, b"abc") + iptc + thumbnail + iptc + rest
+        for cut in (len(blocks), 5, len(resource(signature, 1, b"abc") + iptc) + 15):
+            parts = [(0xED, head + part) for part in (blocks[:cut], blocks[cut:])]
+            reference = decode(metadata_table.jpeg_with(*parts)("JPEG"), metadata="keep")
+            assert reference.metadata.jpeg_segments == ((0xED, head + blocks.replace(thumbnail, b"")),)
 
 
 @pytest.mark.parametrize(
