@@ -22,6 +22,11 @@ _CODING = {*_FRAMES, 0xC4, 0xCC, _START_OF_SCAN, 0xDB, 0xDC, 0xDD}
 """Frames, Huffman codes, arithmetic conditioning, scans, quantisation, number of lines, restart interval."""
 _ADOBE, _ADOBE_BYTES = b"Adobe", 12
 """What says whether colours are YCbCr, in APP14: its whole length (Adobe's technical note 5116, section 18)."""
+_FILM_IN_XMP = (b"MotionPhoto", b"MicroVideo")
+"""What telephones call it (Google's GCamera namespace, 2024)."""
+_FILM_BEGINS_WITHIN = 8192
+"""Bytes behind the end of a picture: it may be padded to blocks of a disk."""
+_CHECKSUM = 4
 _IMAGE_DATA_OF_PNG = {b"IDAT", b"fdAT", b"fcTL"}
 _PIXELS_OF_PNG = {b"IHDR", b"PLTE", b"tRNS", b"IEND", b"acTL", *_IMAGE_DATA_OF_PNG}
 _IMAGE_DATA_OF_WEBP = {b"VP8 ", b"VP8L", b"ANMF"}
@@ -220,8 +225,21 @@ def _item_type(infe: bytes) -> bytes:
 
 def has_film(data: bytes) -> bool:
     """Whether a film lies behind a JPEG, as telephones make 'motion' or 'live' photos."""
-    behind = after_jpeg(data) if data.startswith(_JPEG) else b""
-    return behind[4:8] == b"ftyp" or b"MotionPhoto_Data" in behind
+    behind = after_jpeg(data)
+    if not behind.strip(b"\0"):
+        return False
+    told = any(word in payload for marker, payload in jpeg_segments(data) if marker == _APP1 for word in _FILM_IN_XMP)
+    return told or b"ftyp" in behind[:_FILM_BEGINS_WITHIN] or b"MotionPhoto_Data" in behind
+
+
+def behind(data: bytes) -> bytes:
+    """What lies behind the end of a JPEG, PNG or WebP: no reader of pictures looks at it."""
+    for kind, at, length in _png_places(data):
+        if kind == b"IEND":
+            return data[at + length + _CHECKSUM :]
+    if any(_riff_places(data)):
+        return data[8 + int.from_bytes(data[4:8], "little") :]
+    return after_jpeg(data)
 
 
 def avif_colours(data: bytes) -> tuple[int, int] | None:

@@ -18,6 +18,7 @@ from semcompress_plugin import exif
 from semcompress_plugin.colours import convertible, with_colours
 from semcompress_plugin.containers import (
     avif_colours,
+    behind,
     gif_frames,
     has_film,
     has_gain_map,
@@ -40,6 +41,7 @@ __all__ = [
     "has_transparency",
     "metadata_of",
     "orientation_of",
+    "refuse_what_lies_behind",
     "renditions",
     "same_shape",
     "save_parameters",
@@ -63,6 +65,8 @@ MODES = ("1", "L", "LA", "P", "RGB", "RGBA")
 
 _MOST_PARTS = 2048
 """Of a JPEG 128 MiB. Pillow joins EXIF from as many segments as there are, and copies what it has for each."""
+_MOST_BEHIND = 100
+"""Bytes behind the end of a picture that are taken for rubbish: a program's mark, an end that stands there twice."""
 _LFS = b"version https://git-lfs.github.com/spec/"
 _TURNS = {
     2: Image.Transpose.FLIP_LEFT_RIGHT,
@@ -114,6 +118,16 @@ def decode(
         orientation=orientation_of(pixels) if orientation == "keep" else 1,
     )
     return with_colours(reference, icc)
+
+
+def refuse_what_lies_behind(data: bytes) -> None:
+    """Raise :class:`UnsupportedImageError` for a picture with more behind its end than rubbish.
+
+    It may be anything, a film or an archive, and where everything is to be kept that may not be lost.
+    """
+    amount = len(behind(data).strip(b"\0"))
+    if amount > _MOST_BEHIND:
+        raise UnsupportedImageError(f"has {amount:,} bytes behind its end, which would be lost: left alone")
 
 
 def as_stored(reference: Reference, format: str) -> Reference:

@@ -458,6 +458,9 @@ TABLE = (
     Row("HDR gain map", ("JPEG", "AVIF"), _gain_map, LEFT, why="gain map"),
     Row("film behind the picture (motion photo)", ("JPEG",),
         jpeg_with(behind=struct.pack(">I", 24) + b"ftypmp42" + bytes(12)), LEFT, why="film"),
+    Row("other data behind the picture, more than 100 bytes", ("JPEG", "PNG", "WEBP"),
+        lambda f: picture(f) + b"PK\3\4" + b"z" * 500, ("left alone", "dropped", "dropped"),
+        seen=lambda image, data: b"PK\3\4zzz" in data, why="504 bytes behind its end"),
     Row("animation", ("PNG", "WEBP", "AVIF", "GIF"), animation, LEFT, why="animated"),
     Row("GIF that stands still", ("GIF",), lambda f: save(photo((96, 64)), f), LEFT, why="is a GIF"),
     Row(

@@ -201,6 +201,16 @@ def test_a_film_behind_a_jpeg_is_seen_whatever_thumbnail_and_scans_come_before(m
         decode(data + FILM)
 
 
+def test_a_film_is_seen_behind_padding_and_where_xmp_tells_of_it():
+    plain = encoded(gradient((96, 64)), "JPEG", quality=97)
+    told = encoded(gradient((96, 64)), "JPEG", quality=97, xmp=b"<x GCamera:MicroVideoOffset='2000'/>")
+    for data in (plain + bytes(16) + FILM, plain + bytes(4096) + FILM, told + b"anything"):
+        with pytest.raises(UnsupportedImageError, match="film behind it"):
+            decode(data)
+    for data in (plain + bytes(20), told, told + bytes(20), plain + b"anything"):
+        decode(data)
+
+
 def test_the_end_of_a_jpeg_is_the_one_behind_its_scans():
     scan = b"\xff\xda\0\4\xff\xd9" + b"a\xff\0\xd9\xff\xd0b\xff\xff"  # FF D9 in a header, stuffed and filled
     comment = b"\xff\xfe\0\4\xff\xd9"
