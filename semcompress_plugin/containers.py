@@ -85,6 +85,16 @@ def segment(marker: int, payload: bytes) -> bytes:
     return bytes([0xFF, marker]) + struct.pack(">H", len(payload) + 2) + payload
 
 
+def jpeg_scans(data: bytes, most: int) -> int:
+    """How many scans a JPEG has (T.81, B.2.3); counting ends at ``most``."""
+    count = 0
+    for marker, _, _ in _jpeg_places(data):
+        count += marker == _START_OF_SCAN
+        if count == most or (count and marker == _END_OF_IMAGE):
+            break
+    return count
+
+
 def after_jpeg(data: bytes) -> bytes:
     """What lies behind the end of a JPEG: nothing, rubbish, or a film."""
     scanned = False

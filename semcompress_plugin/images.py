@@ -22,6 +22,7 @@ from semcompress_plugin.containers import (
     gif_frames,
     has_film,
     has_gain_map,
+    jpeg_scans,
     metadata_parts,
     png_chunks,
 )
@@ -65,6 +66,8 @@ MODES = ("1", "L", "LA", "P", "RGB", "RGBA")
 
 _MOST_PARTS = 2048
 """Of a JPEG 128 MiB. Pillow joins EXIF from as many segments as there are, and copies what it has for each."""
+_MOST_SCANS = 256
+"""Encoders write 1 to 70. Decoders go through all pixels for each, even where it holds nothing."""
 _MOST_BEHIND = 100
 """Bytes behind the end of a picture that are taken for rubbish: a program's mark, an end that stands there twice."""
 _LFS = b"version https://git-lfs.github.com/spec/"
@@ -99,6 +102,8 @@ def decode(
     """
     limits = limits or Limits()
     _refuse_stored_metadata(data, limits)
+    if jpeg_scans(data, _MOST_SCANS + 1) > _MOST_SCANS:
+        raise ImageError(f"has more than {_MOST_SCANS} scans, each of which takes time to decode: save it anew")
     image = _open(data)
     assert image.format is not None  # a picture that was opened from bytes has one
     _refuse_large(image, limits)

@@ -42,7 +42,15 @@ def gif(frames: int) -> bytes:
     return b"GIF89a" + struct.pack("<2H", 1, 1) + b"\x80\0\0" + bytes(6) + frame * frames + b";"
 
 
+def scans(many: int, size: tuple[int, int] = (2000, 2000)) -> bytes:
+    """A sound progressive JPEG to which scans are added that refine nothing: each says that all its blocks are done."""
+    data = encoded(Image.new("L", size), "JPEG", progressive=True)
+    last = data.rindex(b"\xff\xda")
+    return data[:last] + data[last:-2] * many + data[-2:]
+
+
 BOMBS = {
+    "scans": (scans(1000), "more than 256 scans, each of which takes time to decode: save it anew"),
     "pixels in a small PNG": (
         encoded(Image.new("1", (30_000, 30_000)), "PNG"),
         "900,000,000 pixels, more than 89,478,485: raise limits.max_pixels",
@@ -76,6 +84,15 @@ def test_a_bomb_costs_one_line_and_no_time(data, words):
     assert "\n" not in str(caught.value)
     assert not isinstance(caught.value, UnsupportedImageError)  # failed, not skipped: somebody must look at it
     assert time.monotonic() - started < 10
+
+
+def test_as_many_scans_as_encoders_write_are_no_bomb():
+    assert containers.jpeg_scans(data := scans(70, (64, 64)), 100) > 70
+    assert decode(data).image.size == (64, 64)
+    assert containers.jpeg_scans(data, 5) == 5
+    for nothing in (b"", encoded(photo(), "PNG")):
+        assert containers.jpeg_scans(nothing, 5) == 0
+    assert containers.jpeg_scans(encoded(photo(), "JPEG") * 9, 5) == 1, "what lies behind the end is not decoded"
 
 
 MANY = 1_000_000
