@@ -114,7 +114,7 @@ def decode(
     _refuse_unsupported(image, data, limits, icc)
     pixels = _load(image)
     _refuse_unpacked_metadata(pixels, limits)
-    _refuse_ambiguous(pixels)
+    _refuse_ambiguous(pixels, orientation)
     reference = Reference(
         upright(pixels, orientation_of(pixels)),
         source=data,
@@ -317,8 +317,13 @@ def _refuse_unsupported(image: Image.Image, data: bytes, limits: Limits, icc: Pr
             )
 
 
-def _refuse_ambiguous(image: Image.Image) -> None:
+def _refuse_ambiguous(image: Image.Image, orientation: OrientationPolicy) -> None:
     """What readers disagree about already: whatever we made of it would be wrong for some."""
+    if image.format == "WEBP" and orientation == "apply" and orientation_of(image) != 1:
+        raise UnsupportedImageError(
+            "is turned by EXIF, on which readers disagree in a WebP (browsers do not turn it): left alone "
+            "(`orientation: keep` leaves it lying)"
+        )
     if exif.orientation(exif_block(image)) is None and (xmp_orientation(image) or 1) != 1:
         raise UnsupportedImageError("is turned by XMP but not by EXIF, on which readers disagree: left alone")
     ratio = image.info["jfif_density"] if image.info.get("jfif_unit") == 0 else image.info.get("aspect")

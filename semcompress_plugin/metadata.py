@@ -154,6 +154,8 @@ def lost_in(format: str, reference: Reference, *, replaces: bool) -> str | None:
     metadata, size = reference.metadata, reference.image.size
     if format == reference.format:
         return None
+    if reference.format == "WEBP" and reference.orientation != 1:
+        return "is turned by EXIF, on which readers disagree in a WebP"
     if replaces and format != "PNG":
         for keyword in map(_keyword, metadata.png_chunks):
             if keyword in _DRAWINGS:

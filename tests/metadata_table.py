@@ -282,9 +282,13 @@ KEPT = ("kept",) * 3
 
 TABLE = (
     Row(
-        "EXIF orientation", ("JPEG", "PNG", "WEBP"), with_exif(_orientation), ("applied",) * 3,
+        "EXIF orientation", ("JPEG", "PNG"), with_exif(_orientation), ("applied",) * 3,
         exiv2=("Exif.Image.Orientation",), exiftool=("IFD0:Orientation",),
         note="the pixels are turned, the tag goes",
+    ),
+    Row(
+        "EXIF orientation in a WebP", ("WEBP",), with_exif(_orientation), LEFT, why="on which readers disagree",
+        note="Chromium ignores it, other programs do not",
     ),
     Row(
         "rotation and mirroring (`irot`, `imir`)", ("AVIF",), with_exif(_orientation), ("applied",) * 3,

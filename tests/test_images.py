@@ -23,6 +23,7 @@ from semcompress_plugin.images import (
     turned_back,
     upright,
 )
+from semcompress_plugin.metadata import lost_in
 from semcompress_plugin.types import Limits
 
 
@@ -96,7 +97,7 @@ def test_odd_sizes_are_decoded(size, format):
 
 
 @pytest.mark.parametrize("orientation", range(1, 9))
-@pytest.mark.parametrize("format", ["JPEG", "PNG", "WEBP", "AVIF"])
+@pytest.mark.parametrize("format", ["JPEG", "PNG", "AVIF"])
 def test_orientation_is_applied_to_the_pixels_and_the_tag_is_gone(orientation, format):
     exif = Image.Exif()
     exif[0x0112] = orientation
@@ -108,6 +109,23 @@ def test_orientation_is_applied_to_the_pixels_and_the_tag_is_gone(orientation, f
     kept.load(reference.metadata.exif)
     assert 0x0112 not in kept
     assert kept[0x010F] == "Maker"
+
+
+@pytest.mark.parametrize("orientation", range(1, 9))
+def test_a_webp_that_exif_turns_is_left_alone_or_left_lying_for_browsers_do_not_turn_it(orientation):
+    exif = Image.Exif()
+    exif[0x0112] = orientation
+    data = encoded(gradient((40, 20)), "WEBP", exif=exif, quality=95)
+    lying = decode(data, orientation="keep")
+    assert lying.orientation == orientation
+    for format in ("JPEG", "PNG", "AVIF"):
+        assert (lost_in(format, lying, replaces=False) is None) == (orientation == 1)
+    assert lost_in("WEBP", lying, replaces=True) is None
+    if orientation == 1:
+        assert decode(data).image.size == (40, 20)
+    else:
+        with pytest.raises(UnsupportedImageError, match="on which readers disagree in a WebP"):
+            decode(data)
 
 
 def test_strip_private_removes_place_and_serial_numbers_and_keeps_who_and_when():

@@ -196,7 +196,7 @@ def test_exiftool_is_among_the_readers():
 
 
 @pytest.mark.parametrize("orientation", range(1, 9))
-@pytest.mark.parametrize("format", metadata_table.ALL)
+@pytest.mark.parametrize("format", ["JPEG", "PNG", "AVIF"])
 def test_all_eight_orientations_show_the_same_picture_afterwards(format, orientation):
     stored = encoded(photo((60, 40)), format, exif=_turned(orientation), quality=95)
     with Image.open(io.BytesIO(stored)) as image:
