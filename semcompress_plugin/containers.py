@@ -252,6 +252,18 @@ def behind(data: bytes) -> bytes:
     return after_jpeg(data)
 
 
+def between_scans(data: bytes) -> int:
+    """How many bytes a JPEG holds in comments and segments of programs between its first scan and its end."""
+    amount, scanned = 0, False
+    for marker, start, end in _jpeg_places(data):
+        if scanned and marker == _END_OF_IMAGE:
+            break
+        scanned |= marker == _START_OF_SCAN
+        if scanned and (marker == _COMMENT or _is_app(marker)):
+            amount += min(end, len(data)) - start
+    return amount
+
+
 def avif_colours(data: bytes) -> tuple[int, int] | None:
     """Primaries and transfer function that an AVIF names by number (ITU-T H.273), or None."""
     for kind, payload in avif_boxes(data):

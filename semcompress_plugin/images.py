@@ -19,6 +19,7 @@ from semcompress_plugin.colours import convertible, with_colours
 from semcompress_plugin.containers import (
     avif_colours,
     behind,
+    between_scans,
     gif_frames,
     has_film,
     has_gain_map,
@@ -126,13 +127,16 @@ def decode(
 
 
 def refuse_what_lies_behind(data: bytes) -> None:
-    """Raise :class:`UnsupportedImageError` for a picture with more behind its end than rubbish.
+    """Raise :class:`UnsupportedImageError` for a picture with more than rubbish where no reader of pictures looks.
 
     It may be anything, a film or an archive, and where everything is to be kept that may not be lost.
     """
-    amount = len(behind(data).strip(b"\0"))
-    if amount > _MOST_BEHIND:
-        raise UnsupportedImageError(f"has {amount:,} bytes behind its end, which would be lost: left alone")
+    for where, amount in (
+        ("behind its end", len(behind(data).strip(b"\0"))),
+        ("between its scans", between_scans(data)),
+    ):
+        if amount > _MOST_BEHIND:
+            raise UnsupportedImageError(f"has {amount:,} bytes {where}, which would be lost: left alone")
 
 
 def as_stored(reference: Reference, format: str) -> Reference:

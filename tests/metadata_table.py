@@ -184,6 +184,12 @@ def _extended_xmp(_: str) -> bytes:
     return jpeg_with((0xE1, b"http://ns.adobe.com/xap/1.0/\0" + main), (0xE1, head + body))("JPEG")
 
 
+def _between_scans(_: str) -> bytes:
+    data = picture("JPEG", progressive=True)
+    at = data.rindex(b"\xff\xda")
+    return data[:at] + jpeg_with((0xFE, b"taken at home" * 10))("JPEG")[2 : 2 + 4 + 130] + data[at:]
+
+
 def _long_iptc(_: str) -> bytes:
     words = (b"\x1c\x02\x19" + struct.pack(">H", 30_000) + b"a" * 30_000) * 3
     blocks = resource(b"8BIM", 0x0404, words) + resource(b"8BIM", 0x040B, b"http://example.org/x")
@@ -465,6 +471,9 @@ TABLE = (
     Row("other data behind the picture, more than 100 bytes", ("JPEG", "PNG", "WEBP"),
         lambda f: picture(f) + b"PK\3\4" + b"z" * 500, ("left alone", "dropped", "dropped"),
         seen=lambda image, data: b"PK\3\4zzz" in data, why="504 bytes behind its end"),
+    Row("comments, EXIF and others' segments between scans, more than 100 bytes", ("JPEG",), _between_scans,
+        ("left alone", "dropped", "dropped"), seen=lambda image, data: b"taken at home" in data,
+        why="130 bytes between its scans"),
     Row("animation", ("PNG", "WEBP", "AVIF", "GIF"), animation, LEFT, why="animated"),
     Row("GIF that stands still", ("GIF",), lambda f: save(photo((96, 64)), f), LEFT, why="is a GIF"),
     Row(

@@ -20,6 +20,7 @@ from semcompress_plugin.containers import (
     after_jpeg,
     avif_boxes,
     behind,
+    between_scans,
     gif_frames,
     jpeg_coding,
     jpeg_scans,
@@ -107,7 +108,7 @@ def test_any_bytes_are_walked_without_an_error_and_within_their_length(data):
     assert 0 <= sum(metadata_parts(data)) <= len(data)
     assert len(after_jpeg(data)) <= len(data)
     assert 0 <= jpeg_scans(data, 9) <= 9
-    assert len(behind(data)) <= len(data)
+    assert len(behind(data)) + between_scans(data) <= len(data)
     assert 0 <= gif_frames(data, 1000) <= 1000
     assert pixels_at_a_glance(data) >= 0
     assert len(jpeg_coding(data)) <= len(data) + len(b"\xff\xd9")
