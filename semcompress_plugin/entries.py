@@ -197,7 +197,7 @@ class Index:
         self._grouped.clear()
 
     def settles(self, sha256: str, policy: str) -> bool:
-        """Whether a content is an output under this policy, or one that lies beside its original under any.
+        """Whether a content is an output under this policy, or one that only ever lay beside originals under any.
 
         Told by what identifies a line, which is not decoded: thousands of pictures are settled as a rule.
         """
@@ -205,8 +205,13 @@ class Index:
         if lines is None:
             return False
         under = f'"policy": {json.dumps(policy, ensure_ascii=False)}, "path": "'
-        keys = (line.partition(_AFTER_KEY)[0] for line in lines)
-        return any(under in key or '"relation": "beside"' in key for key in keys)
+        keys = [line.partition(_AFTER_KEY)[0] for line in lines]
+        if any(under in key for key in keys):
+            return True
+        # what also took an original's place may lie in one: where it lies has to be asked then
+        return any('"relation": "beside"' in key for key in keys) and not any(
+            '"relation": "replaced"' in key for key in keys
+        )
 
     def by_output(self, sha256: str) -> tuple[Entry, ...]:
         return self._entries(self._by_output, sha256)

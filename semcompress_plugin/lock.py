@@ -14,7 +14,7 @@ from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from dataclasses import replace
 from functools import cached_property
 from itertools import chain
-from pathlib import Path
+from pathlib import Path, PurePath
 from typing import TYPE_CHECKING
 
 from semcompress_plugin import cache, files, git
@@ -36,6 +36,7 @@ from semcompress_plugin.entries import (
 )
 from semcompress_plugin.errors import ImageError, LockError, OriginalsError
 from semcompress_plugin.lock_in_git import NAME, LocksInGit
+from semcompress_plugin.walk import SUFFIXES
 
 if TYPE_CHECKING:
     from filelock import BaseFileLock
@@ -123,15 +124,34 @@ class Lock:
     def settled(self, sha256: str, policy: str, path: Path | None = None) -> Entry | None:
         """The entry that settles a content under the policy with this digest, or None if there is work to do.
 
-        Settled are: an output of this policy (replaced or kept); an output that lies beside its original, under
-        whatever policy, for it is never a picture to start from; and an original whose outputs all lie beside it at
-        ``path``, as large as we wrote them.
+        Settled are: an output of this policy (replaced or kept); an original whose outputs all lie beside it at
+        ``path``, as large as we wrote them; and an output that itself lies beside its original, under whatever policy,
+        for it is never a picture to start from.
         """
         if found := _settling(self._index, sha256, policy, path):
             return found[0]
         if found := self._remembered(lambda index: _settling(index, sha256, policy, path)):
             return self._recall(found)[0]
-        return None
+        known = self._index.by_output(sha256)
+        made = known + self._remembered(lambda index: index.by_output(sha256))
+        if not self.lies_beside(made, path):
+            return None
+        entry = next(entry for entry in made if entry.relation == "beside")
+        return entry if entry in known else self._recall([entry])[0]
+
+    def lies_beside(self, made: Iterable[Entry], path: Path | None) -> bool:
+        """Whether an output of which ``made`` tells lies beside its original, and not in an original's place.
+
+        The lines that tell of ``path`` are asked, else all. One content may have been both, even at one place, when a
+        policy changed its mind: then an original that lies there tells.
+        """
+        made = list(made)
+        here = None if path is None else self.relative(path)
+        told = [entry for entry in made if entry.path == here] or made
+        beside = [entry for entry in told if entry.relation == "beside"]
+        if path is None or not any(entry.relation == "replaced" for entry in told):
+            return bool(beside)
+        return any(_is_as_large(path.with_name(name_of_original(one, path)), one.original) for one in beside)
 
     def lacks(self, sha256: str, policy: str, path: Path) -> bool:
         """Whether an output of this policy at ``path`` lacks another one that was written beside it."""
@@ -405,8 +425,7 @@ def _lines(path: Path) -> Iterator[bytes]:
 
 
 def _settling(index: Index, sha256: str, policy: str, path: Path | None) -> tuple[Entry, ...]:
-    made = index.by_output(sha256)
-    if found := tuple(entry for entry in made if entry.policy == policy or entry.relation == "beside"):
+    if found := tuple(entry for entry in index.by_output(sha256) if entry.policy == policy):
         return found
     if path is None:
         return ()
@@ -423,9 +442,27 @@ def output_beside(path: Path, entry: Entry) -> Path:
     return path.with_name(path.stem + name.removeprefix(stem)) if name.startswith(stem) else path.with_name(name)
 
 
+def name_of_original(entry: Entry, path: Path) -> str:
+    """The original's name; a file that was renamed since keeps its new name, save for another format's extension.
+
+    It is a picture's, whatever the lock says: no file is put back under a name that means something to a program.
+    """
+    if PurePath(entry.name).suffix.lower() not in SUFFIXES:
+        return path.name
+    if path.name == posixpath.basename(entry.path):
+        return entry.name
+    if posixpath.splitext(entry.path)[1] == posixpath.splitext(entry.name)[1]:  # the format was not changed
+        return path.name
+    return path.stem + Path(entry.name).suffix
+
+
 def _lies_beside(path: Path, entry: Entry) -> bool:
+    return _is_as_large(output_beside(path, entry), entry.output)
+
+
+def _is_as_large(path: Path, content: Content) -> bool:
     try:
-        return output_beside(path, entry).stat().st_size == entry.output.bytes
+        return path.stat().st_size == content.bytes
     except OSError:
         return False
 

@@ -396,8 +396,9 @@ def pending(asset: Asset, refresh: dict[str, str] | None = None) -> Pending | Re
     if settled and not (asset.rule.outputs.place == "beside" and lock.lacks(sha256, digest, asset.path)):
         return Result(asset.shown, "unchanged", size, size, asset.rule.name)
     made = asset.domain.made(sha256)
-    if any(entry.relation == "beside" for entry in made):  # never a picture to start from
+    if lock.lies_beside(made, asset.path):  # never a picture to start from
         return Result(asset.shown, "unchanged", size, size, asset.rule.name)
+    made = tuple(entry for entry in made if entry.relation == "replaced")
     outdated = lock.origin(made, asset.path)
     if made and outdated is None:
         reason = f"was shrunk under another policy, and {ambiguous(made)}: left alone"

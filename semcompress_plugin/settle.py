@@ -14,17 +14,18 @@ A group is settled in five steps; a process may be killed between any two of the
 from __future__ import annotations
 
 import contextlib
+import os
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path, PurePosixPath
 
 from semcompress_plugin import files
 from semcompress_plugin.entries import Entry
-from semcompress_plugin.errors import ImageError, OriginalsError
+from semcompress_plugin.errors import ImageError
 from semcompress_plugin.files import Snapshot, Staged
-from semcompress_plugin.lock import Lock
+from semcompress_plugin.lock import Lock, name_of_original
 from semcompress_plugin.originals import NoOriginals, Originals
-from semcompress_plugin.restore import spare
+from semcompress_plugin.restore import can_be_had, spare
 
 
 @dataclass(frozen=True, slots=True)
@@ -125,23 +126,30 @@ def _hindrance(
     if not made:
         why = "was edited since we wrote it" if known else "is not ours"
         return f"would overwrite {path.name}, which {why}: move that file or exclude it"
-    if all(_belongs_to_another(entry, picture, original, lock.relative(path)) for entry in made):
-        owner = made[0].name
-        owner = str(PurePosixPath(made[0].path).with_name(owner)) if owner == picture.name else owner
-        return f"would be written where {owner} is: rename one, or exclude one"
-    return None
+    here = lock.relative(path)
+    told = [entry for entry in made if entry.path == here] or made
+    others = [entry for entry in told if _is_of_another(entry, picture, original, path, here)]
+    if len(others) < len(told) and all(entry.relation == "beside" for entry in others):
+        return None
+    owner = next((entry for entry in others if entry.relation == "replaced"), others[0])
+    if owner.relation == "beside" and not os.path.lexists(path.with_name(name_of_original(owner, path))):
+        gone = f"was made beside {owner.name}, not here any more"
+        return f"would overwrite {path.name}, which {gone}: rename one, or exclude one"
+    name = str(PurePosixPath(owner.path).with_name(owner.name)) if owner.name == picture.name else owner.name
+    return f"would be written where {name} is: rename one, or exclude one"
 
 
-def _belongs_to_another(entry: Entry, picture: Path, original: str, here: str) -> bool:
-    """Whether an output is all that there is of another picture, or lies beside one that is still there.
+def _is_of_another(entry: Entry, picture: Path, original: str, path: Path, here: str) -> bool:
+    """Whether an output at ``path`` is another picture's: all that there is of it, or what was made beside it.
 
-    A namesake from elsewhere, which was moved ``here``, is another picture too.
+    So is what replaced a namesake elsewhere, and was moved ``here``. Whether the other one is still there tells
+    nothing: where it is not, its output may be the last that there is of it.
     """
     if entry.original.sha256 == original:
         return False
     if entry.relation == "replaced":
         return entry.name != picture.name or entry.path != here
-    return entry.name != picture.name and (picture.parent / entry.name).exists()
+    return name_of_original(entry, path) != picture.name
 
 
 def _keep(group: Sequence[Settlement], doomed: Iterable[Snapshot], lock: Lock, originals: Originals) -> list[Entry]:
@@ -156,8 +164,8 @@ def _keep(group: Sequence[Settlement], doomed: Iterable[Snapshot], lock: Lock, o
         for entry in settlement.entries
         if source is not None and entry.relation == "replaced" and entry.original.sha256 == source.sha256
     }
-    spare([snapshot for snapshot in doomed if snapshot.sha256 not in sources], lock, originals)
     kept = originals.keep(list(sources.values())) if sources else []
+    spare([snapshot for snapshot in doomed if snapshot.sha256 not in sources], lock, originals, had=sources)
     blobs = dict(zip(sources, kept, strict=True))
     return [
         replace(entry, blob=blobs.get(entry.original.sha256) or entry.blob) if entry.relation == "replaced" else entry
@@ -186,17 +194,14 @@ def sweep_parked(folders: Iterable[Path], lock: Lock, originals: Originals) -> l
 
 
 def _is_known(sha256: str, lock: Lock, originals: Originals) -> bool:
-    """Whether a content is our own output, or an original that can be had (or was not to be kept)."""
-    if any(entry.relation != "kept" for entry in lock.by_output(sha256)):
-        return True
+    """Whether a content is kept, or our own output and can be made again (or nothing was to be kept)."""
+    made = [entry for entry in lock.by_output(sha256) if entry.relation != "kept"]
     replaced = [entry for entry in lock.by_original(sha256) if entry.relation == "replaced"]
     if isinstance(originals, NoOriginals):
-        return bool(replaced)
-    for entry in replaced:
-        with contextlib.suppress(OriginalsError):
-            originals.get(entry)
-            return True
-    return False
+        return bool(made or replaced)
+    itself = [*replaced, *(replace(entry, original=entry.output, blob=None) for entry in made)]
+    again = [entry for entry in made if not entry.edited]
+    return any(can_be_had(entry, lock.path.parent / entry.path, originals) for entry in (*itself, *again))
 
 
 def _commit(settlement: Settlement, staged: Iterable[Staged], state: Path | None) -> str | None:

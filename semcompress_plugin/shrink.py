@@ -14,11 +14,11 @@ from semcompress_plugin.errors import ImageError, OriginalsError, UnsupportedIma
 from semcompress_plugin.files import Snapshot
 from semcompress_plugin.images import SUFFIXES, as_stored
 from semcompress_plugin.isolation import Decoders
+from semcompress_plugin.lock import name_of_original
 from semcompress_plugin.metadata import carries
 from semcompress_plugin.pixels import fingerprint
 from semcompress_plugin.plan import Pending
 from semcompress_plugin.registry import Registry
-from semcompress_plugin.restore import name_of_original
 from semcompress_plugin.settle import Settlement
 from semcompress_plugin.types import EffortName, Features, OutputFile, Proposal, Reference, Result, Status
 

@@ -1,4 +1,4 @@
-"""Files that a rule wants beside a picture which was shrunk in place: those that are not there are made."""
+"""Files that a rule wants beside a picture: made where they are not there, and never lost where they are the last."""
 
 from __future__ import annotations
 
@@ -8,9 +8,12 @@ from pathlib import Path
 
 import pytest
 
-from disk import git
+from disk import commit, git, sha, workplace
 from pictures import encoded, photo
+from semcompress_plugin import settle
 from semcompress_plugin.cli import main
+from semcompress_plugin.files import _temporary
+from semcompress_plugin.lock import parse
 
 POLICY = """\
 version: 1
@@ -97,3 +100,151 @@ def test_in_a_clone_without_the_original_what_is_missing_stays_missing_with_a_wo
         assert (code, result["status"]) == (0, "skipped")
         assert result["reason"].startswith("lacks what was written beside it, and its original")
         assert files(Path()) == before
+
+
+ALONE = """\
+version: 1
+rules:
+  - name: all
+    files: ["**/*"]
+    compress: [{webp: {quality: [40, 90]}}, {jpeg: {quality: [40, 90]}}]
+    outputs: {formats: FORMATS, place: PLACE}
+    keep: {msssim: {score: {min: BOUND}}}
+"""
+JPEG, PNG = encoded(photo((240, 180), 1), "JPEG", quality=97), encoded(photo((240, 180), 2), "PNG")
+
+
+def rule(folder: Path, place: str, formats: str = "[webp]", bound: str = "0.3") -> None:
+    text = ALONE.replace("PLACE", place).replace("FORMATS", formats).replace("BOUND", bound)
+    (folder / ".semcompress.yaml").write_text(text)
+
+
+@pytest.fixture
+def site(repository: Path) -> Path:
+    rule(repository, "beside")
+    (repository / "a.jpg").write_bytes(JPEG)
+    return repository
+
+
+def refused(capsys: pytest.CaptureFixture[str], path: str) -> str:
+    """Why a picture cannot be written, the same in a second run."""
+    first, again = ([one["reason"] for one in run(capsys, "compress")[1] if one["path"] == path] for _ in range(2))
+    assert first == again
+    return first[0]
+
+
+@pytest.mark.parametrize("place", ["beside", "replace"])
+def test_an_output_whose_original_is_gone_is_not_written_over_by_another_picture(site, capsys, place):
+    assert run(capsys, "compress")[0] == 1
+    last = (site / "a.webp").read_bytes()
+    (site / "a.jpg").unlink()
+    (site / "a.png").write_bytes(PNG)
+    rule(site, place)
+    assert refused(capsys, "a.png") == (
+        "would overwrite a.webp, which was made beside a.jpg, not here any more: rename one, or exclude one"
+    )
+    assert (site / "a.webp").read_bytes() == last
+
+
+@pytest.mark.parametrize("committed", [False, True])
+def test_the_output_of_a_picture_that_was_edited_gives_way_and_is_kept_if_it_may_be_the_last(site, capsys, committed):
+    (site / "sub").mkdir()
+    assert run(capsys, "compress")[0] == 1
+    for name in ("a.jpg", "a.webp"):
+        (site / name).rename(site / "sub" / name)
+    last = (site / "sub/a.webp").read_bytes()
+    if committed:
+        commit(site)
+    (site / "sub/a.jpg").write_bytes(encoded(photo((240, 180), 2), "JPEG", quality=97))
+    code, results = run(capsys, "compress")
+    assert (code, [one["status"] for one in results if one["path"] == "sub/a.jpg"]) == (1, ["compressed"])
+    assert (site / "sub/a.webp").read_bytes() != last
+    assert [one.sha256 for one in workplace(site)[1].kept()] == ([] if committed else [sha(last)])
+    settled(capsys)
+
+
+@pytest.mark.parametrize("how", ["a copy", "another policy"])
+def test_a_second_line_about_an_output_gives_it_to_nobody_else(site, capsys, how):
+    if how == "a copy":
+        (site / "old").mkdir()
+        (site / "old/b.jpg").write_bytes(JPEG)
+        assert run(capsys, "compress", "old")[0] == 1
+    else:
+        assert run(capsys, "compress")[0] == 1
+        rule(site, "replace")
+    assert run(capsys, "compress")[0] == 1
+    ours = (site / "a.webp").read_bytes()
+    (site / "a.png").write_bytes(PNG)
+    assert refused(capsys, "a.png") == "would be written where a.jpg is: rename one, or exclude one"
+    assert (site / "a.webp").read_bytes() == ours
+
+
+def test_what_a_killed_run_had_taken_out_is_not_swept_where_it_is_the_last(site, capsys):
+    assert run(capsys, "compress")[0] == 1
+    lock, originals = workplace(site)
+    taken = lock.state / f"{_temporary.PREFIX}x{_temporary.PARKED}"
+    taken.write_bytes((site / "a.webp").read_bytes())
+    (site / "a.jpg").unlink()
+    assert settle.sweep_parked([lock.state], lock, originals) == [taken]
+    (site / "a.jpg").write_bytes(JPEG)
+    assert settle.sweep_parked([lock.state], lock, originals) == []
+    assert not taken.exists()
+
+
+def test_what_took_its_originals_place_is_not_settled_for_having_lain_beside_it(site, capsys):
+    assert run(capsys, "compress")[0] == 1
+    rule(site, "replace")
+    assert run(capsys, "compress")[0] == 1
+    rule(site, "replace", bound="0.99")
+    assert run(capsys, "check")[0] == 1
+    assert run(capsys, "compress")[0] == 1
+    assert run(capsys, "verify")[0] == 0
+    settled(capsys)
+
+
+def test_what_lies_beside_its_original_again_is_settled_again(site, capsys):
+    assert run(capsys, "compress")[0] == 1
+    rule(site, "replace")
+    assert run(capsys, "compress")[0] == 1
+    assert run(capsys, "restore", "--all")[0] == 0
+    assert files(site).keys() >= {"a.jpg", "a.webp"}
+    rule(site, "beside", bound="0.99")
+    code, results = run(capsys, "compress")
+    assert (code, {one["path"]: one["status"] for one in results}) == (
+        1,
+        {"a.jpg": "compressed", "a.webp": "unchanged"},
+    )
+    settled(capsys)
+
+
+def test_of_an_output_beside_restore_says_whose_it_is_and_where_that_is(site, capsys):
+    assert run(capsys, "compress")[0] == 1
+    reason = lambda name: run(capsys, "restore", name)[1][0]["reason"]  # noqa: E731
+    assert reason("a.webp") == "was made beside a.jpg, which is there"
+    (site / "a.jpg").unlink()
+    assert reason("a.webp") == "was made beside a.jpg, which is not here any more"
+    (site / "a.webp").rename(site / "b.webp")
+    assert reason("b.webp") == "was made beside a.jpg, which is not here any more"
+
+
+@pytest.mark.parametrize("which", ["--all", "a.webp"])
+def test_an_original_that_was_kept_comes_back_beside_what_was_made_of_it(site, capsys, which):
+    rule(site, "beside", "[keep, webp]")
+    assert run(capsys, "compress")[0] == 1
+    beside = (site / "a.webp").read_bytes()
+    (site / "a.jpg").unlink()
+    assert run(capsys, "restore", which)[0] == 0
+    assert (site / "a.jpg").read_bytes() == JPEG
+    assert (site / "a.webp").read_bytes() == beside
+
+
+def test_restore_removes_what_took_an_originals_place_though_it_lies_beside_another_elsewhere(site, capsys):
+    assert run(capsys, "compress")[0] == 1
+    (site / "sub").mkdir()
+    (site / "sub/a.jpg").write_bytes(JPEG)
+    (site / "a.jpg").unlink()
+    rule(site, "replace")
+    assert run(capsys, "compress")[0] == 1
+    assert {entry.relation for entry in parse((site / "semcompress.lock").read_text(), "x")} == {"beside", "replaced"}
+    assert run(capsys, "restore", "sub/a.webp")[0] == 0
+    assert [path.name for path in (site / "sub").iterdir()] == ["a.jpg"]
