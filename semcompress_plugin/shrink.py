@@ -8,7 +8,7 @@ from pathlib import Path
 
 from semcompress_plugin import files
 from semcompress_plugin.containers import pixels_at_a_glance
-from semcompress_plugin.engine import Decision, Measurement, Rounds, decide, measure
+from semcompress_plugin.engine import Candidate, Decision, Rounds, decide, measure
 from semcompress_plugin.entries import Content, Entry, Relation, ambiguous
 from semcompress_plugin.errors import ImageError, OriginalsError, UnsupportedImageError
 from semcompress_plugin.files import Snapshot
@@ -20,10 +20,14 @@ from semcompress_plugin.pixels import fingerprint
 from semcompress_plugin.plan import Pending
 from semcompress_plugin.registry import Registry
 from semcompress_plugin.settle import Settlement
-from semcompress_plugin.types import EffortName, Features, OutputFile, Proposal, Reference, Result, Status
+from semcompress_plugin.types import EffortName, Features, OutputFile, Proposal, Reference, Result, Scores, Status
 
 _MARKS_OF_EXIF = (b"Exif", b"EXIF", b"eXIf")
 """One of them stands in every file that has any: in JPEG and AVIF, in WebP, in PNG."""
+_EDITED_SINCE = (
+    "was shrunk under another policy, and what lies beside its pixels was edited since: left alone "
+    "(`semcompress restore` brings the original back, without the edit)"
+)
 _EXTENSIONS = {"JPEG": ".jpg", "PNG": ".png", "WEBP": ".webp", "AVIF": ".avif"}
 
 
@@ -36,17 +40,41 @@ def output_name(name: str, format: str) -> str:
 
 
 @dataclass(frozen=True, slots=True)
-class Found:
-    """What was found: ``still`` (an outdated picture holds as it is; decisions are then about what lies beside it),
-    ``ours`` (an output of ours that was edited beside its pixels), or the engine's decisions per output.
+class Searched:
+    """What the engine decided per output.
 
-    ``unstripped``: none of them takes the place of the picture, which has metadata that its rule would have removed.
+    ``unstripped``: none takes the place of the picture, which has metadata that its rule would have removed.
     """
 
-    still: Measurement | None = None
-    decisions: tuple[Decision, ...] = ()
-    ours: Entry | None = None
+    decisions: tuple[Decision, ...]
     unstripped: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Holds:
+    """An output of ours holds under the rule as it is, with these scores; ``line`` is what was said of it before.
+
+    ``decisions`` are about what the rule wants beside it.
+    """
+
+    line: Entry
+    scores: Scores
+    decisions: tuple[Decision, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Edited:
+    """An output of ours of which what lies beside its pixels was edited, as ``line`` says.
+
+    It stays under the policy that it was made under; ``reason`` is there where the policy is another by now, and why it
+    could not be settled under that.
+    """
+
+    line: Entry
+    reason: str | None = None
+
+
+Found = Searched | Holds | Edited
 
 
 @dataclass(slots=True)
@@ -68,39 +96,49 @@ class Work:
     stored: str | None = None
     """That of what the file holds, where a tag says that it is to be turned."""
     generation: int = 0
+    told: Entry | None = None
+    """What tells of the original, where that is not what lies in the file."""
 
     def glance(self) -> int:
         """Read the picture to start from: the original of an outdated one, else what lies in the file; its pixels."""
-        asset, outdated = self.pending.asset, self.pending.outdated
+        asset = self.pending.asset
         if asset.path.suffix.lower() not in SUFFIXES:  # what is written there would get another name
             raise ImageError(f"has none of the extensions that pictures have here ({' '.join(SUFFIXES)}): rename it")
         self.snapshot = files.read(asset.path)
         if self.snapshot.sha256 != self.pending.sha256:
             asset.domain.digests.clear()
             raise ImageError("has changed while it was waiting, so it was left alone: run again")
-        self.original = Content(self.snapshot.sha256, len(self.snapshot.data))
+        self.original = self._here
         self.original_data, self.name = self.snapshot.data, asset.path.name
-        if outdated is not None:
-            try:
-                self.original_data = asset.domain.originals.get(outdated)
-                self.original, self.name = outdated.original, outdated.name
-            except OriginalsError as error:
-                if not self.allow_generation_loss:
-                    lacks = outdated.policy == asset.rule.digest
-                    why = "lacks what was written beside it" if lacks else "was shrunk under another policy"
-                    raise UnsupportedImageError(f"{why}, and {error}: left alone") from error
-                self.generation = outdated.generation
+        if self.pending.outdated is not None:
+            self._start_from(self.pending.outdated)
         return pixels_at_a_glance(self.original_data)
+
+    def _start_from(self, line: Entry) -> None:
+        """Have the original of an output of ours. Raises UnsupportedImageError where it is to be had and cannot be."""
+        asset = self.pending.asset
+        try:
+            self.original_data = asset.domain.originals.get(line)
+            self.original, self.name, self.told = line.original, line.name, line
+        except OriginalsError as error:
+            if not self.allow_generation_loss:
+                lacks = line.policy == asset.rule.digest
+                why = "lacks what was written beside it" if lacks else "was shrunk under another policy"
+                raise UnsupportedImageError(f"{why}, and {error}: left alone") from error
+            self.generation = line.generation
 
     def load(self) -> Reference:
         """Decode what :meth:`glance` read."""
-        rule = self.pending.asset.rule
-        reference = self.decoders.decode_for(rule, self.original_data, self.name)
-        self.pixels = fingerprint(reference.image)
+        rule, reference = self.pending.asset.rule, self._decoded()
         if self.pending.outdated is None and any(mark in self.original_data for mark in _MARKS_OF_EXIF):
             tagged = self.decoders.decode(self.original_data, None, "keep", rule.limits, "keep")
             if tagged.orientation != 1 and tagged.format is not None:
                 self.stored = fingerprint(as_stored(tagged, tagged.format).image)
+        return reference
+
+    def _decoded(self) -> Reference:
+        reference = self.decoders.decode_for(self.pending.asset.rule, self.original_data, self.name)
+        self.pixels = fingerprint(reference.image)
         return reference
 
     def study(self, reference: Reference) -> Rounds[Found]:
@@ -111,26 +149,47 @@ class Work:
         """
         rule, outdated = self.pending.asset.rule, self.pending.outdated
         if self.pending.is_new and (ours := self._edited()):
-            return Found(ours=ours)
+            return (yield from self._judge_edit(ours))
         edited = outdated is not None and outdated.edited
-        if edited or (self.original.sha256 != self.snapshot.sha256 and not self.pending.anew):
-            # whatever the file holds, lest something stays that the policy now wants gone
-            here = self.decoders.decode(self.snapshot.data, None, "keep", rule.limits, "keep")
-            if edited or carries(here.metadata, reference.metadata):
-                still = yield from measure(reference, here.image, rule, self.registry)
-                if still.holds:
-                    return Found(still=still, decisions=(yield from self._missing(reference)))
+        if outdated is not None and (edited or (self.original != self._here and not self.pending.anew)):
+            here = self._as_it_lies()
+            if (edited or carries(here.metadata, reference.metadata)) and (
+                held := (yield from self._measure(reference, here, outdated))
+            ):
+                return held
         if edited:
-            raise UnsupportedImageError(
-                "was shrunk under another policy, and what lies beside its pixels was edited since: left alone "
-                "(`semcompress restore` brings the original back, without the edit)"
-            )
+            raise UnsupportedImageError(_EDITED_SINCE)
         known = {} if self.pending.anew else self._known()
         decisions = yield from decide(reference, rule, self.registry, known, self.effort)
         stays = self.original.sha256 == self.snapshot.sha256 and not any(
             d.candidate and self._replaces(self._target(d.candidate.proposal.format)) for d in decisions
         )
-        return Found(decisions=decisions, unstripped=stays and self._has_more(reference))
+        return Searched(decisions, unstripped=stays and self._has_more(reference))
+
+    def _judge_edit(self, ours: Entry) -> Rounds[Found]:
+        """What lies beside the pixels of ``ours`` was edited. Where the policy is another as well, it is measured."""
+        path = self.pending.asset.path
+        place, name = self.pending.asset.domain.lock.relative(path), name_of_original(ours, path)
+        line = replace(ours, output=self._here, path=place, name=name, edited=True, looks=0)
+        if ours.policy == self.pending.asset.rule.digest or ours.relation == "beside":
+            return Edited(line)
+        try:
+            self._start_from(line)
+        except UnsupportedImageError as error:
+            return Edited(line, str(error))
+        held = yield from self._measure(self._decoded(), self._as_it_lies(), line)
+        return held or Edited(line, _EDITED_SINCE)
+
+    def _measure(self, reference: Reference, here: Reference, line: Entry) -> Rounds[Holds | None]:
+        """How what lies ``here``, an output of ours, fares under the rule; None where it does not hold."""
+        still = yield from measure(reference, here.image, self.pending.asset.rule, self.registry)
+        if not still.holds:
+            return None
+        return Holds(line, still.scores, (yield from self._missing(reference)))
+
+    def _as_it_lies(self) -> Reference:
+        """The file with whatever it holds, lest something stays that the policy now wants gone."""
+        return self.decoders.decode(self.snapshot.data, None, "keep", self.pending.asset.rule.limits, "keep")
 
     def _missing(self, reference: Reference) -> Rounds[tuple[Decision, ...]]:
         """What is found for formats that the rule wants beside the picture, and of which nothing of ours is there."""
@@ -175,32 +234,20 @@ class Work:
 
     def settle(self, found: Found) -> tuple[Result, Settlement]:
         """What to report, and what to write and record."""
-        still = None if found.still is None else self._still(found.still)
-        looks = int(still is not None) + sum(decision.looks for decision in found.decisions)
-        if still is not None and not any(decision.candidate for decision in found.decisions):
-            result = self._result("unchanged", looks=looks, reason="still holds under the changed policy")
-            return result, Settlement(self.snapshot, (still,))
-        if found.ours is not None:
-            here = Content(self.snapshot.sha256, len(self.snapshot.data))
-            path = self.pending.asset.path
-            place, name = self.pending.asset.domain.lock.relative(path), name_of_original(found.ours, path)
-            edited = replace(found.ours, output=here, path=place, name=name, edited=True, looks=0)
+        if isinstance(found, Edited):
             why = "its pixels are those that we wrote: only what lies beside them was edited"
-            return self._result("unchanged", reason=why), Settlement(self.snapshot, (edited,))
+            status: Status = "unchanged" if found.reason is None else "skipped"
+            return self._result(status, reason=found.reason or why), Settlement(self.snapshot, (found.line,))
+        still = (self._still(found),) if isinstance(found, Holds) else ()
+        looks = len(still) + sum(decision.looks for decision in found.decisions)
         made = [(d, d.candidate, self._target(d.candidate.proposal.format)) for d in found.decisions if d.candidate]
-        if not made:
+        if not made and isinstance(found, Searched):
             return self._nothing(found, looks)
+        if not made:
+            result = self._result("unchanged", looks=looks, reason="still holds under the changed policy")
+            return result, Settlement(self.snapshot, still)
         writes = {target: candidate.data for _, candidate, target in made}
-        entries = tuple(
-            self._entry(
-                Content(files.digest(candidate.data), len(candidate.data)),
-                "replaced" if self._replaces(target) else "beside",
-                target,
-                decision,
-            )
-            for decision, candidate, target in made
-        )
-        entries += () if still is None else (still,)
+        entries = tuple(self._made(decision, candidate, target) for decision, candidate, target in made) + still
         outputs = tuple(
             OutputFile(
                 str(Path(self.pending.asset.shown).with_name(target.name).as_posix()),
@@ -216,11 +263,16 @@ class Work:
         after = min(output.bytes for output in outputs)
         reason = "; ".join(dict.fromkeys(decision.reason for decision, _, _ in made if decision.reason)) or None
         result = self._result("compressed", after=after, outputs=outputs, looks=looks, reason=reason)
-        result = replace(result, unstripped=found.unstripped)
+        result = replace(result, unstripped=isinstance(found, Searched) and found.unstripped)
         source = None
         if self.original.sha256 != self.snapshot.sha256:
             source = Snapshot(self.pending.asset.path, self.original_data, self.original.sha256)
         return result, Settlement(self.snapshot, entries, writes, removed, source)
+
+    @property
+    def _here(self) -> Content:
+        """What lies in the file."""
+        return Content(self.snapshot.sha256, len(self.snapshot.data))
 
     @property
     def _replace(self) -> bool:
@@ -243,65 +295,67 @@ class Work:
         path = self.pending.asset.path
         return path.with_name(output_name(path.name, format))
 
-    def _nothing(self, found: Found, looks: int) -> tuple[Result, Settlement]:
+    def _nothing(self, found: Searched, looks: int) -> tuple[Result, Settlement]:
         reason = "; ".join(dict.fromkeys(d.reason for d in found.decisions if d.reason))
-        here = Content(self.snapshot.sha256, len(self.snapshot.data))
-        if self.original == here:
-            kept = self._entry(here, "kept", self.pending.asset.path, looks=looks)
+        path = self.pending.asset.path
+        if self.original == self._here:
             result = self._result("unchanged", looks=looks, reason=reason)
+            kept = self._line(self.original, "kept", path, looks, generation=0)
             return replace(result, unstripped=found.unstripped), Settlement(self.snapshot, (kept,))
         # our own output no longer holds, and nothing else does: the policy wants the original, under its own name
-        path, outdated = self.pending.asset.path, self.pending.outdated
-        assert outdated is not None
-        place = path.with_name(name_of_original(outdated, path))
-        kept = self._entry(self.original, "kept", place, looks=looks)
+        assert self.told is not None
+        place = path.with_name(name_of_original(self.told, path))
+        kept = self._line(self.original, "kept", place, looks, generation=0)
         settlement = Settlement(self.snapshot, (kept,), {place: self.original_data}, removed=place != path)
         back = f"the original is back, since under the changed policy {reason}"
         return self._result("compressed", after=self.original.bytes, looks=looks, reason=back), settlement
 
-    def _still(self, measurement: Measurement) -> Entry:
-        outdated = self.pending.outdated
-        assert outdated is not None
-        decision = Decision("keep", None, measurement.scores, 1, ())
-        return self._entry(outdated.output, "replaced", self.pending.asset.path, decision, outdated)
+    def _still(self, found: Holds) -> Entry:
+        """What was said of an output of ours, said under this rule and of where it lies."""
+        path, line = self.pending.asset.path, found.line
+        return replace(
+            line,
+            policy=self.pending.asset.rule.digest,
+            path=self.pending.asset.domain.lock.relative(path),
+            name=name_of_original(line, path),
+            scores=found.scores,
+            looks=1,
+        )
 
-    def _entry(
-        self,
-        output: Content,
-        relation: Relation,
-        target: Path,
-        decision: Decision | None = None,
-        settled: Entry | None = None,
-        looks: int = 0,
-    ) -> Entry:
-        proposal = decision.candidate.proposal if decision and decision.candidate else None
-        outdated = self.pending.outdated
-        pristine = outdated if outdated and outdated.original == self.original else None
+    def _made(self, decision: Decision, candidate: Candidate, target: Path) -> Entry:
+        output = Content(files.digest(candidate.data), len(candidate.data))
+        relation: Relation = "replaced" if self._replaces(target) else "beside"
+        return replace(
+            self._line(output, relation, target, decision.looks, self.generation + 1),
+            compressor=candidate.proposal.compressor,
+            settings=candidate.proposal.settings,
+            scores=decision.scores,
+            pixels=self._known_by(candidate),
+        )
+
+    def _line(self, output: Content, relation: Relation, target: Path, looks: int, generation: int) -> Entry:
+        """What every line says of the original and of this run."""
+        path, told = self.pending.asset.path, self.told
         return Entry(
             original=self.original,
             output=output,
             relation=relation,
             policy=self.pending.asset.rule.digest,
             path=self.pending.asset.domain.lock.relative(target),
-            name=name_of_original(pristine, self.pending.asset.path) if pristine else self.pending.asset.path.name,
-            mode=pristine.mode if pristine else self.snapshot.mode,
-            blob=pristine.blob if pristine else None,
-            compressor=settled.compressor if settled else proposal.compressor if proposal else None,
-            settings=settled.settings if settled else proposal.settings if proposal else {},
-            scores=decision.scores if decision else {},
-            looks=decision.looks if decision else looks,
-            generation=settled.generation if settled else 0 if relation == "kept" else self.generation + 1,
-            made_with=settled.made_with if settled else self.made_with,
-            pixels=settled.pixels if settled else self._known_by(decision),
-            edited=settled.edited if settled else False,
+            name=name_of_original(told, path) if told else path.name,
+            mode=told.mode if told else self.snapshot.mode,
+            blob=told.blob if told else None,
+            looks=looks,
+            generation=generation,
+            made_with=self.made_with,
         )
 
-    def _known_by(self, decision: Decision | None) -> str | None:
+    def _known_by(self, candidate: Candidate) -> str | None:
         """The fingerprint of what was found, where it has pixels that its original has not.
 
         An edit of what lost nothing loses no more than one of the original, and cannot be told from that.
         """
-        image = decision.candidate.image if decision and decision.candidate else None
+        image = candidate.image
         pixels = None if image is None or isinstance(image, Features) else fingerprint(image)
         return None if pixels == self.pixels else pixels
 

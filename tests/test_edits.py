@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import shutil
 import zlib
 from pathlib import Path
@@ -67,6 +68,28 @@ def test_an_edited_output_is_not_written_over_by_any_later_run(folder, capsys, p
     for _ in range(3):
         assert "would overwrite a.webp, which " in reasons(capsys)
         assert (folder / "a.webp").read_bytes() == edit
+
+
+@pytest.mark.parametrize("holds", [True, False])
+def test_an_edit_and_a_change_of_the_policy_at_once_are_settled_by_one_run(folder, capsys, holds):
+    policy = POLICY.replace("PLACE", "replace")
+    (folder / ".semcompress.yaml").write_text(policy)
+    original = (folder / "a.png").read_bytes()
+    assert main(["compress"]) == 1
+    edit = edited(folder / "a.webp")
+    (folder / ".semcompress.yaml").write_text(policy.replace("min: 0.3", "min: 0.2" if holds else "min: 0.99999"))
+    capsys.readouterr()
+    locks = []
+    for looks in (int(holds), 0):
+        assert main(["compress", "--format", "json"]) == 0
+        report = json.loads(capsys.readouterr().out)
+        locks.append((folder / "semcompress.lock").read_bytes())
+        assert report["totals"]["looks"] == looks
+        assert ("shrunk under another policy" in (report["results"][0]["reason"] or "")) != holds
+    assert locks[0] == locks[1]
+    assert (folder / "a.webp").read_bytes() == edit
+    assert main(["restore", "a.webp"]) == 0
+    assert (folder / "a.png").read_bytes() == original
 
 
 def test_what_lies_at_another_place_and_would_be_lost_is_kept_before_it_is_written_over(folder, monkeypatch):
