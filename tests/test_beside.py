@@ -191,11 +191,15 @@ def test_what_a_killed_run_had_taken_out_is_not_swept_where_it_is_the_last(site,
     assert not taken.exists()
 
 
-def test_what_took_its_originals_place_is_not_settled_for_having_lain_beside_it(site, capsys):
+@pytest.mark.parametrize("policy", [".", "sub"])
+def test_what_took_its_originals_place_is_not_settled_for_having_lain_beside_it(site, capsys, policy):
+    (site / "sub").mkdir()
+    (site / "a.jpg").rename(site / "sub/a.jpg")
     assert run(capsys, "compress")[0] == 1
     rule(site, "replace")
     assert run(capsys, "compress")[0] == 1
-    rule(site, "replace", bound="0.99")
+    (site / ".git/semcompress/journal").unlink()  # as in a clone
+    rule(site / policy, "replace", bound="0.99")
     assert run(capsys, "check")[0] == 1
     assert run(capsys, "compress")[0] == 1
     assert run(capsys, "verify")[0] == 0
