@@ -15,6 +15,7 @@ from pathlib import PurePath
 from PIL import AvifImagePlugin, ExifTags, GifImagePlugin, Image, JpegImagePlugin, PngImagePlugin, WebPImagePlugin
 
 from semcompress_plugin import exif
+from semcompress_plugin.ambiguity import doubt
 from semcompress_plugin.colours import convertible, with_colours
 from semcompress_plugin.containers import (
     avif_colours,
@@ -115,7 +116,7 @@ def decode(
     _refuse_unsupported(image, data, limits, icc)
     pixels = _load(image)
     _refuse_unpacked_metadata(pixels, limits)
-    _refuse_ambiguous(pixels, orientation)
+    _refuse_ambiguous(pixels, data, orientation)
     reference = Reference(
         upright(pixels, orientation_of(pixels)),
         source=data,
@@ -246,7 +247,19 @@ def _open(data: bytes) -> Image.Image:
         raise ImageError(_NOT_A_PICTURE)
     if not image.width * image.height:
         raise ImageError("has no pixels")
+    _set_transparent_grey(image, data)
     return image
+
+
+def _set_transparent_grey(image: Image.Image, data: bytes) -> None:
+    """Pillow widens greys of 2 or 4 bits to 8, but not the one among them that tRNS says is transparent.
+
+    Taken from the file, it is right whatever Pillow makes of it. Bits that a grey does not have count for nothing.
+    """
+    if image.format == "PNG" and image.mode in ("1", "L") and "transparency" in image.info:
+        most = (1 << data[24]) - 1  # IHDR's bit depth
+        key = next((payload for kind, payload in png_chunks(data) if kind == b"tRNS"), b"")
+        image.info["transparency"] = (int.from_bytes(key[:2], "big") & most) * 255 // most
 
 
 _NOT_A_PICTURE = f"is not a picture that can be read ({', '.join(FORMATS)}) or its header is damaged"
@@ -321,8 +334,10 @@ def _refuse_unsupported(image: Image.Image, data: bytes, limits: Limits, icc: Pr
             )
 
 
-def _refuse_ambiguous(image: Image.Image, orientation: OrientationPolicy) -> None:
+def _refuse_ambiguous(image: Image.Image, data: bytes, orientation: OrientationPolicy) -> None:
     """What readers disagree about already: whatever we made of it would be wrong for some."""
+    if what := doubt(image.format, data, orientation_of(image)):
+        raise UnsupportedImageError(f"{what}, on which readers disagree: left alone")
     if image.format == "WEBP" and orientation == "apply" and orientation_of(image) != 1:
         raise UnsupportedImageError(
             "is turned by EXIF, on which readers disagree in a WebP (browsers do not turn it): left alone "

@@ -92,6 +92,16 @@ def png_with(*chunks: tuple[bytes, bytes]) -> Make:
     return make
 
 
+def png_with_behind(*chunks: tuple[bytes, bytes]) -> Make:
+    """A PNG with chunks behind its pixels."""
+
+    def make(_: str) -> bytes:
+        data = picture("PNG")
+        return data[:-12] + b"".join(chunk(*each) for each in chunks) + data[-12:]
+
+    return make
+
+
 def jpeg_with(*segments: tuple[int, bytes], behind: bytes = b"") -> Make:
     def make(_: str) -> bytes:
         data = picture("JPEG")
@@ -155,6 +165,7 @@ XMP = (
     b"<rdf:Description xmlns:tiff='http://ns.adobe.com/tiff/1.0/' xmlns:photoshop='http://ns.adobe.com/photoshop/1.0/'"
     b" photoshop:City='Berlin' %s/></rdf:RDF></x:xmpmeta>"
 )
+TURNED_EXIF = b"MM\0*\0\0\0\x08\0\x01\x01\x12\0\x03\0\0\0\x01\0\x06\0\0\0\0\0\0"
 TEN_BITS = base64.b64decode(
     "AAAAIGZ0eXBhdmlmAAAAAGF2aWZtaWYxbWlhZk1BMUEAAADrbWV0YQAAAAAAAAAhaGRscgAAAAAAAAAAcGljdAAAAAAAAAAAAAAAAAAAAAAO"
     "cGl0bQAAAAAAAQAAAB5pbG9jAAAAAEQAAAEAAQAAAAEAAAETAAAAKwAAAChpaW5mAAAAAAABAAAAGmluZmUCAAAAAAEAAGF2MDFDb2xvcgAA"
@@ -305,6 +316,10 @@ TABLE = (
         why="turned by XMP but not by EXIF", note="browsers ignore it, some viewers do not",
     ),
     Row(
+        "EXIF orientation behind the pixels, twice or in a text", ("PNG",), png_with_behind((b"eXIf", TURNED_EXIF)),
+        LEFT, why="turned by an eXIf", note="browsers ignore it",
+    ),
+    Row(
         "EXIF: maker, model, date, exposure, artist, copyright", ALL, with_exif(_credits), ("kept", "kept", "dropped"),
         exiv2=(
             "Exif.Image.Make", "Exif.Image.Model", "Exif.Image.Artist", "Exif.Image.Copyright",
@@ -355,7 +370,7 @@ TABLE = (
         note="Chromium heeds it, in JPEG only",
     ),
     Row(
-        "ICC profile", ALL, lambda f: picture(f, icc_profile=PROFILE), KEPT,
+        "ICC profile", ALL, lambda f: picture(f, icc_profile=WIDE), KEPT,
         exiftool=("ICC-header:ColorSpaceData", "ICC_Profile:ProfileDescription"),
         seen=lambda image, data: image.info.get("icc_profile"),
     ),
@@ -431,6 +446,10 @@ TABLE = (
         "cICP (colours by number)", ("PNG",), png_with((b"cICP", b"\x0c\x0d\0\x01")), KEPT,
         seen=lambda image, data: b"cICP\x0c\x0d\0\x01" in data,
     ),
+    Row("colours or transparency said behind the pixels, or twice", ("PNG",),
+        png_with_behind((b"gAMA", struct.pack(">I", 100_000))), LEFT, why="gAMA twice, or too late"),
+    Row("ICC profile in parts that are missing or come twice", ("JPEG",),
+        jpeg_with(*[(0xE2, b"ICC_PROFILE\0\x01\x01" + WIDE)] * 2), LEFT, why="parts are missing"),
     Row("mDCV, cLLI (HDR screens)", ("PNG",), png_with((b"cLLI", bytes(8))), LEFT, why="HDR screens"),
     Row("nclx other than sRGB, no profile", ("AVIF",), _numbered, LEFT, why="colours by number"),
     Row(

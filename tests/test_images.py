@@ -38,13 +38,16 @@ def gradient(size: tuple[int, int] = (40, 20), mode: str = "RGB") -> Image.Image
     return Image.merge("RGB", (across, across.transpose(Image.Transpose.ROTATE_180), across)).convert(mode)
 
 
-def sixteen_bit_png() -> bytes:
-    def chunk(kind: bytes, body: bytes) -> bytes:
-        return struct.pack(">I", len(body)) + kind + body + struct.pack(">I", zlib.crc32(kind + body))
+def png(*chunks: tuple[bytes, bytes]) -> bytes:
+    return b"\x89PNG\r\n\x1a\n" + b"".join(
+        struct.pack(">I", len(body)) + kind + body + struct.pack(">I", zlib.crc32(kind + body)) for kind, body in chunks
+    )
 
+
+def sixteen_bit_png() -> bytes:
     rows = b"".join(b"\0" + bytes(6 * 4) for _ in range(4))
     head = struct.pack(">IIBBBBB", 4, 4, 16, 2, 0, 0, 0)
-    return b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", head) + chunk(b"IDAT", zlib.compress(rows)) + chunk(b"IEND", b"")
+    return png((b"IHDR", head), (b"IDAT", zlib.compress(rows)), (b"IEND", b""))
 
 
 def animation(format: str) -> bytes:
@@ -285,3 +288,89 @@ def test_what_is_turned_back_is_made_upright_by_its_orientation(orientation):
 )
 def test_a_shape_stays_the_same_but_for_rounding(size, same):
     assert same_shape(size, (400, 300)) == same
+
+
+@pytest.mark.parametrize("depth", [1, 2, 4, 8])
+@pytest.mark.parametrize("key", [1, 0])
+def test_the_grey_that_a_png_calls_transparent_is_the_transparent_one_at_every_depth(depth, key):
+    samples = [*range(1 << min(depth, 4)), key, 1 - key]
+    bits = "".join(f"{sample:0{depth}b}" for sample in samples)
+    row = b"\0" + int(bits.ljust(-len(bits) % 8 + len(bits), "0"), 2).to_bytes((len(bits) + 7) // 8, "big")
+    head = struct.pack(">IIBBBBB", len(samples), 1, depth, 0, 0, 0, 0)
+    higher_bits = 0x100  # which readers pass over
+    data = png(
+        (b"IHDR", head),
+        (b"tRNS", struct.pack(">H", key | higher_bits)),
+        (b"IDAT", zlib.compress(row)),
+        (b"IEND", b""),
+    )
+    picture = decode(data)
+    greys = [sample * 255 // ((1 << depth) - 1) for sample in samples]
+    wanted = [(grey, 0 if sample == key else 255) for grey, sample in zip(greys, samples, strict=True)]
+    assert picture.image.convert("LA").tobytes() == bytes(value for pixel in wanted for value in pixel)
+    again = encoded(picture.image, "PNG", **save_parameters(picture.metadata, "PNG"))
+    written = dict(containers.png_chunks(again))[b"tRNS"]
+    most = (1 << again[24]) - 1
+    assert (written[-1] & most) * 255 // most == key * 255 // ((1 << depth) - 1)
+
+
+TURNED_EXIF = b"MM\0*\0\0\0\x08\0\x01\x01\x12\0\x03\0\0\0\x01\0\x06\0\0\0\0\0\0"
+UPRIGHT_EXIF = TURNED_EXIF.replace(b"\0\x06\0", b"\0\x01\0")
+GAMMA = struct.pack(">I", 100_000)
+PROFILE = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()
+ZIPPED = b"icc\0\0" + zlib.compress(PROFILE)
+TURNED_TEXT = b"Raw profile type exif\0\nexif\n%8d\n%s\n" % (
+    len(TURNED_EXIF) + 6,
+    (b"Exif\0\0" + TURNED_EXIF).hex().encode(),
+)
+
+
+@pytest.mark.parametrize(
+    ("early", "late", "words"),
+    [
+        ([], [(b"eXIf", TURNED_EXIF)], "turned by an eXIf"),
+        ([(b"eXIf", TURNED_EXIF)], [(b"eXIf", UPRIGHT_EXIF)], "turned by an eXIf"),
+        ([(b"eXIf", UPRIGHT_EXIF), (b"eXIf", TURNED_EXIF)], [], "turned by an eXIf"),
+        ([(b"tEXt", TURNED_TEXT)], [], "turned by an eXIf that .* or by a text"),
+        ([(b"eXIf", TURNED_EXIF)], [], None),
+        ([(b"eXIf", UPRIGHT_EXIF)], [(b"eXIf", UPRIGHT_EXIF)], None),
+        ([], [(b"gAMA", GAMMA)], "has gAMA twice, or too late"),
+        ([], [(b"iCCP", ZIPPED)], "has iCCP twice, or too late"),
+        ([(b"PLTE", bytes(6)), (b"iCCP", ZIPPED)], [], "has iCCP twice, or too late"),
+        ([(b"gAMA", GAMMA), (b"gAMA", GAMMA)], [], "has gAMA twice, or too late"),
+        ([], [(b"tRNS", bytes(6))], "has tRNS twice, or too late"),
+        ([(b"gAMA", GAMMA), (b"iCCP", ZIPPED), (b"PLTE", bytes(6)), (b"tRNS", bytes(6))], [], None),
+    ],
+)
+def test_a_png_whose_chunks_count_for_some_readers_only_is_left_alone(early, late, words):
+    head = struct.pack(">IIBBBBB", 4, 2, 8, 2, 0, 0, 0)
+    pixels = (b"IDAT", zlib.compress((b"\0" + bytes(range(12))) * 2))
+    data = png((b"IHDR", head), *early, pixels, *late, (b"IEND", b""))
+    if words is None:
+        assert decode(data).image.size == ((2, 4) if (b"eXIf", TURNED_EXIF) in early else (4, 2))
+    else:
+        with pytest.raises(UnsupportedImageError, match=words + r".* on which readers disagree: left alone"):
+            decode(data)
+
+
+@pytest.mark.parametrize(
+    ("parts", "whole"),
+    [
+        ([(1, 1)], True), ([(1, 2), (2, 2)], True), ([(2, 2), (1, 2)], True),
+        ([(1, 1), (1, 1)], False), ([(0, 1)], False), ([(1, 2)], False), ([(1, 1), (2, 2)], False), ([(0, 0)], False),
+    ],
+)  # fmt: skip
+def test_a_jpeg_whose_profile_is_not_there_once_and_whole_is_left_alone(parts, whole):
+    size = -(-len(PROFILE) // max(number for number, _ in parts or [(1, 1)])) if whole else len(PROFILE)
+    data = encoded(gradient(), "JPEG")
+    segments = b""
+    for number, count in parts:
+        piece = PROFILE[(number - 1) * size :][:size] if whole else PROFILE
+        body = b"ICC_PROFILE\0" + bytes([number, count]) + piece
+        segments += b"\xff\xe2" + struct.pack(">H", len(body) + 2) + body
+    data = data[:2] + segments + data[2:]
+    if whole:
+        assert decode(data).metadata.icc_profile == PROFILE
+    else:
+        with pytest.raises(UnsupportedImageError, match="profile of which parts are missing or come twice, on which"):
+            decode(data)

@@ -1,0 +1,57 @@
+"""What a file says in a way that some readers heed and others do not: whatever we wrote would be wrong for some."""
+
+from __future__ import annotations
+
+from collections import Counter
+
+from semcompress_plugin import exif
+from semcompress_plugin.containers import jpeg_segments, png_chunks
+
+_PALETTE, _PIXELS, _END = b"PLTE", b"IDAT", b"IEND"
+_COLOURS = {b"cICP", b"iCCP", b"gAMA", b"cHRM", b"sRGB"}
+"""Chunks that stand once, before palette and pixels (PNG specification, 5.6)."""
+_TRANSPARENCY = b"tRNS"
+"""It stands once, before the pixels."""
+_APP2 = 0xE2
+_PROFILE = b"ICC_PROFILE\0"
+
+
+def doubt(format: str | None, data: bytes, orientation: int) -> str | None:
+    """What readers of a file of ``format`` disagree about, as the end of a sentence; None where that is nothing.
+
+    ``orientation`` is what we take for the file's (1 to 8), wherever we found it.
+    """
+    if format == "PNG":
+        return _chunks_in_doubt(data, orientation)
+    return _profile_in_doubt(data) if format == "JPEG" else None
+
+
+def _chunks_in_doubt(data: bytes, orientation: int) -> str | None:
+    """Browsers pass over what comes too late; Pillow, and everybody who finds it in front afterwards, does not."""
+    seen: Counter[bytes] = Counter()
+    turns, early = [], True
+    for kind, payload in png_chunks(data):
+        if kind == _END:
+            break
+        if kind in _COLOURS or kind == _TRANSPARENCY:
+            late = seen[_PIXELS] or (seen[_PALETTE] and kind in _COLOURS)
+            if late or seen[kind]:
+                return f"has {kind.decode()} twice, or too late"
+        if kind == b"eXIf":
+            turns.append(exif.orientation(exif.PREFIX + payload) or 1)
+            early &= not seen[_PIXELS]
+        seen[kind] += 1
+    if any(turn != 1 for turn in (*turns, orientation)) and not (early and len(turns) == 1):
+        return "is turned by an eXIf that comes twice or too late, or by a text"
+    return None
+
+
+def _profile_in_doubt(data: bytes) -> str | None:
+    """Parts of a profile are numbered from 1, and each says how many there are (ICC.1, B.4)."""
+    parts = [
+        tuple(payload[len(_PROFILE) :][:2])
+        for marker, payload in jpeg_segments(data)
+        if marker == _APP2 and payload.startswith(_PROFILE)
+    ]
+    whole = [(number, len(parts)) for number in range(1, len(parts) + 1)]
+    return None if sorted(parts) == whole else "has a colour profile of which parts are missing or come twice"
