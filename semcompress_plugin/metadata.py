@@ -14,6 +14,7 @@ from typing import Any
 from PIL import Image, PngImagePlugin
 
 from semcompress_plugin import exif
+from semcompress_plugin.colours import space_of
 from semcompress_plugin.containers import jpeg_segments, png_chunks, segment
 from semcompress_plugin.types import Metadata, MetadataPolicy, OrientationPolicy, Reference
 
@@ -55,6 +56,8 @@ _SRGB_CHROMATICITIES = (31270, 32900, 64000, 33000, 30000, 60000, 15000, 6000)
 """White, red, green, blue; in 1/100,000 (PNG specification, 11.3.2.1)."""
 _SRGB_NUMBERS = b"\x01\x0d\0\x01"
 _ROUNDING = 1000
+_COLOUR_ALONE = ("WEBP", "AVIF")
+"""Formats that we write in colour whatever the picture: a profile for other pixels is passed over, or shows nothing."""
 
 
 def metadata_of(
@@ -112,8 +115,15 @@ def save_parameters(metadata: Metadata, format: str) -> dict[str, Any]:
     Everything is passed explicitly, also as empty, since Pillow otherwise falls back to what it finds in the image.
     Raises ValueError where the format cannot say what the colours mean.
     """
-    if format != "PNG" and metadata.icc_profile is None and not _is_srgb(metadata.png_chunks):
+    if format != "PNG" and not _says_all(metadata):
         raise ValueError("its colours are described by gAMA, cHRM or cICP, which only PNG has, and not by a profile")
+    if (
+        format in _COLOUR_ALONE
+        and metadata.icc_profile is not None
+        and (space := space_of(metadata.icc_profile)) != "RGB"
+    ):
+        what = "damaged" if space is None else f"for {space}, not RGB (icc: srgb converts what can be converted)"
+        raise ValueError(f"its colour profile is {what}")
     parameters: dict[str, Any] = {"icc_profile": metadata.icc_profile, "exif": metadata.exif or b""}
     if format in ("JPEG", "WEBP", "AVIF"):
         parameters["xmp"] = metadata.xmp or b""
@@ -297,6 +307,18 @@ def _colour_info(image: Image.Image) -> tuple[tuple[bytes, bytes], ...]:
 
 def _fixed_point(value: float) -> bytes:
     return round(value * 100_000).to_bytes(4, "big")
+
+
+def _says_all(metadata: Metadata) -> bool:
+    """Whether a picture looks the same without the chunks that only PNG has, beside its profile or without one.
+
+    cICP overrules a profile, which overrules everything else unless it is damaged (PNG specification, 4.3).
+    """
+    if metadata.icc_profile is None:
+        return _is_srgb(metadata.png_chunks)
+    if any(kind == b"cICP" for kind, _ in metadata.png_chunks):
+        return False
+    return _is_srgb(metadata.png_chunks) or space_of(metadata.icc_profile) is not None
 
 
 def _is_srgb(chunks: Iterable[tuple[bytes, bytes]]) -> bool:

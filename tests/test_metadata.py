@@ -16,6 +16,7 @@ import pyexiv2
 import pytest
 from PIL import Image, ImageCms, ImageOps
 
+import icc
 import metadata_table
 from hosts import missing
 from metadata_table import POLICIES, TABLE, TO_SRGB, TURNED, Row, picture, with_exif
@@ -26,6 +27,7 @@ from semcompress_plugin.engine import decide, drive
 from semcompress_plugin.images import decode
 from semcompress_plugin.metadata import lost_in, metadata_of, save_parameters, xmp_orientation
 from semcompress_plugin.workshop import Workshop
+from semcompress_plugin.types import Metadata
 
 RULE = """\
   - name: "{option}"
@@ -285,6 +287,39 @@ def test_colours_that_another_format_cannot_say_are_not_lost_in_it(chunks, sayab
         with pytest.raises(ValueError, match="gAMA, cHRM or cICP"):
             save_parameters(metadata, target)
     assert [chunk[:2] for chunk in save_parameters(metadata, "PNG")["pnginfo"].chunks] == chunks
+
+
+CICP = (b"cICP", b"\x0c\x0d\0\x01")
+SRGB_CICP = (b"cICP", b"\x01\x0d\0\x01")
+LINEAR = (b"gAMA", (100_000).to_bytes(4, "big"))
+
+
+@pytest.mark.parametrize(
+    ("profile", "chunks", "unsayable"),
+    [
+        (icc.rgb(), (), ()),
+        (icc.rgb(), (LINEAR,), ()),  # which the profile overrules
+        (icc.rgb(), (CICP,), ("JPEG", "WEBP", "AVIF")),  # which overrules the profile
+        (icc.rgb(), (SRGB_CICP,), ("JPEG", "WEBP", "AVIF")),
+        (icc.rgb()[:200], (LINEAR,), ("JPEG", "WEBP", "AVIF")),
+        (icc.rgb()[:200], (), ("WEBP", "AVIF")),
+        (icc.rgb().replace(b"RGB XYZ", b"R\nB XYZ", 1), (), ("WEBP", "AVIF")),
+        (icc.grey(), (), ("WEBP", "AVIF")),
+        (icc.cmyk(), (), ("WEBP", "AVIF")),
+        (metadata_table.PROFILE, (), ("WEBP", "AVIF")),
+        (b"no profile", (), ("WEBP", "AVIF")),
+    ],
+)
+def test_a_profile_goes_along_where_the_format_makes_the_same_of_it(profile, chunks, unsayable):
+    metadata = Metadata(icc_profile=profile, png_chunks=chunks)
+    for target in ("JPEG", "PNG", "WEBP", "AVIF"):
+        if target in unsayable:
+            with pytest.raises(
+                ValueError, match=r"gAMA, cHRM or cICP|its colour profile is (damaged|for \w+, not RGB)"
+            ):
+                save_parameters(metadata, target)
+        else:
+            assert save_parameters(metadata, target)["icc_profile"] == profile
 
 
 @pytest.mark.parametrize("policy", ["keep", "strip-private"])
