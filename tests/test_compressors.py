@@ -137,8 +137,36 @@ def test_transparency_is_kept(name):
     after = decode_candidate(compressed(name, reference(image, "PNG"), scale=1.0, **most))
     after = after.convert("RGBA").getchannel("A")
     difference = max(ImageChops.difference(alpha, after).getextrema())
-    # the palette of png is allowed to merge alpha levels; the others are exact, or off by one
-    assert difference <= {"webp": 0, "avif": 2, "png": 64}[name]
+    # the palette of png is allowed to merge alpha levels; the others are exact
+    assert difference <= {"webp": 0, "avif": 0, "png": 64}[name]
+
+
+@pytest.mark.parametrize(("mode", "grain"), [("RGBA", True), ("LA", False)])
+@pytest.mark.parametrize("speed", [0, 5, 6, 8, 10])
+def test_transparency_of_an_avif_is_exact_at_every_quality_and_speed(mode, speed, grain):
+    generator = np.random.default_rng(3)
+    alpha = generator.integers(0, 256, (60, 80), np.uint8)
+    alpha[:30] = 255 * (generator.random((30, 80)) > 0.5)  # ragged edges, and what lies between
+    image = photo((80, 60)).convert(mode)
+    image.putalpha(Image.fromarray(alpha))
+    avif, picture = KNOWN.make_compressor("avif", {"speed": speed, "grain": grain}), reference(image, "PNG")
+    for quality in (1, 29, 90):
+        after = decode_candidate(avif.compress(picture, {"scale": 1.0, "quality": quality}, "AVIF"))
+        assert np.array_equal(np.asarray(after.getchannel("A")), alpha)
+
+
+def test_no_transparent_avif_is_written_where_pillow_has_another_encoder(monkeypatch):
+    image = photo((80, 60)).convert("RGBA")
+    opaque = reference(image, "PNG")
+    image.putpixel((3, 3), (0, 0, 0, 7))
+    monkeypatch.setattr(AvifImagePlugin, "get_codec_version", lambda name: None)
+    available.cache_clear()
+    try:
+        with pytest.raises(ValueError, match="only libaom writes transparency exactly"):
+            compressed("avif", reference(image, "PNG"), scale=1.0)
+        assert not decode_candidate(compressed("avif", opaque, scale=1.0)).has_transparency_data
+    finally:
+        available.cache_clear()
 
 
 @pytest.mark.parametrize("mode", ["1", "L", "LA", "P", "RGB", "RGBA"])

@@ -55,8 +55,8 @@ def semcompress_compressors() -> Iterable[CompressorSpec]:
         ),
         CompressorSpec(
             "avif",
-            "3",
-            "AVIF (libavif)",
+            "4",
+            "AVIF (libavif), alpha kept exactly",
             formats=("AVIF",),
             knobs=(SCALE, QUALITY),
             factory=f"{_HERE}.avif:AvifCompressor",
