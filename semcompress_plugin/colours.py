@@ -47,18 +47,6 @@ def with_colours(reference: Reference, icc: ProfilePolicy) -> Reference:
     return _in_srgb(reference, reference.metadata.icc_profile)
 
 
-@lru_cache(maxsize=8)
-def space_of(profile: bytes) -> str | None:
-    """The colour space of the pixels that a profile is for (RGB, GRAY, CMYK, Lab, …); None where it cannot be used."""
-    try:
-        convert = _Conversion(profile)
-        if convert.space in _MODES:  # only now everything is read that shows it
-            convert(Image.new(_MODES[convert.space], (1, 1)))
-    except (UnsupportedImageError, ImportError):  # the latter where Pillow was built without LittleCMS
-        return None
-    return convert.space
-
-
 def _in_srgb(reference: Reference, profile: bytes) -> Reference:
     image = _converted(reference.image, _Conversion(profile))
     chunks = reference.metadata.png_chunks

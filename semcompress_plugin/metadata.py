@@ -14,8 +14,8 @@ from typing import Any
 from PIL import Image, PngImagePlugin
 
 from semcompress_plugin import exif
-from semcompress_plugin.colours import space_of
 from semcompress_plugin.containers import jpeg_segments, png_chunks, segment
+from semcompress_plugin.profiles import space_of
 from semcompress_plugin.types import Metadata, MetadataPolicy, OrientationPolicy, Reference
 
 _XMP_ORIENTATION = re.compile(

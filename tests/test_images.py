@@ -317,7 +317,6 @@ def test_the_grey_that_a_png_calls_transparent_is_the_transparent_one_at_every_d
 TURNED_EXIF = b"MM\0*\0\0\0\x08\0\x01\x01\x12\0\x03\0\0\0\x01\0\x06\0\0\0\0\0\0"
 UPRIGHT_EXIF = TURNED_EXIF.replace(b"\0\x06\0", b"\0\x01\0")
 GAMMA = struct.pack(">I", 100_000)
-PROFILE = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()
 ZIPPED = b"icc\0\0" + zlib.compress(PROFILE)
 TURNED_TEXT = b"Raw profile type exif\0\nexif\n%8d\n%s\n" % (
     len(TURNED_EXIF) + 6,

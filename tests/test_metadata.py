@@ -26,8 +26,9 @@ from semcompress_plugin.cli import main
 from semcompress_plugin.engine import decide, drive
 from semcompress_plugin.images import decode
 from semcompress_plugin.metadata import lost_in, metadata_of, save_parameters, xmp_orientation
-from semcompress_plugin.workshop import Workshop
+from semcompress_plugin.profiles import space_of
 from semcompress_plugin.types import Metadata
+from semcompress_plugin.workshop import Workshop
 
 RULE = """\
   - name: "{option}"
@@ -291,6 +292,7 @@ def test_colours_that_another_format_cannot_say_are_not_lost_in_it(chunks, sayab
 
 CICP = (b"cICP", b"\x0c\x0d\0\x01")
 SRGB_CICP = (b"cICP", b"\x01\x0d\0\x01")
+CUT_CURVE = (b"curv\0\0\0\0\0\0\0\x01", b"curv\0\0\0\0\0\0\0\x09")  # of so many numbers
 LINEAR = (b"gAMA", (100_000).to_bytes(4, "big"))
 
 
@@ -304,6 +306,9 @@ LINEAR = (b"gAMA", (100_000).to_bytes(4, "big"))
         (icc.rgb()[:200], (LINEAR,), ("JPEG", "WEBP", "AVIF")),
         (icc.rgb()[:200], (), ("WEBP", "AVIF")),
         (icc.rgb().replace(b"RGB XYZ", b"R\nB XYZ", 1), (), ("WEBP", "AVIF")),
+        (icc.rgb().replace(*CUT_CURVE), (), ("WEBP", "AVIF")),
+        (icc.rgb().replace(b"gXYZ", b"xXYZ"), (), ("WEBP", "AVIF")),
+        (icc.rgb().replace(b"acsp", b"acsq"), (), ("WEBP", "AVIF")),
         (icc.grey(), (), ("WEBP", "AVIF")),
         (icc.cmyk(), (), ("WEBP", "AVIF")),
         (metadata_table.PROFILE, (), ("WEBP", "AVIF")),
@@ -320,6 +325,25 @@ def test_a_profile_goes_along_where_the_format_makes_the_same_of_it(profile, chu
                 save_parameters(metadata, target)
         else:
             assert save_parameters(metadata, target)["icc_profile"] == profile
+
+
+@pytest.mark.parametrize("space", ["sRGB", "LAB", "XYZ"])
+def test_what_a_profile_is_for_is_read_as_littlecms_reads_it(space):
+    made = ImageCms.ImageCmsProfile(ImageCms.createProfile(space))
+    for profile in (made.tobytes(), icc.rgb(), icc.grey(), icc.cmyk()):
+        read = ImageCms.ImageCmsProfile(io.BytesIO(profile)).profile.xcolor_space.strip()
+        assert space_of(profile) == read
+    assert {space_of(icc.rgb()[:end]) for end in range(len(icc.rgb()))} == {None}
+
+
+def test_a_profile_that_repeats_itself_costs_no_more_than_its_bytes():
+    entries = 100_000
+    head = icc.rgb()[:128] + entries.to_bytes(4, "big")
+    size = len(head) + 12 * entries
+    entry = b"rTRC" + (0).to_bytes(4, "big") + size.to_bytes(4, "big")
+    started = time.process_time()
+    assert space_of(size.to_bytes(4, "big") + head[4:] + entry * entries) is None
+    assert time.process_time() - started < 2
 
 
 @pytest.mark.parametrize("policy", ["keep", "strip-private"])

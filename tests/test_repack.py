@@ -64,7 +64,7 @@ PICTURES = {
 @pytest.mark.parametrize("name", PICTURES)
 def test_no_pixel_changes_and_only_what_is_wanted_lies_beside_them(name: str, private: bool) -> None:
     image, format, how = PICTURES[name]
-    profile = metadata_table.PROFILE if image.mode != "L" else None
+    profile = metadata_table.WIDE if image.mode != "L" else None
     exif = Image.Exif()
     exif[0x010F], exif[0xA431] = "Maker", "serial number"
     beside = {"exif": exif, "icc_profile": profile, "xmp": metadata_table.XMP % b""} if private else {}
