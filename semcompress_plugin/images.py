@@ -12,7 +12,16 @@ from collections.abc import Callable
 from dataclasses import replace
 from pathlib import PurePath
 
-from PIL import AvifImagePlugin, ExifTags, GifImagePlugin, Image, JpegImagePlugin, PngImagePlugin, WebPImagePlugin
+from PIL import (
+    AvifImagePlugin,
+    ExifTags,
+    GifImagePlugin,
+    Image,
+    ImageChops,
+    JpegImagePlugin,
+    PngImagePlugin,
+    WebPImagePlugin,
+)
 
 from semcompress_plugin import exif
 from semcompress_plugin.ambiguity import doubt
@@ -37,6 +46,7 @@ __all__ = [
     "MODES",
     "SUFFIXES",
     "MetadataPolicy",
+    "alpha_apart",
     "as_stored",
     "decode",
     "decode_candidate",
@@ -209,6 +219,14 @@ def has_transparency(image: Image.Image) -> bool:
         return False
     alpha = image.convert("RGBA").getchannel("A")
     return alpha.histogram()[255] < image.width * image.height
+
+
+def alpha_apart(one: Image.Image, other: Image.Image) -> int:
+    """How far, in levels of 255, ``other`` is from ``one``, of the same size, where that is opaque or empty."""
+    was, is_now = (image.convert("RGBA").getchannel("A") for image in (one, other))
+    plain = was.point([255, *[0] * 254, 255])
+    levels = ImageChops.darker(ImageChops.difference(was, is_now), plain).histogram()
+    return max(level for level, pixels in enumerate(levels) if pixels)
 
 
 def renditions(image: Image.Image) -> tuple[Image.Image, ...]:

@@ -119,6 +119,22 @@ def test_white_letters_on_nothing_are_not_free_to_be_damaged():
     assert not found.holds
 
 
+@pytest.mark.parametrize(("alpha", "holds"), [(255 - 64, True), (255 - 65, False), (0, False)])
+def test_opaque_pixels_stay_nearly_that_whatever_readers_see(alpha, holds):
+    known = registry()
+    image = Image.new("RGBA", (320, 320), (128, 128, 128, 0))
+    image.paste((128, 128, 128, 255), (16, 16, 300, 300))
+    image.paste((128, 128, 128, 100), (300, 300, 320, 320))
+    other = image.copy()
+    other.putpixel((40, 40), (128, 128, 128, alpha))
+    other.putpixel((310, 310), (128, 128, 128, 250))  # one that is neither may: readers judge
+    found = drive(measure(reference(image, "PNG"), other, rule(known, "png"), known), Workshop(known).perform)
+    assert found.holds is holds
+    assert holds or found.reason.endswith(
+        f"changed the transparency of opaque or empty pixels by {255 - alpha} levels of 255"
+    )
+
+
 class Forgetful:
     """A compressor that drops what travels beside the pixels."""
 

@@ -5,11 +5,14 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from semcompress_plugin.engine._specs import Specs
-from semcompress_plugin.images import has_transparency, orientation_of, same_shape
+from semcompress_plugin.images import alpha_apart, has_transparency, orientation_of, same_shape
 from semcompress_plugin.types import Features, Proposal, Reference
 
 if TYPE_CHECKING:
     from PIL import Image
+
+MOST_ALPHA = 64
+"""Levels of 255 by which a pixel that is opaque or not there at all may change; readers hardly see a letter's edge."""
 
 
 class Losses:
@@ -36,6 +39,10 @@ class Losses:
             return "the compressor lost the orientation, which is to be kept as a tag"
         if self.transparent and not has_transparency(image):
             return "the compressor lost the transparency"
+        if self.transparent and image.size == (width, height):
+            apart = alpha_apart(self.reference.image, image)
+            if apart > MOST_ALPHA:
+                return f"the compressor changed the transparency of opaque or empty pixels by {apart} levels of 255"
         if proposal and not self._has_size(image.size, proposal):
             scale = proposal.settings.get("scale", 1.0)
             changed = f"{image.width} x {image.height} pixels instead of {width} x {height}"
