@@ -4,6 +4,7 @@ brings. Of a conflict git may leave one side as the file, with no word about the
 
 from __future__ import annotations
 
+import contextlib
 import os
 from collections.abc import Iterator
 from functools import cached_property
@@ -34,22 +35,24 @@ class LocksInGit:
 
         Raises OriginalsError where git cannot say, or has something there that is no lock.
         """
+        path = Path(os.path.realpath(path.parent), path.name)
         found = (git.surely_at(self.repository, revision, path) for revision in revisions)
-        texts = [next((data for data in found if data is not None), b""), *self._brought(path)]
-        lines = [line for text in texts for line in salvaged(text, path).lines.values()]
+        first = next((data for data in found if data is not None), b"")
+        under_way = dict.fromkeys((*self._unmerged.get(path, ()), *self._under_way.get(path, ())))
+        known = [salvaged(data, path) for data in (first, *map(self._blob, under_way))]
         index = Index()
-        index.add(sorted(lines))  # of two with one identity the line that sorts last is taken, as everywhere
+        # of two with one identity the line that sorts last is taken, as everywhere
+        index.add(sorted(line for one in (*known, *self._settled(path)) for line in one.lines.values()))
         return index
 
-    def _brought(self, path: Path) -> Iterator[bytes]:
-        path = Path(os.path.realpath(path.parent), path.name)
-        for blob in dict.fromkeys((*self._unmerged.get(path, ()), *self._under_way.get(path, ()))):
-            yield self._run("cat-file", "blob", blob)
+    def _settled(self, path: Path) -> Iterator[Index]:
+        """What the last commit merged; nothing of what was not fetched, or is no lock: it is a precaution."""
         for blob in dict.fromkeys(self._just_merged.get(path, ())):
-            try:
-                yield self._run("cat-file", "blob", blob)
-            except OriginalsError:  # a clone that has not fetched it has other ways to work than this precaution
-                continue
+            with contextlib.suppress(OriginalsError):
+                yield salvaged(self._blob(blob), path)
+
+    def _blob(self, blob: str) -> bytes:
+        return self._run("cat-file", "blob", blob)
 
     @cached_property
     def _unmerged(self) -> dict[Path, list[str]]:

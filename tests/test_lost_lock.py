@@ -275,6 +275,20 @@ def test_what_a_filter_makes_of_a_lock_is_not_taken_for_an_empty_one(filtered, c
     assert (filtered / f"{where}a.jpg").read_bytes() == before
 
 
+def test_what_the_last_commit_merged_need_be_no_lock(filtered):
+    """The filter was taken away on a branch, and that merged."""
+    git(filtered, "checkout", "-q", "-b", "mended")
+    (filtered / ".gitattributes").unlink()
+    git(filtered, "add", "--renormalize", "semcompress.lock")
+    commit(filtered)
+    git(filtered, "checkout", "-q", "-")
+    commit(filtered)
+    git(filtered, "merge", "-q", "--no-ff", "-m", "mended", "mended")
+    picture(filtered / "n.jpg", 3)
+    assert main(["compress", "n.jpg"]) == 1
+    assert '"path": "n.jpg"' in (filtered / "semcompress.lock").read_text()
+
+
 def test_the_hook_says_that_a_filter_hides_the_lock_and_what_it_says_mends_that(filtered, capsys):
     assert main(["compress", "--hook", "a.jpg"]) == 2
     said = capsys.readouterr().err
