@@ -18,8 +18,8 @@ from PIL import Image
 from pictures import encoded, photo
 from semcompress_plugin import files
 from semcompress_plugin.cli import main
+from semcompress_plugin.commands import _pages, build
 from semcompress_plugin.commands import _shared as shared
-from semcompress_plugin.commands import build
 from semcompress_plugin.commands.build import build_tree
 from semcompress_plugin.errors import PolicyError, UsageError
 from semcompress_plugin.evaluators.msssim import MsssimEvaluator
@@ -223,6 +223,34 @@ def test_what_files_that_stay_as_they_are_name_and_is_called_otherwise_there_is_
     assert report.pages is not None
     assert [(one.page, one.reference) for one in report.pages.left if one.page == name] == [(name, reference)]
     assert (site.parent / "out" / name).read_bytes() == path.read_bytes()
+
+
+def test_a_data_set_is_not_looked_through_for_names_and_said(site, monkeypatch):
+    monkeypatch.setattr(_pages, "_MOST", 20)
+    (site / ".semcompress.yaml").write_text(
+        POLICY.replace("formats: [avif, webp, keep], place: beside", "formats: [webp]")
+    )
+    (site / "small.json").write_text('"img/a.jpg"')
+    (site / "large.json").write_text('["img/a.jpg", "img/a.jpg"]')
+    left = build_tree(site, site.parent / "out").pages.left
+    said = [(one.page, one.reference, one.reason.partition(",")[0]) for one in left if one.page.endswith(".json")]
+    assert said == [
+        ("large.json", None, "is too large to be looked through for names of pictures"),
+        ("small.json", "img/a.jpg", "has another name in the tree"),
+    ]
+
+
+def test_xhtml_is_rewritten_in_the_encoding_that_it_declares_and_links_of_it_count(site):
+    (site / ".semcompress.yaml").write_text(
+        POLICY.replace("formats: [avif, webp, keep], place: beside", "formats: [webp]")
+    )
+    text = (
+        '<?xml version="1.0" encoding="latin1"?><html>é<link href="s.css" integrity="x"/><img src="img/a.jpg"/></html>'
+    )
+    (site / "x.xhtml").write_bytes(text.encode("latin1"))
+    report = build_tree(site, site.parent / "out")
+    assert (site.parent / "out/x.xhtml").read_bytes() == text.replace("a.jpg", "a.webp").encode("latin1")
+    assert ("s.css", "a page holds a digest of it (integrity)") in [(one.page, one.reason) for one in report.pages.left]
 
 
 def test_what_an_earlier_build_has_left_behind_is_no_file_that_a_page_may_name(site, capsys):

@@ -5,11 +5,15 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from semcompress_plugin import files
 from semcompress_plugin.errors import ImageError
 from semcompress_plugin.files import Snapshot
 from semcompress_plugin.pages import Catalogue, Left, PagesReport
+
+if TYPE_CHECKING:
+    from semcompress_plugin.pages.encoding import Decoded
 
 SUFFIXES = frozenset({".html", ".htm", ".xhtml", ".xht", ".css"})
 """What is rewritten. XHTML, which follows other rules, is given new names only."""
@@ -88,7 +92,7 @@ def _links(contents: Mapping[str, Path], catalogue: Catalogue) -> tuple[frozense
     for name, path in contents.items():
         if path.suffix.lower() != ".css":
             try:
-                found.append(html.links(encoding.decode(path.read_bytes()).text, name, catalogue))
+                found.append(html.links(_decoded(path.read_bytes(), name).text, name, catalogue))
             except (OSError, encoding.UndecodableError, RecursionError):
                 continue  # said when its turn comes
     return frozenset().union(*(one.sealed for one in found)), frozenset().union(*(one.preloaded for one in found))
@@ -100,7 +104,7 @@ def _rewrite(data: bytes, name: str, catalogue: Catalogue, sealed: bool) -> _New
 
     is_css, is_xhtml = name.lower().endswith(".css"), name.lower().endswith(names.XHTML)
     try:
-        before = encoding.decode(data, css=is_css, xml=is_xhtml)
+        before = _decoded(data, name)
         renamed = names.rewrite(before.text, name, catalogue)
         if is_css:
             desk = Desk(catalogue, name, catalogue.site.url(name))
@@ -120,3 +124,9 @@ def _rewrite(data: bytes, name: str, catalogue: Catalogue, sealed: bool) -> _New
         return _New(left=(Left(name, None, str(error)),))
     except RecursionError:
         return _New(left=(Left(name, None, "is nested too deeply to be read"),))
+
+
+def _decoded(data: bytes, name: str) -> Decoded:
+    from semcompress_plugin.pages import encoding, names
+
+    return encoding.decode(data, css=name.lower().endswith(".css"), xml=name.lower().endswith(names.XHTML))
