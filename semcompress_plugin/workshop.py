@@ -84,8 +84,10 @@ class Workshop:
                 strangers.check_file(data, proposal, stored.metadata, turned)
             return Candidate(proposal, data, decode_candidate(data))
         except (OSError, ValueError) as error:  # what Pillow raises for sizes and modes that a format cannot hold
+            if isinstance(error, OSError) and error.errno is not None:  # a disk that is full, a program that is missing
+                raise
             doing = "cannot go on" if proposal.preview else "cannot write it"
-            return EncodingFailed(proposal, f"{task.use.name} {doing}: {error}")
+            return EncodingFailed(proposal, f"{task.use.name} {doing}: {error}", doubtful=not self._is_ours(spec))
         except ImageError as error:
             return EncodingFailed(proposal, f"{task.use.name} wrote a file that cannot be read: {error}")
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import io
 import math
 import os
@@ -9,6 +10,7 @@ import re
 import subprocess
 import sys
 import textwrap
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -30,7 +32,7 @@ from semcompress_plugin.plugins import Plugins
 from semcompress_plugin.policy import parse_policy
 from semcompress_plugin.registry import Registry
 from semcompress_plugin.settle import settle
-from semcompress_plugin.types import CompressorUse, Effort, EvaluatorUse, Proposal, Reference, Result
+from semcompress_plugin.types import CompressorUse, Constraint, Effort, EvaluatorUse, Proposal, Reference, Result
 from semcompress_plugin.workshop import Workshop
 
 
@@ -135,6 +137,39 @@ def test_what_is_no_file_of_the_format_names_the_compressor_and_settles_nothing(
     with pytest.raises(PluginError, match=r"compressor 'theirs' of third-party failed: ") as caught:
         shrink(reference(photo()), compressor(answer))
     assert words in str(caught.value)
+
+
+def test_only_a_word_about_settings_lets_the_search_go_on():
+    def refuses(error):
+        def compress(picture, settings):
+            if settings["quality"] < 50:
+                raise error
+            return saved(picture.image, "JPEG", settings)
+
+        return compressor(compress)
+
+    for error in (ValueError("too large"), OSError("encoder error -2 when writing image file")):
+        assert shrink(reference(photo()), refuses(error)).candidate is not None
+    for error in (FileNotFoundError(errno.ENOENT, "No such file", "cjpegli"), OSError(errno.ENOSPC, "No space left")):
+        with pytest.raises(PluginError, match=r"compressor 'theirs' of third-party failed: (FileNotFound|OS)Error: "):
+            shrink(reference(photo()), refuses(error))
+
+
+def test_a_picture_of_which_a_compressor_writes_nothing_is_not_settled():
+    def refuses(picture, settings):
+        raise ValueError("no licence")
+
+    with pytest.raises(PluginError, match=r"^theirs cannot write it: no licence, with whatever settings: not settled"):
+        shrink(reference(photo()), compressor(refuses))
+    known = registry(reader(), compressor(refuses))
+    both = rule(known, "jpeg", "theirs")  # of what another one wrote there is a verdict
+    (decision,) = drive(decide(reference(photo()), both, known), Workshop(known).perform)
+    assert decision.candidate is not None
+    (decision,) = drive(
+        decide(reference(photo()), replace(both, keep=(Constraint("thumbnails", DIFFERENCE, max=0),)), known),
+        Workshop(known).perform,
+    )
+    assert "nearest of" in decision.reason
 
 
 def test_a_compressor_that_writes_what_the_rule_leaves_out_is_refused():

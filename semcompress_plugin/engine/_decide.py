@@ -13,6 +13,7 @@ from semcompress_plugin.engine._reasons import why_ended, why_nothing
 from semcompress_plugin.engine._spaces import by_search, spaces_for
 from semcompress_plugin.engine._specs import Specs
 from semcompress_plugin.engine._tasks import Candidate, Rounds
+from semcompress_plugin.errors import PluginError
 from semcompress_plugin.search import Problem
 from semcompress_plugin.types import EffortName, Features, Proposal, Reference, Rule, Scores, Trial
 
@@ -54,13 +55,17 @@ def decide(
     """Find the smallest file for each of the rule's outputs; one Decision per output, in the rule's order.
 
     ``known`` holds, by Pillow's format name, what was found for this very picture before: if it still holds, nothing
-    else is searched. ``effort`` is what files are encoded with that may be kept.
+    else is searched. ``effort`` is what files are encoded with that may be kept. Raises PluginError where nothing was
+    found and a stranger's compressor wrote nothing with any settings: that is its failure, and no verdict on a picture.
     """
     reader, losses = Reader(reference, rule, specs), Losses(reference, specs)
-    decisions = []
+    decisions, doubts = [], []
     for output in rule.outputs.formats:
         hunt = Hunt(rule, specs, reader, losses, effort)
         decisions.append((yield from _decide_output(output, hunt, rule, specs, known or {})))
+        doubts += [] if hunt.doubt is None else [hunt.doubt]
+    if doubts and not any(decision.candidate for decision in decisions):
+        raise PluginError(f"{doubts[0]}, with whatever settings: not settled (name another compressor, or skip: true)")
     return tuple(decisions)
 
 

@@ -43,6 +43,8 @@ class Hunt:
         self.scores: Scores = {}
         self.trials: list[Trial] = []
         self.obstacle: str | None = None
+        self._doubts: dict[str, str] = {}
+        """Compressor -> why it did not write what it was last asked for, where its word is not taken for ever."""
 
     def try_out(self, proposals: Sequence[Proposal], *, draft: bool = True) -> Rounds[list[Trial]]:
         """Encode the proposals, as drafts where there are any, and look at those that would be an improvement."""
@@ -53,6 +55,8 @@ class Hunt:
         for result in encoded:
             if isinstance(result, EncodingFailed):
                 self.obstacle = result.reason
+                if result.doubtful:
+                    self._doubts[result.proposal.compressor] = result.reason
                 trials.append(Trial(result.proposal, 0, {}, holds=False, looked=False))
             elif result.proposal.preview:
                 worthy.append(result)
@@ -109,12 +113,20 @@ class Hunt:
 
     def spare(self, spaces: Sequence[Space], *, alone: bool) -> Rounds[None]:
         """Try the lossless out; what hinders one is no reason to give of a picture unless they are ``alone``."""
-        obstacle = self.obstacle
+        obstacle, doubts = self.obstacle, {**self._doubts}
         if spaces:
             proposals = [Proposal(space.compressor, space.format, {}) for space in spaces]
             yield from self.try_out(proposals, draft=False)
         if not alone:
-            self.obstacle = obstacle
+            self.obstacle, self._doubts = obstacle, doubts
+
+    @property
+    def doubt(self) -> str | None:
+        """Why nothing was looked at, if a compressor wrote nothing at all that may well do so another time."""
+        if any(trial.looked for trial in self.trials):
+            return None
+        wrote = {trial.proposal.compressor for trial in self.trials if trial.bytes}
+        return next((reason for name, reason in self._doubts.items() if name not in wrote), None)
 
     def _finished(self, proposal: Proposal, known: tuple[Candidate, Scores] | None) -> Rounds[int | None]:
         """Try a final file out; its bytes if it was too little. ``known``: its draft, and what readers saw there."""

@@ -28,10 +28,14 @@ class Candidate:
 
 @dataclass(frozen=True, slots=True)
 class EncodingFailed:
-    """The compressor cannot write this picture with these settings (too large for the format, …)."""
+    """The compressor cannot write this picture with these settings (too large for the format, …).
+
+    ``doubtful``: a stranger's says so, of whom nobody knows whether it will say so tomorrow.
+    """
 
     proposal: Proposal
     reason: str
+    doubtful: bool = False
 
 
 @dataclass(frozen=True, slots=True, eq=False)
