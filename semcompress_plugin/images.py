@@ -55,6 +55,7 @@ __all__ = [
     "metadata_of",
     "orientation_of",
     "refuse_what_lies_behind",
+    "refuse_written",
     "renditions",
     "same_shape",
     "save_parameters",
@@ -124,6 +125,8 @@ def decode(
         suffix = PurePath(name or "").suffix
         raise ImageError(f"holds {image.format}, not {expected} as {suffix!r} says: rename the file")
     _refuse_unsupported(image, data, limits, icc)
+    if image.format == "GIF" and name is not None:  # under no name it is what a third party's compressor made
+        raise UnsupportedImageError("is a GIF, which no compressor here writes: left alone")
     pixels = _load(image)
     _refuse_unpacked_metadata(pixels, limits)
     _refuse_ambiguous(pixels, data, orientation)
@@ -148,6 +151,12 @@ def refuse_what_lies_behind(data: bytes) -> None:
     ):
         if amount > _MOST_BEHIND:
             raise UnsupportedImageError(f"has {amount:,} bytes {where}, which would be lost: left alone")
+
+
+def refuse_written(image: Image.Image, data: bytes) -> None:
+    """Raise :class:`ImageError` for a sound file, of which ``image`` was loaded, that :func:`decode` would refuse."""
+    _refuse_unsupported(image, data, Limits(), "keep")
+    _refuse_ambiguous(image, data, "keep")
 
 
 def as_stored(reference: Reference, format: str) -> Reference:
@@ -334,8 +343,6 @@ def _refuse_unsupported(image: Image.Image, data: bytes, limits: Limits, icc: Pr
         raise UnsupportedImageError("is several pictures in one file (MPO or HDR gain map): left alone")
     if frames > 1 or (image.format == "PNG" and any(kind == b"acTL" for kind, _ in png_chunks(data))):
         raise UnsupportedImageError("is animated: left alone")
-    if image.format == "GIF":
-        raise UnsupportedImageError("is a GIF, which no compressor here writes: left alone")
     if has_film(data):
         raise UnsupportedImageError("has a film behind it (motion photo), which would be lost: left alone")
     if image.mode not in MODES and not (icc == "srgb" and convertible(image)):

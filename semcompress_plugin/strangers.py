@@ -211,20 +211,30 @@ _FIELDS: Mapping[type, Mapping[str, _Allowed]] = {
 def check_file(data: object, proposal: Proposal, wanted: Metadata, orientation: int = 1) -> None:
     """Raise for what ``compress`` returned unless it is a file of the format with the metadata that was ``wanted``.
 
+    It must be one still picture of a kind that we would take in: of an animation readers see the first frame alone.
     Where an ``orientation`` other than 1 is to be kept and was not, the engine refuses it, as it does a lost profile.
     """
     from semcompress_plugin import exif
-    from semcompress_plugin.images import file_of, orientation_of
+    from semcompress_plugin.images import file_of, orientation_of, refuse_written
     from semcompress_plugin.metadata import metadata_of
 
     if not isinstance(data, bytes):
         raise TypeError(f"compress must return bytes, got {type(data).__name__}")
+    if not data:
+        raise TypeError(f"compress must return a {proposal.format} file; what it wrote is empty")
     try:
         image = file_of(data)
     except ImageError as error:
         raise TypeError(f"compress must return a {proposal.format} file; what it wrote {error}") from None
     if image.format != proposal.format:
         raise TypeError(f"compress must return a {proposal.format} file, got {image.format}")
+    if (frames := getattr(image, "n_frames", 1)) > 1:
+        raise TypeError(f"compress wrote an animation of {frames} frames: expected one still picture")
+    try:
+        refuse_written(image, data)
+    except ImageError as error:
+        said = str(error).removesuffix(": left alone")
+        raise TypeError(f"compress wrote a picture that {said}: expected one that would not be left alone") from None
     if orientation not in (1, orientation_of(image)):
         return
     here = metadata_of(image, "keep", data, "apply" if orientation == 1 else "keep")

@@ -131,12 +131,58 @@ def test_a_preview_is_made_of_a_copy_too():
         (lambda p, s: saved(p.image, "JPEG", s)[:-200], "compress must return a JPEG file; what it wrote is damaged"),
         (lambda p, s: saved(p.image, "WEBP", s), "compress must return a JPEG file, got WEBP"),
         (lambda p, s: sys.exit(0), "SystemExit: 0"),
+        (
+            lambda p, s: saved(p.image.convert("CMYK"), "JPEG", s),
+            "compress wrote a picture that has pixels of mode CMYK",
+        ),
     ],
 )
 def test_what_is_no_file_of_the_format_names_the_compressor_and_settles_nothing(answer, words):
     with pytest.raises(PluginError, match=r"compressor 'theirs' of third-party failed: ") as caught:
         shrink(reference(photo()), compressor(answer))
     assert words in str(caught.value)
+
+
+@pytest.mark.parametrize("format", ["WEBP", "PNG", "GIF"])
+def test_an_animation_of_which_readers_see_one_frame_is_refused(format):
+    def animates(picture, settings):
+        flipped = picture.image.transpose(Image.Transpose.FLIP_LEFT_RIGHT)
+        return encoded(picture.image, format, save_all=True, append_images=[flipped])
+
+    made = compressor(animates, formats=(format,))
+    proposal = Proposal("theirs", format, {"quality": 50})
+    said = (
+        "theirs' of third-party failed: TypeError: compress wrote an animation of 2 frames: expected one still picture"
+    )
+    with pytest.raises(PluginError, match=said):
+        Workshop(registry(made)).perform(Encode(CompressorUse("theirs", ()), reference(photo()), proposal))
+
+
+def test_a_still_gif_is_a_file_as_any_other_and_can_be_measured(tmp_path: Path):
+    site = installed(
+        tmp_path,
+        textwrap.dedent("""
+        import io
+        from semcompress_plugin import CompressorSpec, Knob, hookimpl
+        class Gif:
+            def compress(self, reference, settings, format):
+                out = io.BytesIO()
+                reference.image.convert("RGB").quantize(int(settings["colors"])).save(out, format)
+                return out.getvalue()
+        @hookimpl
+        def semcompress_compressors():
+            yield CompressorSpec("gif", "1", "", ("GIF",), (Knob("colors", "", 2, 256, integer=True),), Gif)
+        """),
+    )
+    work = repository(tmp_path / "work")
+    (work / "a.png").write_bytes(encoded(photo(), "PNG"))
+    keep = "keep: {classifier: {js_divergence: {max: 0.6}}}, compress: [gif]"
+    rule = f"{{name: a, files: ['*.png'], {keep}, outputs: {{formats: [gif], place: beside}}}}"
+    (work / ".semcompress.yaml").write_text(f"version: 1\nrules: [{rule}]\n")
+    made = run_with(site, work, "compress")
+    assert (work / "a.gif").exists(), made.stdout + made.stderr
+    told = run_with(site, work, "verify")
+    assert (told.returncode, "verified 1 of 1" in told.stderr) == (0, True), told.stdout + told.stderr
 
 
 def test_only_a_word_about_settings_lets_the_search_go_on():

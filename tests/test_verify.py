@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import io
 import json
 import signal
+from hashlib import sha256
 from pathlib import Path
 
 import pytest
@@ -65,6 +67,21 @@ def test_what_could_not_be_measured_is_not_called_verified(folder, capsys, monke
     assert main(["verify"]) == 1
     said = "verified 0 of 2 outputs against their originals; 2 could not be measured"
     assert said in capsys.readouterr().err
+
+
+def test_an_output_of_ours_of_a_kind_that_is_left_alone_fails(folder, capsys):
+    """As a compressor may have written that nobody held to still pictures."""
+    assert main(["compress", "0.jpg"]) == 1
+    made = (folder / "0.jpg").read_bytes()
+    animated = io.BytesIO()
+    frames = [photo((240, 180), seed) for seed in range(2)]
+    frames[0].save(animated, "WEBP", save_all=True, append_images=frames[1:])
+    (folder / "0.jpg").write_bytes(animated.getvalue())
+    lock = folder / "semcompress.lock"
+    lock.write_text(lock.read_text().replace(sha256(made).hexdigest(), sha256(animated.getvalue()).hexdigest()))
+    code, results, err = report(capsys, "verify", "0.jpg")
+    assert (code, results["0.jpg"]["reason"]) == (1, "cannot be measured: is animated")
+    assert "verified 0 of 1 outputs against their originals; 1 could not be measured" in err
 
 
 def test_what_holds_is_verified_and_what_a_stricter_policy_refuses_is_named(folder, capsys):

@@ -108,6 +108,8 @@ def _compared(
                 status, reason, bug = failure(done.error)
                 if bug:
                     bugs.append(f"{one.asset.shown}\n{bug}")
+                if status == "skipped":  # a kind of picture that is left alone: but this one is an output of ours
+                    status, reason = "failed", f"cannot be measured: {reason.removesuffix(': left alone')}"
                 yield replace(result, status=status, reason=reason)
             elif done.answer is not None and not done.answer.holds:
                 name = "" if one.path == one.asset.path else f"{one.path.name} "
