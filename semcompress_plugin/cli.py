@@ -52,7 +52,9 @@ def _run(arguments: argparse.Namespace) -> int:
         silence(sys.stdout)
         print(f"semcompress: the report cannot be written: {error.strerror}", file=sys.stderr)
         return 1
-    except Exception:
+    except (SystemExit, GeneratorExit):
+        raise
+    except BaseException:
         return _report_this_bug()
 
 

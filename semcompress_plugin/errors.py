@@ -56,8 +56,9 @@ class UnsupportedImageError(ImageError):
     """A sound picture that we would damage (animated, CMYK, 16-bit): reported as skipped."""
 
 
-STRANGERS_FAULTS = (Exception, SystemExit)
-"""Whatever a third party's code raises, but for ^C: a plugin that exits must not take us along."""
+NOT_THEIRS = (KeyboardInterrupt, GeneratorExit)
+"""What comes out of a third party's code and is no fault of its. All else is, whatever it derives from: a plugin that
+exits, or a library in Rust that panics, must not take us along."""
 
 
 def failure(error: Exception) -> tuple[Status, str, str | None]:

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 import pluggy
 
 from semcompress_plugin import hookspecs
-from semcompress_plugin.errors import STRANGERS_FAULTS, PluginError
+from semcompress_plugin.errors import NOT_THEIRS, PluginError
 
 if TYPE_CHECKING:
     from importlib.metadata import EntryPoint
@@ -99,7 +99,9 @@ class Plugins:
                 if not isinstance(offered, Iterable):
                     raise TypeError(f"{hook} must yield specs, got {offered!r:.80}")
                 offered = list(offered)
-            except STRANGERS_FAULTS as error:  # a stranger's code must not take the others down
+            except NOT_THEIRS:
+                raise
+            except BaseException as error:  # a stranger's code must not take the others down
                 if provider.distribution == DISTRIBUTION:
                     raise
                 self._refuse(name, provider, error)
@@ -113,7 +115,9 @@ class Plugins:
             known = {"result": result}
             try:
                 implementation.function(**{name: known[name] for name in implementation.argnames})
-            except STRANGERS_FAULTS as error:
+            except NOT_THEIRS:
+                raise
+            except BaseException as error:
                 from semcompress_plugin.strangers import reason
 
                 name, provider = self._known[id(implementation.plugin)]
@@ -128,7 +132,9 @@ class Plugins:
         provider = _provider(entry_point)
         try:
             plugin = entry_point.load()
-        except STRANGERS_FAULTS as error:  # import time of a stranger's module: anything can happen there
+        except NOT_THEIRS:
+            raise
+        except BaseException as error:  # import time of a stranger's module: anything can happen there
             self._refuse(entry_point.name, provider, error)
             return
         if reason := self._misfit(plugin, entry_point.name, provider):

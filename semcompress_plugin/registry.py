@@ -9,7 +9,7 @@ from pathlib import PurePath
 from types import MappingProxyType
 from typing import Any, TypeVar, cast
 
-from semcompress_plugin.errors import STRANGERS_FAULTS, PluginError, UnusablePluginError
+from semcompress_plugin.errors import NOT_THEIRS, PluginError, UnusablePluginError
 from semcompress_plugin.plugins import DISTRIBUTION, Broken, Offer, Plugins, Provider
 from semcompress_plugin.search import STRATEGIES, Problem, SearchSpec
 from semcompress_plugin.types import Compressor, CompressorSpec, Evaluator, EvaluatorSpec, Search
@@ -135,7 +135,9 @@ class Registry:
     def _factory(self, kind: str, spec: CompressorSpec | EvaluatorSpec) -> Callable[..., Any]:
         try:
             return resolve(spec.factory)
-        except STRANGERS_FAULTS as error:
+        except NOT_THEIRS:
+            raise
+        except BaseException as error:
             if _is_ours(self.provider(spec)) and not isinstance(error, ImportError):
                 raise
             raise self._unusable(kind, spec, error) from error

@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple, get_args
 
-from semcompress_plugin.errors import STRANGERS_FAULTS, ImageError, PluginError, SemcompressError
+from semcompress_plugin.errors import NOT_THEIRS, ImageError, PluginError, SemcompressError
 from semcompress_plugin.search import STRATEGIES
 from semcompress_plugin.types import (
     FORMATS,
@@ -290,7 +290,9 @@ def reason(error: BaseException) -> str:
     """An exception in one line, with the place in the stranger's code."""
     try:
         first_line = next(iter(str(error).splitlines()), "")
-    except STRANGERS_FAULTS:  # its words are a stranger's code, too
+    except NOT_THEIRS:
+        raise
+    except BaseException:  # its words are a stranger's code, too
         first_line = ""
     text = f"{type(error).__name__}: {first_line}".rstrip(": ")
     frames = [frame for frame in traceback.extract_tb(error.__traceback__) if not _is_ours(Path(frame.filename))]

@@ -14,7 +14,7 @@ from PIL import Image
 
 from semcompress_plugin import strangers
 from semcompress_plugin.engine import Candidate, Compare, Encode, EncodingFailed, Observe, Task
-from semcompress_plugin.errors import STRANGERS_FAULTS, ImageError, SemcompressError
+from semcompress_plugin.errors import NOT_THEIRS, ImageError, SemcompressError
 from semcompress_plugin.images import as_stored, decode_candidate, renditions, upright
 from semcompress_plugin.plugins import DISTRIBUTION
 from semcompress_plugin.registry import Registry
@@ -206,9 +206,9 @@ class Workshop:
         """What a third party's code raises is an error that names it; our own stays what it is: a bug."""
         try:
             yield
-        except (SemcompressError, MemoryError):
+        except (SemcompressError, *NOT_THEIRS):
             raise
-        except STRANGERS_FAULTS as error:
+        except BaseException as error:
             if self._is_ours(spec):
                 raise
             raise strangers.fault(kind, spec.name, self.registry.provider(spec), error) from error

@@ -793,6 +793,15 @@ def test_a_bug_of_ours_costs_one_picture_keeps_a_traceback_and_is_exit_3(folder,
     kept.unlink()
 
 
+def test_whatever_else_escapes_is_exit_3_with_its_traceback_kept(folder, capsys, monkeypatch):
+    panic = type("PanicException", (BaseException,), {})  # as libraries in Rust raise it
+    monkeypatch.setattr(runner.Runner, "run", lambda self, jobs: (_ for _ in ()).throw(panic("at lib.rs")))
+    code, _, err = run(capsys, "compress")
+    assert code == 3
+    assert "this is a bug of ours (" in err
+    Path(err.strip().rsplit(" ", 1)[1]).unlink()
+
+
 def test_an_interruption_is_exit_130_with_a_tidy_message(folder, capsys, monkeypatch):
     monkeypatch.setattr(runner.Runner, "run", lambda self, jobs: (_ for _ in ()).throw(KeyboardInterrupt))
     code, _, err = run(capsys, "compress")

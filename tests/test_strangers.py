@@ -443,17 +443,41 @@ def test_a_value_outside_its_metrics_range_is_an_error(value):
         shrink(reference(photo()), compressor(lambda p, s: saved(p.image, "JPEG", s)), reader("wild", Wild))
 
 
-def test_a_reader_that_exits_is_named():
-    class Exits(Thumbnails):
-        def observe(self, images):
-            sys.exit(0)
+class PanicException(BaseException):
+    """As libraries in Rust raise it."""
 
-    workshop = Workshop(registry(reader(factory=Exits)))
-    with pytest.raises(PluginError, match=r"evaluator 'thumbnails' of third-party failed: SystemExit: 0"):
+
+@pytest.mark.parametrize(
+    ("error", "words"),
+    [
+        (SystemExit(0), "SystemExit: 0"),
+        (PanicException("at lib.rs"), "PanicException: at lib.rs"),
+        (MemoryError(), "Mem"),
+    ],
+)
+def test_who_exits_panics_or_runs_out_of_memory_is_named(error, words):
+    def fails(*_):
+        raise error
+
+    named = type("Fails", (Thumbnails,), {"observe": fails})
+    workshop = Workshop(registry(reader(factory=named), compressor(fails)))
+    with pytest.raises(PluginError, match=f"evaluator 'thumbnails' of third-party failed: {words}"):
+        workshop.perform(Observe(EvaluatorUse("thumbnails", "thumbnails"), photo()))
+    encode = Encode(CompressorUse("theirs", ()), reference(photo()), Proposal("theirs", "JPEG", {"quality": 50}))
+    with pytest.raises(PluginError, match=f"compressor 'theirs' of third-party failed: {words}"):
+        workshop.perform(encode)
+
+
+def test_an_interruption_is_no_fault_of_whoever_is_at_work():
+    def interrupted(*_):
+        raise KeyboardInterrupt
+
+    workshop = Workshop(registry(reader(factory=type("Slow", (Thumbnails,), {"observe": interrupted}))))
+    with pytest.raises(KeyboardInterrupt):
         workshop.perform(Observe(EvaluatorUse("thumbnails", "thumbnails"), photo()))
 
 
-@pytest.mark.parametrize("error", [RuntimeError("no model"), SystemExit(3)])
+@pytest.mark.parametrize("error", [RuntimeError("no model"), SystemExit(3), PanicException()])
 def test_a_factory_that_fails_is_called_once(error):
     called = []
 
@@ -593,6 +617,7 @@ def test_a_decoder_that_fails_is_named():
 
 BROKEN = {
     "exits": "import sys; sys.exit(0)",
+    "panics": "raise type('PanicException', (BaseException,), {})('at lib.rs')",
     "misspelt": "from semcompress_plugin import hookimpl\n@hookimpl\ndef semcompress_evaluater(): return []",
     "no spec": "from semcompress_plugin import hookimpl\n@hookimpl\ndef semcompress_evaluators(): return ['bad']",
     "no list": "from semcompress_plugin import hookimpl\n@hookimpl\ndef semcompress_evaluators(): return 7",

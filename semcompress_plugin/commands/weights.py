@@ -6,7 +6,7 @@ import argparse
 
 from semcompress_plugin import strangers
 from semcompress_plugin.commands._shared import load_registry
-from semcompress_plugin.errors import STRANGERS_FAULTS, SemcompressError, UsageError
+from semcompress_plugin.errors import NOT_THEIRS, SemcompressError, UsageError
 from semcompress_plugin.plugins import DISTRIBUTION
 
 
@@ -19,9 +19,9 @@ def run(arguments: argparse.Namespace) -> int:
         if fetch is None:
             raise UsageError(f"{name} has no weights to fetch: it comes with all that it needs")
         print(fetch(weights=arguments.weights))
-    except SemcompressError:
+    except (SemcompressError, *NOT_THEIRS):
         raise
-    except STRANGERS_FAULTS as error:
+    except BaseException as error:
         if provider.distribution == DISTRIBUTION:
             raise
         raise strangers.fault("evaluator", name, provider, error) from error
