@@ -212,7 +212,7 @@ def check_file(data: object, proposal: Proposal, wanted: Metadata, orientation: 
     """Raise for what ``compress`` returned unless it is a file of the format with the metadata that was ``wanted``.
 
     It must be one still picture of a kind that we would take in: of an animation readers see the first frame alone.
-    Where an ``orientation`` other than 1 is to be kept and was not, the engine refuses it, as it does a lost profile.
+    An ``orientation`` other than 1 that is to be kept and was not is looked for elsewhere, as a lost profile is.
     """
     from semcompress_plugin import exif
     from semcompress_plugin.images import file_of, orientation_of, refuse_written

@@ -13,9 +13,10 @@ from weakref import WeakKeyDictionary
 from PIL import Image
 
 from semcompress_plugin import strangers
-from semcompress_plugin.engine import Candidate, Compare, Encode, EncodingFailed, Observe, Task
+from semcompress_plugin.engine import Candidate, Compare, Encode, EncodingFailed, Losses, Observe, Task
 from semcompress_plugin.errors import NOT_THEIRS, ImageError, SemcompressError
 from semcompress_plugin.images import as_stored, decode_candidate, renditions, upright
+from semcompress_plugin.pixels import fingerprint
 from semcompress_plugin.plugins import DISTRIBUTION
 from semcompress_plugin.registry import Registry
 from semcompress_plugin.types import (
@@ -80,9 +81,15 @@ class Workshop:
             data = compressor.compress(stored, proposal.settings, proposal.format)
             if spec.writes is not None:
                 return Candidate(proposal, data, cast(Decoder, compressor).decode(data))
-            if not self._is_ours(spec):
-                strangers.check_file(data, proposal, stored.metadata, turned)
-            return Candidate(proposal, data, decode_candidate(data))
+            if self._is_ours(spec):
+                return Candidate(proposal, data, decode_candidate(data))
+            strangers.check_file(data, proposal, stored.metadata, turned)
+            image = decode_candidate(data)
+            if breach := Losses(task.reference, self.registry).breach(image, proposal):
+                raise TypeError(f"compress {breach}")
+            if spec.lossless and fingerprint(image) != fingerprint(task.reference.image):
+                raise TypeError("compress changed pixels, and its spec says lossless: raise ValueError where it has to")
+            return Candidate(proposal, data, image)
         except (OSError, ValueError) as error:  # what Pillow raises for sizes and modes that a format cannot hold
             if isinstance(error, OSError) and error.errno is not None:  # a disk that is full, a program that is missing
                 raise

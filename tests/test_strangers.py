@@ -6,7 +6,6 @@ import errno
 import io
 import math
 import os
-import re
 import subprocess
 import sys
 import textwrap
@@ -237,11 +236,42 @@ def test_size_in_pixels_changes_by_the_knob_scale_alone():
     def halves(picture, settings):
         return saved(picture.image.reduce(2), "JPEG", settings)
 
-    decision = shrink(reference(photo((160, 120))), compressor(halves))
+    said = "compress changed the picture's size, which only a knob 'scale' may: 80 x 60 pixels instead of 160 x 120"
+    with pytest.raises(PluginError, match=f"compressor 'theirs' of third-party failed: TypeError: {said}"):
+        shrink(reference(photo((160, 120))), compressor(halves))
+
+
+def test_what_it_loses_with_some_settings_alone_is_a_reason_that_names_it():
+    def cuts(picture, settings):
+        image = picture.image.convert("RGBA" if settings["quality"] > 90 else "RGB")
+        return encoded(image, "PNG")
+
+    clear = photo().convert("RGBA")
+    clear.putalpha(100)
+    decision = shrink(reference(clear, "PNG"), compressor(cuts, formats=("PNG",)))
     assert decision.candidate is None
-    assert "changed the picture's size, which only a knob 'scale' may: 80 x 60 pixels instead of 160 x 120" in (
-        decision.reason
-    )
+    assert "theirs lost the transparency" in decision.reason
+
+
+def test_what_calls_itself_lossless_changes_no_pixel():
+    def packs(picture, settings):
+        return encoded(picture.image, "JPEG", quality=40)
+
+    task = Encode(CompressorUse("theirs", ()), reference(photo()), Proposal("theirs", "JPEG", {}))
+    with pytest.raises(PluginError, match="third-party failed: TypeError: compress changed pixels, and its spec says"):
+        Workshop(registry(compressor(packs, lossless=True, knobs=()))).perform(task)
+    same = compressor(lambda picture, settings: picture.source, lossless=True, knobs=())
+    assert isinstance(Workshop(registry(same)).perform(task), Candidate)
+
+
+def test_a_colour_profile_that_nobody_wanted_is_refused():
+    def profiles(picture, settings):
+        return encoded(picture.image, "JPEG", quality=50, icc_profile=b"garbage")
+
+    with pytest.raises(
+        PluginError, match="TypeError: compress wrote another colour profile than the picture is to have"
+    ):
+        shrink(reference(photo()), compressor(profiles))
 
 
 @pytest.mark.parametrize(
@@ -255,12 +285,13 @@ def test_below_scale_1_it_is_what_the_scale_says(more, passes):
         small = picture.image.resize([more(int(settings["scale"] * length)) for length in picture.image.size])
         return saved(small, "JPEG", settings)
 
-    decision = shrink(reference(photo((160, 120))), compressor(scales, knobs=(Knob("scale", "", 0.6, 0.9), QUALITY)))
-    assert (decision.candidate is not None) == passes
-    if not passes:
-        assert re.search(
-            r"was told scale 0\.\d+ and wrote \d+ x \d+ pixels instead of 160 x 120 times that", decision.reason
-        )
+    spec = compressor(scales, knobs=(Knob("scale", "", 0.6, 0.9), QUALITY))
+    if passes:
+        assert shrink(reference(photo((160, 120))), spec).candidate is not None
+        return
+    said = r"compress was told scale 0\.\d+ and wrote \d+ x \d+ pixels instead of 160 x 120 times that"
+    with pytest.raises(PluginError, match=said):
+        shrink(reference(photo((160, 120))), spec)
 
 
 @pytest.mark.parametrize("spec", [*semcompress_compressors(), *semcompress_evaluators()], ids=lambda spec: spec.name)

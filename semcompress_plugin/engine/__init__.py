@@ -7,6 +7,7 @@ over threads and batches; :func:`drive` runs them one after the other.
 
 from semcompress_plugin.engine._decide import Decision, Measurement, decide, measure
 from semcompress_plugin.engine._hunt import ceiling
+from semcompress_plugin.engine._losses import Losses
 from semcompress_plugin.engine._tasks import Candidate, Compare, Encode, EncodingFailed, Observe, Rounds, Task, drive
 
 __all__ = [
@@ -15,6 +16,7 @@ __all__ = [
     "Decision",
     "Encode",
     "EncodingFailed",
+    "Losses",
     "Measurement",
     "Observe",
     "Rounds",

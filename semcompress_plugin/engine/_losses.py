@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import cached_property
 from typing import TYPE_CHECKING
 
 from semcompress_plugin.engine._specs import Specs
@@ -20,38 +21,52 @@ class Losses:
 
     def __init__(self, reference: Reference, specs: Specs) -> None:
         self.reference, self.specs = reference, specs
-        self.transparent = has_transparency(reference.image)
+
+    @cached_property
+    def transparent(self) -> bool:
+        return has_transparency(self.reference.image)
 
     def of(self, image: Image.Image | Features, proposal: Proposal | None = None) -> str | None:
         """What an image decoded from a file lacks, in words; with ``proposal``, of what that asked for as well."""
-        width, height = self.reference.image.size
+        who = "the compressor" if proposal is None else proposal.compressor
         if isinstance(image, Features):
-            if image.size == (width, height):
+            if image.size == self.reference.image.size:
                 return None
             return f"these are features of another picture: of {' x '.join(map(str, image.size))} pixels"
-        if self.reference.metadata.icc_profile != (image.info.get("icc_profile") or None):
-            return "the compressor lost the colour profile (icc: srgb converts and drops it)"
+        if breach := self.breach(image, proposal):
+            return f"{who} {breach}"
+        if not self.transparent:
+            return None
+        if not has_transparency(image):  # as few colours may do, where more would not
+            return f"{who} lost the transparency"
+        if image.size == self.reference.image.size:
+            apart = alpha_apart(self.reference.image, image)
+            if apart > MOST_ALPHA:
+                return f"{who} changed the transparency of opaque or empty pixels by {apart} levels of 255"
+        return None
+
+    def breach(self, image: Image.Image, proposal: Proposal | None) -> str | None:
+        """What a compressor did, in words that follow its name, that none may do with any settings."""
+        width, height = self.reference.image.size
+        if self.reference.metadata.icc_profile != (profile := image.info.get("icc_profile") or None):
+            if profile is None:
+                return "lost the colour profile (icc: srgb converts and drops it)"
+            return "wrote another colour profile than the picture is to have"
         if (
             proposal
             and proposal.format == self.reference.format
             and self.reference.orientation not in (1, orientation_of(image))
         ):
-            return "the compressor lost the orientation, which is to be kept as a tag"
-        if self.transparent and not has_transparency(image):
-            return "the compressor lost the transparency"
-        if self.transparent and image.size == (width, height):
-            apart = alpha_apart(self.reference.image, image)
-            if apart > MOST_ALPHA:
-                return f"the compressor changed the transparency of opaque or empty pixels by {apart} levels of 255"
+            return "lost the orientation, which is to be kept as a tag"
         if proposal and not self._has_size(image.size, proposal):
             scale = proposal.settings.get("scale", 1.0)
             changed = f"{image.width} x {image.height} pixels instead of {width} x {height}"
             if scale != 1.0:
-                return f"the compressor was told scale {scale:.4g} and wrote {changed} times that"
-            return f"the compressor changed the picture's size, which only a knob 'scale' may: {changed}"
+                return f"was told scale {scale:.4g} and wrote {changed} times that"
+            return f"changed the picture's size, which only a knob 'scale' may: {changed}"
         if not same_shape(image.size, (width, height)):
             return (
-                f"the picture's shape changed: {image.width} x {image.height} instead of {width} x {height} or scaled"
+                f"changed the picture's shape: {image.width} x {image.height} instead of {width} x {height} or scaled"
             )
         return None
 
