@@ -210,8 +210,8 @@ class Work:
     def _has_more(self, reference: Reference) -> bool:
         """Whether the file holds more beside its pixels than the rule wants."""
         rule = self.pending.asset.rule
-        if rule.metadata == "keep":
-            return False
+        if rule.metadata == "keep" or all(self.registry.compressor(use.name).writes for use in rule.compress):
+            return False  # nor does a rule that writes no pictures say what is to lie in them
         here = self.decoders.decode(self.snapshot.data, None, "keep", rule.limits, rule.orientation, rule.icc)
         return not carries(here.metadata, reference.metadata)
 

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from PIL import Image
 
 from pictures import encoded, photo
 from semcompress_plugin import types
@@ -273,6 +274,17 @@ def test_features_lie_beside_the_picture_and_twice_changes_nothing(repository, c
     (repository / "coffee.semf").write_bytes(written[:-9])
     assert main(["evaluate", "coffee.jpg", "coffee.semf"]) == 2
     assert "coffee.semf: is a .semf file that is damaged or cut off" in capsys.readouterr().err
+
+
+def test_a_rule_that_writes_features_alone_says_nothing_of_metadata(repository, capsys):
+    (repository / ".semcompress.yaml").write_text(f"{POLICY}    metadata: strip-all\n")
+    exif = Image.Exif()
+    exif[0x013B] = "somebody"
+    (repository / "a.jpg").write_bytes(encoded(photo(), "JPEG", exif=exif))
+    main(["check"])
+    out = capsys.readouterr().out
+    assert "looks in" in out
+    assert "with all metadata" not in out
 
 
 def test_evaluate_says_which_readers_need_pixels(repository, capsys, file):

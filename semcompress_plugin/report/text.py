@@ -80,7 +80,8 @@ def _not_written(results: Iterable[Result]) -> list[str]:
 def _unstripped(paths: Sequence[str]) -> str:
     """Which pictures still have what their rule wants gone: places, serial numbers."""
     named = ", ".join(map(printable, paths[:_ALIKE])) + (f" and {len(paths) - _ALIKE} more" if paths[_ALIKE:] else "")
-    return f"left as they are, with all metadata (min_saving: 0 takes it out of most, {BARE} out of any): {named}"
+    remedy = f"{BARE} takes it out; min_saving: 0 does of most that a rule replaces"
+    return f"left as they are, with all metadata ({remedy}): {named}"
 
 
 def _without_row(result: Result) -> bool:
