@@ -456,6 +456,8 @@ def test_memory_to_memory_and_names_that_no_path_can_have(memory, tmp_path, caps
     [
         (["memory://in", "memory://out", "--executor", "carrier-pigeons"], "expected threads, dask, or dask:ADDRESS"),
         (["nosuch://in", "memory://out"], "no storage that fsspec knows"),
+        (["ftp://127.0.0.1:1/in", "memory://out"], "ftp://127.0.0.1:1/in: cannot be listed: Connection refused"),
+        (["zip://nowhere/a.zip", "memory://out"], "cannot be listed: "),
         (["in", "http://example.org/out"], "written whole"),
         (["in/a", "in"], "over its own sources"),
         (["in", "in/out"], "lies within"),
@@ -473,6 +475,32 @@ def test_what_cannot_be_is_said_in_one_line(tree, capsys, arguments, words, monk
     said = capsys.readouterr().err.strip()
     assert words in said
     assert "\n" not in said
+
+
+@pytest.mark.parametrize(
+    ("protocol", "error", "words"),
+    [
+        (
+            "gs",
+            ImportError("Please install gcsfs to access Google Storage"),
+            "needs a package: Please install gcsfs to",
+        ),
+        ("s3", ImportError("Install s3fs to access S3"), "needs a package: pip install 'semcompress-plugin[s3]'"),
+        (
+            "gs",
+            ModuleNotFoundError("No module named 'fsspec'", name="fsspec"),
+            "pip install 'semcompress-plugin[remote]'",
+        ),
+    ],
+)
+def test_a_missing_package_is_one_that_brings_that_storage(monkeypatch, protocol, error, words):
+    def missing(*_, **__):
+        raise error
+
+    monkeypatch.setattr("fsspec.core.url_to_fs", missing)
+    with pytest.raises(UsageError) as caught:
+        Store(f"{protocol}://bucket/in")
+    assert words in str(caught.value)
 
 
 def test_the_shard_size_of_a_tree_stays(tree, tmp_path, capsys):

@@ -27,7 +27,8 @@ class Store:
     """The tree at ``url``: a folder's path, or an URL such as ``s3://bucket/prefix``.
 
     Endpoints and credentials are fsspec's own affair (``AWS_ENDPOINT_URL``, ``~/.aws``, ``~/.config/fsspec``), on
-    every machine that opens the tree. Raises UsageError for a protocol that is unknown or lacks its package.
+    every machine that opens the tree. Raises UsageError for a protocol that is unknown or lacks its package, and for
+    a storage that does not answer.
     """
 
     def __init__(self, url: str) -> None:
@@ -216,10 +217,14 @@ def _filesystem(url: str) -> tuple[Any, str]:
         options = {"max_concurrency": 1} if protocol in ("s3", "s3a") else {}
         found: tuple[Any, str] = url_to_fs(url, use_listings_cache=False, **options)
     except ImportError as error:
-        extra = _EXTRAS.get(protocol, "remote")
+        extra = "remote" if error.name == "fsspec" else _EXTRAS.get(protocol)
+        if extra is None:  # fsspec knows which package of whose brings that storage
+            raise UsageError(f"{url}: needs a package: {_said(error)}") from error
         raise UsageError(f"{url}: needs a package: pip install 'semcompress-plugin[{extra}]' ({error})") from error
     except ValueError as error:
         raise UsageError(f"{url}: no storage that fsspec knows: {_said(error)}") from error
+    except Exception as error:  # some ask their server at once, each in its own way
+        raise UsageError(f"{url}: cannot be listed: {_said(error)}") from error
     return found
 
 
