@@ -104,7 +104,10 @@ class Registry:
         """Two things have one name: one of ours keeps it; of two strangers' neither can be asked for."""
         name = offer.spec.name
         said = f"{other} has {_a(kind)} called {name!r} as well"
-        if _is_ours(other):
+        if other == offer.provider:
+            self._contested.setdefault((kind, name), [other]).append(other)
+            said = _twice(other, name)
+        elif _is_ours(other):
             said += ", which keeps the name: give this one another"
         else:
             self._contested.setdefault((kind, name), [other]).append(offer.provider)
@@ -115,15 +118,20 @@ class Registry:
         if name in known:
             return known[name]
         if providers := self._contested.get((kind, name)):
+            if len(dict.fromkeys(providers)) == 1:
+                raise PluginError(_twice(providers[0], name))
             said = ", ".join(f"one from {provider}" for provider in providers)
             raise PluginError(f"{len(providers)} {kind}s are called {name!r}: {said}; {_EITHER}")
+        if own := [str(broken) for broken in self.broken if broken.entry_point == name]:
+            raise PluginError(f"unknown {kind} {name!r}: {'; '.join(own)}")
         import difflib
 
         near = difflib.get_close_matches(name, known, 1)
         text = f"unknown {kind} {name!r}; " + (f"did you mean {near[0]!r}? " if near else "") + "known: "
         text += ", ".join(known)
         if self.broken:
-            text += "; or it belongs to a plugin that cannot be used: " + "; ".join(map(str, self.broken))
+            of = ", ".join(dict.fromkeys(str(broken.provider) for broken in self.broken))
+            text += f"; or it belongs to a plugin of {of} that cannot be used (`semcompress plugins` says why)"
         raise PluginError(text)
 
     def _make(self, kind: str, spec: CompressorSpec | EvaluatorSpec, options: Mapping[str, Any]) -> object:
@@ -152,6 +160,10 @@ class Registry:
 
 
 _EITHER = "uninstall one, or name the plugins to load in SEMCOMPRESS_PLUGINS"
+
+
+def _twice(provider: Provider, name: str) -> str:
+    return f"{provider} offers {name!r} twice, and neither can be asked for: its author has to rename one"
 
 
 def _is_ours(provider: Provider) -> bool:

@@ -165,6 +165,32 @@ def test_two_strangers_with_one_name_are_an_error_that_names_both_where_one_is_a
         parse_policy(f"{{version: 1, rules: [{rule}]}}", registry, Path(), "p.yaml")
 
 
+def test_one_that_offers_a_name_twice_is_told_so():
+    registry = Registry(board(evaluator("theirs"), evaluator("theirs"), evaluator("mine")))
+    said = "third-party offers 'theirs' twice, and neither can be asked for"
+    assert [said in str(broken) for broken in registry.broken] == [True]
+    with pytest.raises(PluginError, match=f"^{said}"):
+        registry.evaluator("theirs")
+    assert registry.evaluator("mine").name == "mine"
+
+
+def test_of_what_cannot_be_used_the_error_tells_only_what_has_the_name(distribution):
+    distribution("first_plugin", "1 / 0\n", "first")
+    registry = Registry(Plugins(distribution("second_plugin", "import nowhere\n", "second")))
+    with pytest.raises(PluginError) as caught:
+        registry.evaluator("second_plugin")
+    assert "unknown evaluator 'second_plugin': plugin 'second_plugin' of second 2.5 cannot be used: " in str(
+        caught.value
+    )
+    assert "ZeroDivisionError" not in str(caught.value)
+    with pytest.raises(PluginError) as caught:
+        registry.evaluator("third")
+    assert (
+        "or it belongs to a plugin of first 2.5, second 2.5 that cannot be used (`semcompress plugins` says why)"
+        in str(caught.value)
+    )
+
+
 def test_entry_points_of_two_distributions_may_have_one_name():
     class Theirs:
         def __init__(self, *names: str) -> None:
@@ -195,7 +221,7 @@ def test_what_is_not_a_spec_is_told_of_with_its_provider_and_the_others_work():
         "got 'classifier2'"
     ]
     assert registry.evaluator("theirs").name == "theirs"
-    with pytest.raises(PluginError, match=r"unknown evaluator 'classifier2'.*third-party cannot be used"):
+    with pytest.raises(PluginError, match=r"unknown evaluator 'classifier2'.* a plugin of third-party that cannot be"):
         registry.evaluator("classifier2")
 
 
