@@ -31,6 +31,8 @@ from semcompress_plugin.types import (
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
 _EFFORTS = ("draft", "fast", "best")
 _ROUNDING = 1e-6
+_LINE = 300
+"""Characters of what an exception says that are shown."""
 
 
 def mistakes(spec: CompressorSpec | EvaluatorSpec) -> Iterator[str]:
@@ -261,7 +263,8 @@ def check_values(answers: Sequence[Mapping[str, float]], spec: EvaluatorSpec) ->
             if not isinstance(answer, Mapping):
                 raise TypeError(f"compare must give a mapping of metrics for each candidate, got {answer!r:.80}")
             if metric.name not in answer:
-                raise ValueError(f"compare gave no {metric.name!r}, only {', '.join(answer) or 'nothing'}")
+                given = f"only {', '.join(map(str, answer))}" if answer else "and nothing else"
+                raise ValueError(f"compare gave no {metric.name!r}, {given:.200}")
             value = _number(answer[metric.name])
             if value is None:
                 raise TypeError(f"compare gave {answer[metric.name]!r:.80} for {metric.name!r}: expected a number")
@@ -294,6 +297,8 @@ def reason(error: BaseException) -> str:
         raise
     except BaseException:  # its words are a stranger's code, too
         first_line = ""
+    if len(first_line) > _LINE:  # of a whole array, or of what a program said
+        first_line = f"{first_line[:_LINE]}…"
     text = f"{type(error).__name__}: {first_line}".rstrip(": ")
     frames = [frame for frame in traceback.extract_tb(error.__traceback__) if not _is_ours(Path(frame.filename))]
     if not frames or isinstance(error, SemcompressError):

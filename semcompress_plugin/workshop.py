@@ -33,6 +33,7 @@ from semcompress_plugin.types import (
     Proposal,
     Reference,
 )
+from semcompress_plugin.words import counted
 
 
 class Workshop:
@@ -141,7 +142,11 @@ class Workshop:
             if not hasattr(answers, "__len__") or isinstance(answers, (str, Mapping)):
                 raise TypeError(f"{method} must give a list with an answer for each picture, got {answers!r:.80}")
             if len(answers) != len(arguments[-1]):
-                raise ValueError(f"{method} gave {len(answers)} answers for {len(arguments[-1])} pictures")
+                gave, shown = (
+                    counted(len(answers), "answer", "answers"),
+                    counted(len(arguments[-1]), "picture", "pictures"),
+                )
+                raise ValueError(f"{method} gave {gave} for {shown}")
             if method == "compare" and not self._is_ours(spec):
                 strangers.check_values(answers, spec)
         return answers

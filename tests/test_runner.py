@@ -147,7 +147,7 @@ class Short(Thumbnails):
         return super().observe(images)[1:]
 
 
-@pytest.mark.parametrize(("factory", "words"), [(Failing, "KeyError"), (Short, "0 answers for 1 pictures")])
+@pytest.mark.parametrize(("factory", "words"), [(Failing, "KeyError"), (Short, "gave 0 answers for 1 picture")])
 def test_a_strangers_evaluator_that_fails_is_named(factory, words):
     known = registry(reader(factory=factory))
     (done,) = Runner(Workshop(known), 1).run(jobs(known, [reference(photo())]))

@@ -140,6 +140,7 @@ def test_what_is_no_file_of_the_format_names_the_compressor_and_settles_nothing(
     with pytest.raises(PluginError, match=r"compressor 'theirs' of third-party failed: ") as caught:
         shrink(reference(photo()), compressor(answer))
     assert words in str(caught.value)
+    assert "delete it" not in str(caught.value)  # as it is said of a file that lies somewhere
 
 
 @pytest.mark.parametrize("format", ["WEBP", "PNG", "GIF"])
@@ -593,6 +594,24 @@ def test_an_error_within_a_library_names_the_plugins_own_line():
     line = Clumsy.observe.__code__.co_firstlineno + 1
     with pytest.raises(PluginError, match=rf"\(test_strangers\.py, line {line}\)"):
         workshop.perform(Observe(EvaluatorUse("thumbnails", "thumbnails"), photo()))
+
+
+def test_of_an_error_of_a_mile_the_beginning_is_told():
+    class Talks(Thumbnails):
+        def observe(self, images):
+            raise ValueError("x" * 100_000)
+
+    with pytest.raises(PluginError, match=r": ValueError: x{300}… \(test_strangers") as caught:
+        Workshop(registry(reader(factory=Talks))).perform(Observe(EvaluatorUse("thumbnails", "thumbnails"), photo()))
+    assert len(str(caught.value)) < 500
+
+
+@pytest.mark.parametrize(
+    ("given", "words"), [({}, "and nothing else"), ({"difference": 1, 3: 4}, "only difference, 3")]
+)
+def test_a_metric_that_is_not_given_is_named_beside_what_is(given, words):
+    with pytest.raises(ValueError, match=f"^compare gave no 'm', {words}$"):
+        strangers.check_values([given], metric())
 
 
 def test_a_description_that_fails_names_the_reader():

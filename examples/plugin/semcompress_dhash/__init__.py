@@ -1,10 +1,12 @@
 """What the plugin offers, as data: this module is imported whenever plugins are listed, so it imports nothing heavy."""
 
+from collections.abc import Iterator
+
 from semcompress_plugin import EvaluatorSpec, Metric, hookimpl
 
 
 @hookimpl
-def semcompress_evaluators():
+def semcompress_evaluators() -> Iterator[EvaluatorSpec]:
     yield EvaluatorSpec(
         "dhash",
         "1",  # another one where the same picture would get other numbers
