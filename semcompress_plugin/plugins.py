@@ -17,6 +17,7 @@ import pluggy
 
 from semcompress_plugin import hookspecs
 from semcompress_plugin.errors import NOT_THEIRS, PluginError
+from semcompress_plugin.streams import aside
 
 if TYPE_CHECKING:
     from importlib.metadata import EntryPoint
@@ -95,10 +96,11 @@ class Plugins:
         for implementation in getattr(self.manager.hook, hook).get_hookimpls():
             name, provider = self._known[id(implementation.plugin)]
             try:
-                offered = implementation.function()
-                if not isinstance(offered, Iterable):
-                    raise TypeError(f"{hook} must yield specs, got {offered!r:.80}")
-                offered = list(offered)
+                with aside():
+                    offered = implementation.function()
+                    if not isinstance(offered, Iterable):
+                        raise TypeError(f"{hook} must yield specs, got {offered!r:.80}")
+                    offered = list(offered)
             except NOT_THEIRS:
                 raise
             except BaseException as error:  # a stranger's code must not take the others down
@@ -114,7 +116,8 @@ class Plugins:
         for implementation in self.manager.hook.semcompress_result.get_hookimpls():
             known = {"result": result}
             try:
-                implementation.function(**{name: known[name] for name in implementation.argnames})
+                with aside():
+                    implementation.function(**{name: known[name] for name in implementation.argnames})
             except NOT_THEIRS:
                 raise
             except BaseException as error:
@@ -131,7 +134,8 @@ class Plugins:
     def _load(self, entry_point: EntryPoint) -> None:
         provider = _provider(entry_point)
         try:
-            plugin = entry_point.load()
+            with aside():
+                plugin = entry_point.load()
         except NOT_THEIRS:
             raise
         except BaseException as error:  # import time of a stranger's module: anything can happen there

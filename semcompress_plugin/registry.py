@@ -12,6 +12,7 @@ from typing import Any, TypeVar, cast
 from semcompress_plugin.errors import NOT_THEIRS, PluginError, UnusablePluginError
 from semcompress_plugin.plugins import DISTRIBUTION, Broken, Offer, Plugins, Provider
 from semcompress_plugin.search import STRATEGIES, Problem, SearchSpec
+from semcompress_plugin.streams import aside
 from semcompress_plugin.types import Compressor, CompressorSpec, Evaluator, EvaluatorSpec, Search
 
 Spec = TypeVar("Spec", CompressorSpec, EvaluatorSpec)
@@ -142,7 +143,8 @@ class Registry:
 
     def _factory(self, kind: str, spec: CompressorSpec | EvaluatorSpec) -> Callable[..., Any]:
         try:
-            return resolve(spec.factory)
+            with aside():
+                return resolve(spec.factory)
         except NOT_THEIRS:
             raise
         except BaseException as error:

@@ -6,6 +6,7 @@ import os
 import sys
 from collections.abc import Iterable, Iterator
 from contextlib import ExitStack, contextmanager, redirect_stderr, redirect_stdout
+from contextvars import ContextVar
 from typing import Any, TextIO, cast
 
 
@@ -17,13 +18,26 @@ def patient() -> Iterator[None]:
     letters that it has no bytes for are written as escapes.
     """
     with ExitStack() as stack:
-        for redirect, stream in ((redirect_stdout, sys.stdout), (redirect_stderr, sys.stderr)):
+        for redirect, stream, kind in ((redirect_stdout, sys.stdout, _Report), (redirect_stderr, sys.stderr, _Patient)):
             if stream is None:
                 stream = stack.enter_context(open(os.devnull, "w"))  # noqa: PTH123  # it is no path on Windows
             elif hasattr(stream, "reconfigure"):  # a TextIOWrapper unless somebody replaced it
                 stream.reconfigure(errors="backslashreplace")
-            stack.enter_context(redirect(cast("TextIO", _Patient(stream))))
+            stack.enter_context(redirect(cast("TextIO", kind(stream))))
         yield
+
+
+@contextmanager
+def aside() -> Iterator[None]:
+    """Within the block, what this thread prints goes to standard error: a plugin at work has no part in the report."""
+    token = _ASIDE.set(True)
+    try:
+        yield
+    finally:
+        _ASIDE.reset(token)
+
+
+_ASIDE: ContextVar[bool] = ContextVar("aside", default=False)
 
 
 def silence(stream: TextIO) -> None:
@@ -61,3 +75,16 @@ class _Patient:
             self._stream.flush()
         except BrokenPipeError:
             silence(self._stream)
+
+
+class _Report(_Patient):
+    """Standard output, unless the thread that writes is aside."""
+
+    def write(self, text: str) -> int:
+        return sys.stderr.write(text) if _ASIDE.get() else super().write(text)
+
+    def writelines(self, lines: Iterable[str]) -> None:
+        if _ASIDE.get():
+            sys.stderr.writelines(lines)
+        else:
+            super().writelines(lines)

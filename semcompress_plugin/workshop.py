@@ -19,6 +19,7 @@ from semcompress_plugin.images import as_stored, decode_candidate, renditions, u
 from semcompress_plugin.pixels import fingerprint
 from semcompress_plugin.plugins import DISTRIBUTION
 from semcompress_plugin.registry import Registry
+from semcompress_plugin.streams import aside
 from semcompress_plugin.types import (
     Compressor,
     CompressorSpec,
@@ -217,7 +218,8 @@ class Workshop:
     def _blamed(self, kind: str, spec: CompressorSpec | EvaluatorSpec) -> Iterator[None]:
         """What a third party's code raises is an error that names it; our own stays what it is: a bug."""
         try:
-            yield
+            with aside():
+                yield
         except (SemcompressError, *NOT_THEIRS):
             raise
         except BaseException as error:

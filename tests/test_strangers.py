@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import io
+import json
 import math
 import os
 import subprocess
@@ -688,6 +689,34 @@ def test_whatever_is_installed_originals_can_be_had(tmp_path: Path, code: str):
     restored = run_with(site, root, "restore", "--all")
     assert restored.returncode == 0, restored.stderr
     assert (root / "a.jpg").read_bytes() == b"the original"
+
+
+def test_what_a_plugin_prints_is_no_part_of_the_report(tmp_path: Path):
+    code = """
+        print("imported")
+        from semcompress_plugin import CompressorSpec, Knob, hookimpl
+        class Talks:
+            def __init__(self):
+                print("made")
+            def compress(self, reference, settings, format):
+                print("at work")
+                raise ValueError
+        @hookimpl
+        def semcompress_compressors():
+            print("asked")
+            yield CompressorSpec("talks", "1", "", ("JPEG",), (Knob("q", "", 1, 9, integer=True),), Talks)
+        @hookimpl
+        def semcompress_result(result):
+            print("told")
+    """
+    site = installed(tmp_path, textwrap.dedent(code))
+    work = repository(tmp_path / "work")
+    (work / "a.jpg").write_bytes(encoded(photo(), "JPEG", quality=98))
+    rule = "{name: a, files: ['*'], keep: {classifier: {sway: {max: 0.1}}}, compress: [talks]}"
+    (work / ".semcompress.yaml").write_text(f"version: 1\nrules: [{rule}]\n")
+    done = run_with(site, work, "compress", "--format", "json")
+    assert len(json.loads(done.stdout)["results"]) == 1
+    assert {"imported", "asked", "made", "at work", "told"} <= {*done.stderr.splitlines()}
 
 
 def test_numbers_of_numpy_are_numbers():
