@@ -1,13 +1,15 @@
 """Semantic image compression: the smallest file for which a reader still sees the same.
 
 These are the names that plugin authors need. Importing them loads neither numpy nor Pillow nor a model runtime, but for
-``scaled``, ``truecolour`` and ``save_parameters``, which compressors need only when they are at work.
+``scaled``, ``truecolour`` and ``save_parameters``, which compressors need only when they are at work, and ``encode``,
+by which Python programs shrink a picture.
 """
 
 from importlib import import_module
 from typing import TYPE_CHECKING
 
 from semcompress_plugin.compressors.iterative import IterativeCompressor, iterative_spec
+from semcompress_plugin.errors import ImageError
 from semcompress_plugin.hookspecs import hookimpl
 from semcompress_plugin.types import (
     Compressor,
@@ -26,13 +28,16 @@ from semcompress_plugin.types import (
     Reference,
     Result,
     Rule,
+    Settings,
 )
 
 if TYPE_CHECKING:
     from semcompress_plugin.compressors.scaling import scaled, truecolour
+    from semcompress_plugin.hosts.pillow import encode
     from semcompress_plugin.metadata import save_parameters
 
 _AT_WORK = {
+    "encode": "semcompress_plugin.hosts.pillow",
     "save_parameters": "semcompress_plugin.metadata",
     "scaled": "semcompress_plugin.compressors.scaling",
     "truecolour": "semcompress_plugin.compressors.scaling",
@@ -47,6 +52,7 @@ __all__ = [
     "Evaluator",
     "EvaluatorSpec",
     "Features",
+    "ImageError",
     "IterativeCompressor",
     "Knob",
     "Metadata",
@@ -56,6 +62,8 @@ __all__ = [
     "Reference",
     "Result",
     "Rule",
+    "Settings",
+    "encode",
     "hookimpl",
     "iterative_spec",
     "save_parameters",

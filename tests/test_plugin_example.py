@@ -145,6 +145,21 @@ def test_a_typed_plugin_passes_mypy_strict_in_either_form_of_a_step(tmp_path):
     assert "Success" in done.stdout, done.stdout + done.stderr
 
 
+def test_the_example_passes_mypy_strict(tmp_path):
+    pytest.importorskip("mypy")
+    mypy = [sys.executable, "-m", "mypy", "--strict", "--cache-dir", str(tmp_path), "semcompress_dhash"]
+    done = subprocess.run(mypy, cwd=ROOT / "examples" / "plugin", capture_output=True, text=True)
+    assert "Success" in done.stdout, done.stdout + done.stderr
+
+
+def test_python_shrinks_a_picture_and_measures_it_as_the_page_says(tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "photo.jpg").write_bytes((ROOT / "examples/site/img" / PHOTO).read_bytes())
+    (tmp_path / "policy.yaml").write_text("version: 1\npreset: web\n")
+    exec(BLOCKS["python"], {})
+    assert capsys.readouterr().out.startswith("True {'classifier': {")
+
+
 def test_the_page_shows_the_files_of_the_example():
     shown = {name: code for name, code in BLOCKS.items() if name.startswith("examples/")}
     assert len(shown) == 4
