@@ -155,7 +155,11 @@ class Lock:
 
     def lacks(self, sha256: str, policy: str, path: Path) -> bool:
         """Whether an output of this policy at ``path`` lacks another one that was written beside it."""
-        ours = [one for one in self.by_output(sha256) if one.relation == "replaced" and one.policy == policy]
+        made = self._index.by_output(sha256)
+        if not made and self._index.by_original(sha256):
+            return False  # it is an original itself
+        made = made or self.by_output(sha256)
+        ours = [one for one in made if one.relation == "replaced" and one.policy == policy]
         entry = self.origin(ours, path)
         return entry is not None and any(
             one.relation == "beside" and one.policy == policy and not _lies_beside(path, one)

@@ -235,10 +235,17 @@ class _Facts:
 
     def _namesakes(self, names: Collection[str]) -> Iterator[tuple[str, bytes]]:
         """Every file with one of these names: where it lies, as the journal has it, and what it holds."""
-        for path in (path for paths in self._files.values() for path in paths if path.name in names):
+        for path in (path for name in names for path in self._by_name.get(name, ())):
             start = self._state or next(top for top in self.folders if path.is_relative_to(top))
             place = os.path.relpath(os.path.realpath(path.parent), os.path.realpath(start))
             yield posixpath.normpath(f"{place}/{path.name}".replace(os.sep, "/")), _bytes(path)
+
+    @cached_property
+    def _by_name(self) -> dict[str, list[Path]]:
+        found: dict[str, list[Path]] = {}
+        for path in (path for paths in self._files.values() for path in paths):
+            found.setdefault(path.name, []).append(path)
+        return found
 
     def _locks(self) -> Iterator[tuple[str, bytes]]:
         """Every lock, and the folder that it speaks of, relative to what we look at."""
@@ -387,11 +394,19 @@ class _GitFacts(_Facts):
     def _namesakes(self, names: Collection[str]) -> Iterator[tuple[str, bytes]]:
         yield from super()._namesakes(names)
         places: dict[str, set[str]] = {}
-        for blob, path in self._at_tips | self._in_indexes:
-            if (place := os.fsdecode(path)).rpartition("/")[2] in names:
-                places.setdefault(blob, set()).add(place)
-        for blob, data in self._store.objects(places):
+        for blob, place in (one for name in names for one in self._blobs_by_name.get(name, ())):
+            places.setdefault(blob, set()).add(place)
+        for blob, data in self._store.objects(places) if places else ():
             yield from ((place, data) for place in places[blob])
+
+    @cached_property
+    def _blobs_by_name(self) -> dict[str, list[tuple[str, str]]]:
+        """Name of a file -> (blob, path) of all files of that name at tips and in indexes."""
+        found: dict[str, list[tuple[str, str]]] = {}
+        for blob, path in self._at_tips | self._in_indexes:
+            place = os.fsdecode(path)
+            found.setdefault(place.rpartition("/")[2], []).append((blob, place))
+        return found
 
     @cached_property
     def _in_indexes(self) -> set[tuple[str, bytes]]:

@@ -23,6 +23,7 @@ from semcompress_plugin import files
 from semcompress_plugin.entries import Entry
 from semcompress_plugin.errors import ImageError
 from semcompress_plugin.files import Snapshot, Staged
+from semcompress_plugin.images import SUFFIXES
 from semcompress_plugin.lock import Lock, name_of_original
 from semcompress_plugin.originals import NoOriginals, Originals
 from semcompress_plugin.restore import can_be_had, spare
@@ -134,7 +135,7 @@ def _hindrance(
     owner = next((entry for entry in others if entry.relation == "replaced"), others[0])
     if owner.relation == "beside" and not os.path.lexists(path.with_name(name_of_original(owner, path))):
         gone = f"was made beside {owner.name}, not here any more"
-        return f"would overwrite {path.name}, which {gone}: rename one, or exclude one"
+        return f"would overwrite {path.name}, which {gone}: delete it if nothing needs it, or rename one"
     name = str(PurePosixPath(owner.path).with_name(owner.name)) if owner.name == picture.name else owner.name
     return f"would be written where {name} is: rename one, or exclude one"
 
@@ -149,7 +150,14 @@ def _is_of_another(entry: Entry, picture: Path, original: str, path: Path, here:
         return False
     if entry.relation == "replaced":
         return entry.name != picture.name or entry.path != here
-    return name_of_original(entry, path) != picture.name
+    return not _is_one_name(name_of_original(entry, path), picture.name)
+
+
+def _is_one_name(one: str, other: str) -> bool:
+    """Whether names differ in case, or in how they spell one format, at most: an a.JPEG that has become an a.jpg."""
+    before, after = PurePosixPath(one), PurePosixPath(other)
+    formats = [SUFFIXES.get(name.suffix.lower(), name.suffix) for name in (before, after)]
+    return before.stem.casefold() == after.stem.casefold() and formats[0] == formats[1]
 
 
 def _keep(group: Sequence[Settlement], doomed: Iterable[Snapshot], lock: Lock, originals: Originals) -> list[Entry]:

@@ -54,7 +54,7 @@ class Comparison:
         if (decoder := registry.decoder(self.path)) is not None:
             return measure(reference, workshop.decode(decoder, data), rule, registry)
         # the lock that says it is ours may be a stranger's, too
-        return measure(reference, decoders.decode(data, None, "strip-all", rule.limits).image, rule, registry)
+        return measure(reference, decoders.decode(data, None, "strip-all", rule.limits, "keep").image, rule, registry)
 
 
 def comparisons(asset: Asset) -> Iterator[Comparison | Result]:

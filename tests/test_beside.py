@@ -141,9 +141,35 @@ def test_an_output_whose_original_is_gone_is_not_written_over_by_another_picture
     (site / "a.png").write_bytes(PNG)
     rule(site, place)
     assert refused(capsys, "a.png") == (
-        "would overwrite a.webp, which was made beside a.jpg, not here any more: rename one, or exclude one"
+        "would overwrite a.webp, which was made beside a.jpg, not here any more: delete it if nothing needs it, or "
+        "rename one"
     )
     assert (site / "a.webp").read_bytes() == last
+
+
+@pytest.mark.parametrize("name", ["a.JPG", "a.jpeg", "A.jpg"])
+def test_a_picture_that_spells_its_name_otherwise_and_was_edited_writes_over_its_own_output(site, capsys, name):
+    assert run(capsys, "compress")[0] == 1
+    (site / "a.jpg").unlink()
+    (site / name).write_bytes(encoded(photo((240, 180), 5), "JPEG", quality=97))
+    if name.startswith("A"):
+        (site / "a.webp").rename(site / "A.webp")
+    before = (site / name).with_suffix(".webp").read_bytes()
+    code, (result,) = run(capsys, "compress", name)
+    assert (code, result["status"]) == (1, "compressed")
+    assert (site / name).with_suffix(".webp").read_bytes() != before
+    settled(capsys)
+
+
+def test_what_lies_beside_its_settled_original_costs_no_more_git_than_anything_else(site, capsys, monkeypatch):
+    assert run(capsys, "compress")[0] == 1
+    commit(site)
+    assert main(["compress", "--quiet"]) == 0  # of files that were just written, the hash is taken again
+    asked: list[str] = []
+    really = subprocess.Popen
+    monkeypatch.setattr(subprocess, "Popen", lambda *a, **more: (asked.append(str(a[0])), really(*a, **more))[1])
+    assert main(["compress", "--quiet"]) == 0
+    assert not [one for one in asked if "cat-file" in one or "--unmerged" in one]
 
 
 @pytest.mark.parametrize("committed", [False, True])

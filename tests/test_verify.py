@@ -9,6 +9,7 @@ from hashlib import sha256
 from pathlib import Path
 
 import pytest
+from PIL import Image
 
 from disk import commit, git
 from pictures import encoded, photo
@@ -67,6 +68,19 @@ def test_what_could_not_be_measured_is_not_called_verified(folder, capsys, monke
     assert main(["verify"]) == 1
     said = "verified 0 of 2 outputs against their originals; 2 could not be measured"
     assert said in capsys.readouterr().err
+
+
+def test_a_webp_that_keeps_its_tag_is_measured_as_it_was_shrunk(folder, capsys):
+    """Where it is to be turned it is left alone; what is measured here is upright either way."""
+    rule(folder, ('["*.jpg"]', '["*.webp"]'), ("[jpeg]", "[webp]"), ("    keep:", "    orientation: keep\n    keep:"))
+    tag = Image.Exif()
+    tag[0x0112] = 6
+    (folder / "turned.webp").write_bytes(encoded(photo((240, 180)), "WEBP", quality=97, exif=tag))
+    assert main(["compress", "turned.webp"]) == 1
+    code, found, said = report(capsys, "verify", "turned.webp")
+    assert (code, found["turned.webp"]["status"]) == (0, "unchanged")
+    assert "verified 1 of 1" in said
+    assert main(["evaluate", "turned.webp", "turned.webp"]) == 0
 
 
 def test_an_output_of_ours_of_a_kind_that_is_left_alone_fails(folder, capsys):

@@ -75,7 +75,7 @@ def _candidate(path: Path, rule: Rule, workshop: Workshop) -> tuple[Reference | 
 def _decoded(path: Path, rule: Rule) -> Reference:
     try:
         with Decoders() as decoders:
-            return decoders.decode(files.read(path).data, path.name, "keep", rule.limits, icc=rule.icc)
+            return decoders.decode(files.read(path).data, path.name, "keep", rule.limits, "keep", rule.icc)
     except ImageError as error:
         raise UsageError(f"{path}: {error}") from error
 

@@ -34,18 +34,18 @@ def ringing(reference: Bytes, where: NDArray[np.bool_], candidate: Bytes, tile: 
     counting as equal; the greatest of all tiles. They reach from edge to edge, as those of
     :mod:`~semcompress_plugin.evaluators.msssim` do.
     """
-    difference = np.where(candidate > reference, candidate - reference, reference - candidate)
-    difference[~where] = 0
+    difference = np.maximum(reference, candidate) - np.minimum(reference, candidate)
+    difference *= where
     (height, width), worst = difference.shape, 0.0
     rows, columns = min(tile, height), min(tile, width)
     most = math.ceil(SHARE * rows * columns)
     for top in _starts(height, rows, tile):
         strip = difference[top : top + rows]
-        if not strip.any():
-            continue
         tiles = np.stack([strip[:, left : left + columns].ravel() for left in _starts(width, columns, tile)])
-        tail = np.partition(tiles, tiles.shape[1] - most, axis=1)[:, -most:]
-        worst = max(worst, float(tail.mean(axis=1).max()))
+        tiles = tiles[tiles.max(axis=1) > worst]
+        if len(tiles):
+            tail = np.partition(tiles, tiles.shape[1] - most, axis=1)[:, -most:]
+            worst = max(worst, float(tail.mean(axis=1).max()))
     return worst
 
 
