@@ -94,7 +94,9 @@ class Workshop:
             return Candidate(proposal, data, image)
         except (OSError, ValueError) as error:  # what Pillow raises for sizes and modes that a format cannot hold
             if isinstance(error, OSError) and error.errno is not None:  # a disk that is full, a program that is missing
-                raise
+                if not self._is_ours(spec):
+                    raise
+                raise ImageError(f"{task.use.name} cannot write it: {error.strerror or error}") from error
             doing = "cannot go on" if proposal.preview else "cannot write it"
             return EncodingFailed(proposal, f"{task.use.name} {doing}: {error}", doubtful=not self._is_ours(spec))
         except ImageError as error:

@@ -23,8 +23,9 @@ from semcompress_plugin import CompressorSpec, EvaluatorSpec, Knob, Metric, Part
 from semcompress_plugin.cli import main
 from semcompress_plugin.commands._shared import tell
 from semcompress_plugin.compressors import semcompress_compressors
+from semcompress_plugin.compressors.jpeg import JpegCompressor
 from semcompress_plugin.engine import Candidate, Encode, Observe, decide, drive
-from semcompress_plugin.errors import PluginError
+from semcompress_plugin.errors import ImageError, PluginError
 from semcompress_plugin.evaluators import semcompress_evaluators
 from semcompress_plugin.images import decode
 from semcompress_plugin.metadata import Metadata
@@ -200,6 +201,16 @@ def test_only_a_word_about_settings_lets_the_search_go_on():
     for error in (FileNotFoundError(errno.ENOENT, "No such file", "cjpegli"), OSError(errno.ENOSPC, "No space left")):
         with pytest.raises(PluginError, match=r"compressor 'theirs' of third-party failed: (FileNotFound|OS)Error: "):
             shrink(reference(photo()), refuses(error))
+
+
+def test_a_full_disk_is_no_bug_of_our_own_compressors_and_settles_nothing(monkeypatch):
+    def full(*_):
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(JpegCompressor, "compress", full)
+    known = registry(reader())
+    with pytest.raises(ImageError, match=r"^jpeg cannot write it: No space left on device$"):
+        drive(decide(reference(photo()), rule(known, "jpeg"), known), Workshop(known).perform)
 
 
 def test_a_picture_of_which_a_compressor_writes_nothing_is_not_settled():
