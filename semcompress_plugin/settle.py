@@ -23,10 +23,12 @@ from semcompress_plugin import files
 from semcompress_plugin.entries import Entry
 from semcompress_plugin.errors import ImageError
 from semcompress_plugin.files import Snapshot, Staged
-from semcompress_plugin.images import SUFFIXES
 from semcompress_plugin.lock import Lock, name_of_original
 from semcompress_plugin.originals import NoOriginals, Originals
 from semcompress_plugin.restore import can_be_had, spare
+
+_SPELLINGS = {".jpeg": ".jpg", ".jpe": ".jpg", ".jfif": ".jpg", ".apng": ".png"}
+"""Suffixes that say the same as another one."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -150,14 +152,17 @@ def _is_of_another(entry: Entry, picture: Path, original: str, path: Path, here:
         return False
     if entry.relation == "replaced":
         return entry.name != picture.name or entry.path != here
-    return not _is_one_name(name_of_original(entry, path), picture.name)
+    return not _was_called(path.with_name(name_of_original(entry, path)), picture)
 
 
-def _is_one_name(one: str, other: str) -> bool:
-    """Whether names differ in case, or in how they spell one format, at most: an a.JPEG that has become an a.jpg."""
-    before, after = PurePosixPath(one), PurePosixPath(other)
-    formats = [SUFFIXES.get(name.suffix.lower(), name.suffix) for name in (before, after)]
-    return before.stem.casefold() == after.stem.casefold() and formats[0] == formats[1]
+def _was_called(before: Path, picture: Path) -> bool:
+    """Whether a picture has, or had, the name ``before``: an a.JPEG that is not there any more may be an a.jpg now."""
+    if before.name == picture.name:
+        return True
+    formats = {_SPELLINGS.get(suffix, suffix) for suffix in (before.suffix.lower(), picture.suffix.lower())}
+    if before.stem.casefold() != picture.stem.casefold() or len(formats) > 1:
+        return False
+    return not os.path.lexists(before) or (before.exists() and before.samefile(picture))  # where case does not count
 
 
 def _keep(group: Sequence[Settlement], doomed: Iterable[Snapshot], lock: Lock, originals: Originals) -> list[Entry]:
