@@ -113,7 +113,8 @@ def _run(arguments: list[str], folder: Path, where: str) -> str:
 def _check_written(before: bytes, after: bytes, where: str, srgb: bool) -> None:
     if len(after) >= len(before):
         raise BrokenPromiseError(f"{where}: has grown")
-    old, new = decode(before, icc="srgb" if srgb else "keep"), decode(after)
+    old = decode(before, orientation="keep", icc="srgb" if srgb else "keep")
+    new = decode(after, orientation="keep")
     same = (
         (old.format, old.image.size) == (new.format, new.image.size),
         old.metadata.icc_profile == new.metadata.icc_profile,
