@@ -37,9 +37,11 @@ def made_key(sha256: str) -> str:
     return cache_key("made", sha256)
 
 
-def replaced_key(sha256: str) -> str:
-    """The key under which is remembered that a build had what it was to put in the place of this content."""
-    return cache_key("replaced", sha256)
+def traded_key(sha256: str) -> str:
+    """The key of a content that a build in place puts in another's place, or that had it: neither would be lost where a
+    killed build has left it under another name.
+    """
+    return cache_key("traded", sha256)
 
 
 def source_key(sha256: str, name: str) -> str:

@@ -39,7 +39,15 @@ from semcompress_plugin.containers import (
 )
 from semcompress_plugin.errors import BARE, ImageError, UnsupportedImageError
 from semcompress_plugin.metadata import exif_block, metadata_of, save_parameters, xmp_orientation
-from semcompress_plugin.types import FORMATS, Limits, MetadataPolicy, OrientationPolicy, ProfilePolicy, Reference
+from semcompress_plugin.types import (
+    FORMATS,
+    SUFFIXES,
+    Limits,
+    MetadataPolicy,
+    OrientationPolicy,
+    ProfilePolicy,
+    Reference,
+)
 
 __all__ = [
     "FORMATS",
@@ -64,17 +72,6 @@ __all__ = [
     "upright",
 ]
 
-SUFFIXES = {
-    ".jpg": "JPEG",
-    ".jpeg": "JPEG",
-    ".jpe": "JPEG",
-    ".jfif": "JPEG",
-    ".png": "PNG",
-    ".apng": "PNG",
-    ".webp": "WEBP",
-    ".avif": "AVIF",
-    ".gif": "GIF",
-}
 MODES = ("1", "L", "LA", "P", "RGB", "RGBA")
 
 _MOST_PARTS = 2048

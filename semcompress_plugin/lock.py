@@ -36,7 +36,7 @@ from semcompress_plugin.entries import (
 )
 from semcompress_plugin.errors import ImageError, LockError, OriginalsError
 from semcompress_plugin.lock_in_git import NAME, LocksInGit
-from semcompress_plugin.walk import SUFFIXES
+from semcompress_plugin.types import SUFFIXES
 
 if TYPE_CHECKING:
     from filelock import BaseFileLock

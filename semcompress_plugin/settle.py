@@ -26,9 +26,7 @@ from semcompress_plugin.files import Snapshot, Staged
 from semcompress_plugin.lock import Lock, name_of_original
 from semcompress_plugin.originals import NoOriginals, Originals
 from semcompress_plugin.restore import can_be_had, spare
-
-_SPELLINGS = {".jpeg": ".jpg", ".jpe": ".jpg", ".jfif": ".jpg", ".apng": ".png"}
-"""Suffixes that say the same as another one."""
+from semcompress_plugin.types import SUFFIXES
 
 
 @dataclass(frozen=True, slots=True)
@@ -159,7 +157,7 @@ def _was_called(before: Path, picture: Path) -> bool:
     """Whether a picture has, or had, the name ``before``: an a.JPEG that is not there any more may be an a.jpg now."""
     if before.name == picture.name:
         return True
-    formats = {_SPELLINGS.get(suffix, suffix) for suffix in (before.suffix.lower(), picture.suffix.lower())}
+    formats = {SUFFIXES.get(path.suffix.lower()) for path in (before, picture)}
     if before.stem.casefold() != picture.stem.casefold() or len(formats) > 1:
         return False
     return not os.path.lexists(before) or (before.exists() and before.samefile(picture))  # where case does not count

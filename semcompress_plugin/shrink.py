@@ -12,7 +12,7 @@ from semcompress_plugin.engine import Candidate, Decision, Rounds, decide, measu
 from semcompress_plugin.entries import Content, Entry, Relation, ambiguous
 from semcompress_plugin.errors import ImageError, OriginalsError, UnsupportedImageError
 from semcompress_plugin.files import Snapshot
-from semcompress_plugin.images import SUFFIXES, as_stored
+from semcompress_plugin.images import as_stored
 from semcompress_plugin.isolation import Decoders
 from semcompress_plugin.lock import name_of_original
 from semcompress_plugin.metadata import carries
@@ -20,7 +20,17 @@ from semcompress_plugin.pixels import fingerprint
 from semcompress_plugin.plan import Pending
 from semcompress_plugin.registry import Registry
 from semcompress_plugin.settle import Settlement
-from semcompress_plugin.types import EffortName, Features, OutputFile, Proposal, Reference, Result, Scores, Status
+from semcompress_plugin.types import (
+    SUFFIXES,
+    EffortName,
+    Features,
+    OutputFile,
+    Proposal,
+    Reference,
+    Result,
+    Scores,
+    Status,
+)
 
 _MARKS_OF_EXIF = (b"Exif", b"EXIF", b"eXIf")
 """One of them stands in every file that has any: in JPEG and AVIF, in WebP, in PNG."""

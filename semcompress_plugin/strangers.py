@@ -11,7 +11,7 @@ import re
 import traceback
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any, NamedTuple, get_args
+from typing import TYPE_CHECKING, Any, NamedTuple, get_args
 
 from semcompress_plugin.errors import NOT_THEIRS, ImageError, PluginError, SemcompressError
 from semcompress_plugin.search import STRATEGIES
@@ -27,6 +27,9 @@ from semcompress_plugin.types import (
     Proposal,
     Transform,
 )
+
+if TYPE_CHECKING:
+    from PIL import Image
 
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
 _EFFORTS = ("draft", "fast", "best")
@@ -210,15 +213,15 @@ _FIELDS: Mapping[type, Mapping[str, _Allowed]] = {
 """Of every field that stands for itself what it may be; those that depend on others have functions."""
 
 
-def check_file(data: object, proposal: Proposal, wanted: Metadata, orientation: int = 1) -> None:
-    """Raise for what ``compress`` returned unless it is a file of the format with the metadata that was ``wanted``.
+def check_file(data: object, proposal: Proposal, wanted: Metadata, orientation: int = 1) -> Image.Image:
+    """The upright pixels of what ``compress`` returned.
+
+    Raises unless that is a file of the format with the metadata that was ``wanted``.
 
     It must be one still picture of a kind that we would take in: of an animation readers see the first frame alone.
     An ``orientation`` other than 1 that is to be kept and was not is looked for elsewhere, as a lost profile is.
     """
-    from semcompress_plugin import exif
-    from semcompress_plugin.images import file_of, orientation_of, refuse_written
-    from semcompress_plugin.metadata import metadata_of
+    from semcompress_plugin.images import file_of, orientation_of, refuse_written, upright
 
     if not isinstance(data, bytes):
         raise TypeError(f"compress must return bytes, got {type(data).__name__}")
@@ -237,8 +240,15 @@ def check_file(data: object, proposal: Proposal, wanted: Metadata, orientation: 
     except ImageError as error:
         said = str(error).removesuffix(": left alone")
         raise TypeError(f"compress wrote a picture that {said}: expected one that would not be left alone") from None
-    if orientation not in (1, orientation_of(image)):
-        return
+    if orientation in (1, orientation_of(image)):
+        _check_metadata(image, data, proposal, wanted, orientation)
+    return upright(image, orientation_of(image))
+
+
+def _check_metadata(image: Image.Image, data: bytes, proposal: Proposal, wanted: Metadata, orientation: int) -> None:
+    from semcompress_plugin import exif
+    from semcompress_plugin.metadata import metadata_of
+
     here = metadata_of(image, "keep", data, "apply" if orientation == 1 else "keep")
     # GIF has no place for it, JPEG alone for comments
     same = here.xmp == wanted.xmp and exif.alike(here.exif, wanted.exif)

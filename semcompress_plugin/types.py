@@ -25,6 +25,19 @@ Scores = Mapping[str, Mapping[str, float]]
 FORMATS = ("JPEG", "PNG", "WEBP", "AVIF", "GIF")
 """What we open, by Pillow's names; every further decoder would be one more that strangers' files can attack."""
 
+SUFFIXES = {
+    ".jpg": "JPEG",
+    ".jpeg": "JPEG",
+    ".jpe": "JPEG",
+    ".jfif": "JPEG",
+    ".png": "PNG",
+    ".apng": "PNG",
+    ".webp": "WEBP",
+    ".avif": "AVIF",
+    ".gif": "GIF",
+}
+"""What names of pictures end with, in lower case -> the format that they say."""
+
 Transform = Literal["identity", "log", "log1m", "step"]
 
 MetadataPolicy = Literal["keep", "strip-private", "strip-all"]

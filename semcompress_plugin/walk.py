@@ -9,8 +9,8 @@ from pathlib import Path
 
 from semcompress_plugin import git
 from semcompress_plugin.errors import OriginalsError
+from semcompress_plugin.types import SUFFIXES
 
-SUFFIXES = frozenset({".jpg", ".jpeg", ".jfif", ".jpe", ".png", ".apng", ".webp", ".avif", ".gif"})
 MISSING = "does not exist"
 """The error of a file that was named and is not there."""
 PASSED_BY = frozenset({".git", ".hg", ".svn", ".jj", ".bzr", "CVS", ".semcompress"})

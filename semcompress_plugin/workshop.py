@@ -85,8 +85,7 @@ class Workshop:
                 return Candidate(proposal, data, cast(Decoder, compressor).decode(data))
             if self._is_ours(spec):
                 return Candidate(proposal, data, decode_candidate(data))
-            strangers.check_file(data, proposal, stored.metadata, turned)
-            image = decode_candidate(data)
+            image = strangers.check_file(data, proposal, stored.metadata, turned)
             if breach := Losses(task.reference, self.registry).breach(image, proposal):
                 raise TypeError(f"compress {breach}")
             if spec.lossless and fingerprint(image) != fingerprint(task.reference.image):

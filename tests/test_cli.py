@@ -17,21 +17,12 @@ import pytest
 from PIL import Image, ImageCms
 
 from pictures import encoded, photo
+from policies import POLICY
 from semcompress_plugin import runner, settle, shrink
 from semcompress_plugin.cli import main, parser
 from semcompress_plugin.commands import compress
 from semcompress_plugin.evaluators.classifier import ClassifierEvaluator
 from semcompress_plugin.report.json import SCHEMA
-
-POLICY = """\
-version: 1
-preset: machine
-rules:
-  - name: all
-    files: ["*.jpg"]
-    compress: [jpeg]
-    keep: {classifier: {js_divergence: {max: 0.05}}}
-"""
 
 
 @pytest.fixture

@@ -9,18 +9,10 @@ from pathlib import Path
 import pytest
 
 from pictures import encoded, photo
+from policies import POLICY
 from semcompress_plugin.cli import main
 from semcompress_plugin.compressors.jpeg import JpegCompressor
 
-POLICY = """\
-version: 1
-preset: machine
-rules:
-  - name: all
-    files: ["*.jpg"]
-    compress: [jpeg]
-    keep: {classifier: {js_divergence: {max: 0.05}}}
-"""
 PLACES = ("a.jpg", "v1/a.jpg", "v1/b.jpg", "v2/a.jpg")
 
 

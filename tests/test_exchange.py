@@ -294,6 +294,28 @@ def test_a_build_in_place_that_was_killed_is_finished_and_shrinks_nothing_twice(
             assert (code, reasons, taken.exists()) == (0, {}, False)
 
 
+@pytest.mark.parametrize("place", ["replace", "beside"])
+def test_a_build_in_place_that_was_killed_before_the_exchange_leaves_nothing(picture, tmp_path, capsys, place):
+    """What lies under the other name then is what was to take the place of a picture, or of a page."""
+    site = tmp_path / "site"
+    site.mkdir()
+    (site / "index.html").write_text("<img src=a.jpg>")
+    (site / "a.jpg").write_bytes(encoded(photo((200, 150)), "JPEG", quality=95))
+    formats = {"replace": "keep", "beside": "webp"}[place]
+    (tmp_path / ".semcompress.yaml").write_text(
+        "version: 1\nrules: [{name: a, files: ['*.jpg'], compress: [{jpeg: {quality: 60}}, {webp: {quality: 60}}],"
+        f" outputs: {{formats: [{formats}], place: {place}}}, keep: {{msssim: {{score: {{min: .3}}}}}}}}]\n"
+    )
+    before = {path.name: path.read_bytes() for path in site.iterdir()}
+    killed_after_swap(lambda: os._exit(9), lambda: main(["build", "--in-place", str(site)]))
+    assert len(list(site.glob(".semcompress-*.was"))) == 1
+    assert all((site / name).read_bytes() == data for name, data in before.items())
+    assert main(["build", "--in-place", str(site)]) == 0
+    assert not list(site.glob(".semcompress-*.was"))
+    changed = [name for name, data in before.items() if (site / name).read_bytes() != data]
+    assert changed == [{"replace": "a.jpg", "beside": "index.html"}[place]]
+
+
 def test_an_original_that_can_no_longer_be_had_is_not_swept_either(picture, tmp_path):
     path = laid(tmp_path / "r")
     lock, originals = workplace(path.parent)

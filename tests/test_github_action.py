@@ -15,20 +15,12 @@ import pytest
 import yaml
 
 from pictures import encoded, photo
+from policies import POLICY
 from semcompress_plugin.report.markdown import MAX_CHARACTERS, report
 
 ROOT = Path(__file__).parents[1]
 FOLDER = ROOT / "hooks" / "github"
 ACTION = yaml.safe_load((FOLDER / "action.yml").read_text())
-POLICY = """\
-version: 1
-preset: machine
-rules:
-  - name: all
-    files: ["*.jpg"]
-    compress: [jpeg]
-    keep: {classifier: {js_divergence: {max: 0.05}}}
-"""
 
 
 @dataclass

@@ -21,18 +21,10 @@ import yaml
 
 from hosts import missing
 from pictures import encoded, photo
+from policies import POLICY
 
 ROOT = Path(__file__).parents[1]
 PAGE = ROOT / "docs" / "hosts" / "pre-commit.md"
-POLICY = """\
-version: 1
-preset: machine
-rules:
-  - name: all
-    files: ["*.jpg"]
-    compress: [jpeg]
-    keep: {classifier: {js_divergence: {max: 0.05}}}
-"""
 
 
 @dataclass(frozen=True)

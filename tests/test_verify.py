@@ -13,6 +13,7 @@ from PIL import Image
 
 from disk import commit, git
 from pictures import encoded, photo
+from policies import POLICY
 from policy_registry import Stand
 from semcompress_plugin import budget, interrupt, settle, shrink
 from semcompress_plugin.baseline import Old, parse, render
@@ -23,16 +24,6 @@ from semcompress_plugin.evaluators.classifier import ClassifierEvaluator
 from semcompress_plugin.policy import parse_policy
 from semcompress_plugin.types import Constraint, Metric, Rule
 from semcompress_plugin.verify import tolerant
-
-POLICY = """\
-version: 1
-preset: machine
-rules:
-  - name: all
-    files: ["*.jpg"]
-    compress: [jpeg]
-    keep: {classifier: {js_divergence: {max: 0.05}}}
-"""
 
 
 @pytest.fixture

@@ -13,7 +13,7 @@ from pathlib import Path
 
 from semcompress_plugin import files
 from semcompress_plugin.baseline import NAME as BASELINE_NAME
-from semcompress_plugin.cache import Cache, cache_key, made_key, replaced_key, source_key
+from semcompress_plugin.cache import Cache, cache_key, made_key, source_key, traded_key
 from semcompress_plugin.commands._pages import READ, mentions, publish
 from semcompress_plugin.commands._pages import SUFFIXES as PAGES
 from semcompress_plugin.commands._shared import left
@@ -26,8 +26,8 @@ from semcompress_plugin.plan import Asset, Pending, pending
 from semcompress_plugin.policy import POLICY_NAME
 from semcompress_plugin.registry import Registry
 from semcompress_plugin.report.text import NOT_WRITTEN
-from semcompress_plugin.types import EffortName, OutputFile, Result
-from semcompress_plugin.walk import PASSED_BY, SUFFIXES
+from semcompress_plugin.types import SUFFIXES, EffortName, OutputFile, Result
+from semcompress_plugin.walk import PASSED_BY
 
 _NOT_CONTENT = {POLICY_NAME, LOCK_NAME, BASELINE_NAME}
 
@@ -66,10 +66,10 @@ class Tree:
         return found
 
     def _sweep_taken_out(self, folder: Path) -> None:
-        """Finish what a killed build in place had begun; what is not known for a file it was to replace stays."""
+        """Finish what a killed build in place had begun; what it did not know of stays."""
         for taken in files.parked([folder]):
             try:
-                if self._cache.get(replaced_key(files.read(taken).sha256)) is not None:
+                if self._cache.get(traded_key(files.read(taken).sha256)) is not None:
                     taken.unlink()
                     continue
             except (ImageError, OSError):
@@ -103,7 +103,8 @@ class Tree:
         while governed:
             asset = governed.popleft()
             if isinstance(asset, Result):
-                self._claimed[_place(self._target(self.source / asset.path))] = asset.path
+                if not self._lies_there_since_a_build(self.source / asset.path):
+                    self._claimed[_place(self._target(self.source / asset.path))] = asset.path
                 yield asset if asset.status == "failed" else self._copied(self.source / asset.path, asset)
                 continue
             state = pending(asset)
@@ -131,6 +132,13 @@ class Tree:
             else:
                 yield self._write(state, _result(cached.meta, state), cached.payloads)
 
+    def _lies_there_since_a_build(self, path: Path) -> bool:
+        """Whether an earlier build in place wrote what lies at ``path``: its own picture may write over it."""
+        try:
+            return self.in_place and self._cache.get(made_key(files.measure(path)[0])) is not None
+        except (ImageError, OSError):
+            return False
+
     def _was_made(self, item: Pending) -> bool:
         """Whether a build of ours made this content, and no lock knows of what: it is not shrunk twice."""
         if item.outdated is not None and not self.in_place:
@@ -142,12 +150,11 @@ class Tree:
         claims = [asset for asset in claims if not {"keep", "smallest"}.issuperset(asset.rule.outputs.formats)]
         if not claims:
             return
-        from semcompress_plugin.images import SUFFIXES as FORMATS  # brings Pillow along
-        from semcompress_plugin.shrink import output_name
+        from semcompress_plugin.shrink import output_name  # brings Pillow along
 
         def is_of_ones_own(asset: Asset) -> bool:
             """Whether this is in a format that others are given: an a.avif that lies beside an a.jpg already."""
-            return FORMATS.get(asset.path.suffix.lower(), "").lower() in asset.rule.outputs.formats
+            return SUFFIXES.get(asset.path.suffix.lower(), "").lower() in asset.rule.outputs.formats
 
         for asset in sorted(claims, key=is_of_ones_own):
             for format in asset.rule.outputs.formats:
@@ -263,7 +270,7 @@ class Tree:
                 if target not in taken:
                     self._put(item, target, data, own)
             if self.in_place and replaced and own not in targets:
-                self._cache.put(replaced_key(item.sha256), {})
+                self._cache.put(traded_key(item.sha256), {})
                 files.retire(_as_looked_at(item))
             if replaced and own not in targets:
                 self._moved[self._inside(own)] = self._inside(next(iter(targets)))
@@ -298,7 +305,8 @@ class Tree:
             files.create(target, data, overwrite=True, mode=page.mode)
 
     def _trade(self, target: Path, data: bytes, expected: Snapshot | Version) -> None:
-        self._cache.put(replaced_key(expected.sha256), {})
+        for sha256 in (expected.sha256, files.digest(data)):
+            self._cache.put(traded_key(sha256), {})
         files.replace(target, data, expected, trade=True)
 
     def _copied(self, path: Path, result: Result) -> Result:

@@ -12,7 +12,7 @@ from semcompress_plugin.errors import ImageError, UsageError
 from semcompress_plugin.plan import Domain, Domains
 from semcompress_plugin.registry import Registry
 from semcompress_plugin.report.text import scores_in_words, settings_in_words
-from semcompress_plugin.types import CompressorUse, Rule
+from semcompress_plugin.types import SUFFIXES, CompressorUse, Rule
 from semcompress_plugin.words import printable, size
 
 
@@ -62,7 +62,6 @@ def _rule(rule: Rule, path: Path, registry: Registry) -> list[str]:
 
 def _able(rule: Rule, path: Path, registry: Registry) -> list[CompressorUse]:
     """The rule's compressors that write a format in which it wants this picture."""
-    from semcompress_plugin.images import SUFFIXES
 
     formats = rule.outputs.formats
     wanted = {SUFFIXES.get(path.suffix.lower()) if one == "keep" else one.upper() for one in formats}

@@ -9,7 +9,8 @@ from semcompress_plugin import files
 from semcompress_plugin.errors import ImageError, UsageError
 from semcompress_plugin.init import FORMATS, OTHERS, draft
 from semcompress_plugin.policy import POLICY_NAME
-from semcompress_plugin.walk import SUFFIXES, find_images, repository_root
+from semcompress_plugin.types import SUFFIXES
+from semcompress_plugin.walk import find_images, repository_root
 from semcompress_plugin.words import counted, printable
 
 
@@ -18,7 +19,7 @@ def run(arguments: argparse.Namespace) -> int:
     if not folder.is_dir():
         raise UsageError(f"{folder}: is not a folder")
     target = folder / POLICY_NAME
-    found = [item.path for item in find_images([folder], suffixes=SUFFIXES | OTHERS) if item.error is None]
+    found = [item.path for item in find_images([folder], suffixes=SUFFIXES.keys() | OTHERS) if item.error is None]
     sizes = ((PurePosixPath(path.relative_to(folder).as_posix()), path.stat().st_size) for path in found)
     text = draft(sizes, None if repository_root(folder) else ".semcompress/originals")
     if target.exists() and not arguments.force:

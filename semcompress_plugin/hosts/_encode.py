@@ -20,10 +20,10 @@ from semcompress_plugin.engine import Candidate, Decision, Encode, decide, drive
 from semcompress_plugin.errors import PolicyError, SemcompressError
 from semcompress_plugin.hosts import _semc
 from semcompress_plugin.hosts._judgement import judgement, with_record
-from semcompress_plugin.images import MODES, SUFFIXES, metadata_of
+from semcompress_plugin.images import MODES, metadata_of
 from semcompress_plugin.policy import parse_policy
 from semcompress_plugin.registry import Registry
-from semcompress_plugin.types import Features, Knob, Outputs, Proposal, Reference, Rule
+from semcompress_plugin.types import SUFFIXES, Features, Knob, Outputs, Proposal, Reference, Rule
 from semcompress_plugin.workshop import Workshop
 
 FORMAT = "SEMCOMPRESS"

@@ -12,7 +12,7 @@ from semcompress_plugin import git
 from semcompress_plugin.entries import Index
 from semcompress_plugin.errors import LockError, OriginalsError, UsageError
 from semcompress_plugin.lock_in_git import is_foreign, no_lock
-from semcompress_plugin.walk import SUFFIXES
+from semcompress_plugin.types import SUFFIXES
 
 
 @dataclass(frozen=True)

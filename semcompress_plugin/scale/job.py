@@ -28,8 +28,7 @@ from semcompress_plugin.scale.account import Account, Record, parse, place, rend
 from semcompress_plugin.scale.desk import Desk, Order, desk
 from semcompress_plugin.scale.shards import Item, Shard
 from semcompress_plugin.shrink import output_name
-from semcompress_plugin.types import EffortName, Reference, Result, Rule, Status
-from semcompress_plugin.walk import SUFFIXES
+from semcompress_plugin.types import SUFFIXES, EffortName, Reference, Result, Rule, Status
 
 SECONDS_BETWEEN_RECORDS = 60.0
 _TRANSFERS = 8
