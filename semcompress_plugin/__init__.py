@@ -1,8 +1,8 @@
 """Semantic image compression: the smallest file for which a reader still sees the same.
 
 These are the names that plugin authors need. Importing them loads neither numpy nor Pillow nor a model runtime, but for
-``scaled``, ``truecolour`` and ``save_parameters``, which compressors need only when they are at work, and ``encode``,
-by which Python programs shrink a picture.
+``scaled``, ``truecolour`` and ``save_parameters``, which compressors need only when they are at work, and ``encode``
+and ``build_tree``, by which Python programs shrink a picture and a tree of them.
 """
 
 from importlib import import_module
@@ -33,10 +33,12 @@ from semcompress_plugin.types import (
 
 if TYPE_CHECKING:
     from semcompress_plugin.compressors.scaling import scaled, truecolour
+    from semcompress_plugin.derive import build_tree
     from semcompress_plugin.hosts.pillow import encode
     from semcompress_plugin.metadata import save_parameters
 
 _AT_WORK = {
+    "build_tree": "semcompress_plugin.derive",
     "encode": "semcompress_plugin.hosts.pillow",
     "save_parameters": "semcompress_plugin.metadata",
     "scaled": "semcompress_plugin.compressors.scaling",
@@ -63,6 +65,7 @@ __all__ = [
     "Result",
     "Rule",
     "Settings",
+    "build_tree",
     "encode",
     "hookimpl",
     "iterative_spec",

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import argparse
 import errno
-import os
 import sys
 import warnings
 from collections.abc import Sequence
@@ -16,10 +15,11 @@ from importlib import import_module
 from pathlib import Path
 from typing import Any
 
+from semcompress_plugin import bugs
 from semcompress_plugin.errors import SemcompressError
 from semcompress_plugin.streams import patient, silence
 
-USAGE, BUG, INTERRUPTED = 2, 3, 130
+USAGE, INTERRUPTED = 2, 130
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -61,24 +61,7 @@ def _run(arguments: argparse.Namespace) -> int:
 def _report_this_bug() -> int:
     import traceback
 
-    return report_bug(traceback.format_exc())
-
-
-def report_bug(text: str) -> int:
-    """Keep the traceback in a file, say where, and return the exit code for bugs."""
-    print(f"semcompress: {bug_kept(text)}", file=sys.stderr)
-    return BUG
-
-
-def bug_kept(text: str) -> str:
-    """Keep the traceback ``text`` in a file; a line that says where, and asks for a report."""
-    import tempfile
-
-    handle, name = tempfile.mkstemp(prefix="semcompress-bug-", suffix=".txt")
-    with os.fdopen(handle, "w", encoding="utf-8", errors="backslashreplace") as file:
-        file.write(f"semcompress {_version()}, Python {sys.version}, {sys.platform}\n\n{text}")
-    last = text.strip().splitlines()[-1]
-    return f"this is a bug of ours ({last}); please report it with {name}"
+    return bugs.report(traceback.format_exc())
 
 
 def parser(only: str | None = None) -> argparse.ArgumentParser:
@@ -252,14 +235,8 @@ class _Version(argparse.Action):
     """Says the version, which takes a while to find out, when it is asked for."""
 
     def __call__(self, parser: argparse.ArgumentParser, *_: object) -> None:
-        print(f"semcompress {_version()}")
+        print(f"semcompress {bugs.version()}")
         parser.exit()
-
-
-def _version() -> str:
-    from importlib.metadata import version
-
-    return version("semcompress-plugin")
 
 
 def _place(text: str) -> Path | str:

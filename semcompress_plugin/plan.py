@@ -22,7 +22,7 @@ from semcompress_plugin.lock_in_git import LocksInGit, salvaged
 from semcompress_plugin.originals import Originals, open_originals
 from semcompress_plugin.policy import Policy, PolicyFinder, default_policy, load_originals, load_policy
 from semcompress_plugin.registry import Registry
-from semcompress_plugin.types import Result, Rule
+from semcompress_plugin.types import Result, Rule, Status
 from semcompress_plugin.walk import Found
 
 
@@ -190,6 +190,10 @@ class Pending:
     def is_new(self) -> bool:
         """Whether nothing is known of it."""
         return self.outdated is None and not self.known and not self.anew
+
+    def left(self, status: Status, reason: str) -> Result:
+        """The result where it stays as it is."""
+        return Result(self.asset.shown, status, self.bytes, self.bytes, self.asset.rule.name, reason=reason)
 
 
 class Backlog:

@@ -126,6 +126,10 @@ class Plugins:
                 name, provider = self._known[id(implementation.plugin)]
                 yield f"plugin {name!r} of {provider} failed to take a result: {reason(error)}"
 
+    def tell_all(self, results: Iterable[Result]) -> list[str]:
+        """Tell of all ``results``; what went wrong, each thing once."""
+        return list(dict.fromkeys(text for result in results for text in self.tell(result)))
+
     def _refuse(self, name: str, provider: Provider, error: BaseException) -> None:
         from semcompress_plugin.strangers import reason
 

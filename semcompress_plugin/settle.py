@@ -20,6 +20,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path, PurePosixPath
 
 from semcompress_plugin import files
+from semcompress_plugin.claims import contested
 from semcompress_plugin.entries import Entry
 from semcompress_plugin.errors import ImageError
 from semcompress_plugin.files import Snapshot, Staged
@@ -137,7 +138,7 @@ def _hindrance(
         gone = f"was made beside {owner.name}, not here any more"
         return f"would overwrite {path.name}, which {gone}: delete it if nothing needs it, or rename one"
     name = str(PurePosixPath(owner.path).with_name(owner.name)) if owner.name == picture.name else owner.name
-    return f"would be written where {name} is: rename one, or exclude one"
+    return contested(name)
 
 
 def _is_of_another(entry: Entry, picture: Path, original: str, path: Path, here: str) -> bool:

@@ -17,6 +17,16 @@ PASSED_BY = frozenset({".git", ".hg", ".svn", ".jj", ".bzr", "CVS", ".semcompres
 """Folders that are nobody's pictures: what version control keeps, and we do."""
 
 
+def here() -> Path:
+    """The working folder."""
+    return absolute(Path())
+
+
+def absolute(path: Path) -> Path:
+    """``path`` from the root, without ``..`` and without following links."""
+    return Path(os.path.abspath(path))  # noqa: PTH100  # Path.resolve would follow links
+
+
 @dataclass(frozen=True, slots=True)
 class Found:
     """A file to handle, or one that was named and cannot be handled (``error`` says why, in one line).
@@ -122,5 +132,5 @@ def _ignored(folder: Path) -> frozenset[str]:
 
 def _escapes(path: Path, root: Path) -> bool:
     real = Path(os.path.realpath(root))
-    named = Path(os.path.abspath(path))  # noqa: PTH100  # Path.absolute leaves ".." in
+    named = absolute(path)
     return named.is_relative_to(real) and not Path(os.path.realpath(named)).is_relative_to(real)

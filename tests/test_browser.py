@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 from PIL import Image
 
-from semcompress_plugin.commands.build import build_tree
+from semcompress_plugin.derive import build_tree
 
 EXAMPLE = Path(__file__).parent.parent / "examples" / "site"
 PAGES = ("index.html", "evenings.html", "planner.html", "odd/layouts.html", "odd/galleries.html")

@@ -18,9 +18,7 @@ from PIL import Image
 from pictures import encoded, photo
 from semcompress_plugin import files
 from semcompress_plugin.cli import main
-from semcompress_plugin.commands import _pages, build
-from semcompress_plugin.commands import _shared as shared
-from semcompress_plugin.commands.build import build_tree
+from semcompress_plugin.derive import build, build_tree, pages
 from semcompress_plugin.errors import PolicyError, UsageError
 from semcompress_plugin.evaluators.msssim import MsssimEvaluator
 from semcompress_plugin.pages import html
@@ -226,7 +224,7 @@ def test_what_files_that_stay_as_they_are_name_and_is_called_otherwise_there_is_
 
 
 def test_a_data_set_is_not_looked_through_for_names_and_said(site, monkeypatch):
-    monkeypatch.setattr(_pages, "_MOST", 20)
+    monkeypatch.setattr(pages, "_MOST", 20)
     (site / ".semcompress.yaml").write_text(
         POLICY.replace("formats: [avif, webp, keep], place: beside", "formats: [webp]")
     )
@@ -430,10 +428,10 @@ def test_a_link_to_a_picture_is_built_as_that_and_publishes_nothing_private(site
 def test_in_place_a_picture_that_is_saved_meanwhile_is_not_written_over(site, capsys, monkeypatch, formats):
     (site / ".semcompress.yaml").write_text(PRIVATE.replace("[keep]", formats))
     edited = encoded(photo((200, 150), 9), "JPEG", quality=90)
-    really = shared.look
+    really = build.look
 
-    def look(*arguments):
-        for item, result, settlement in really(*arguments):
+    def look(*arguments, **options):
+        for item, result, settlement in really(*arguments, **options):
             item.asset.path.write_bytes(edited)
             yield item, result, settlement
 
@@ -521,11 +519,11 @@ def test_a_picture_that_a_build_made_too_is_shrunk_again_when_the_policy_gets_st
 
 def test_effort_is_heard(site, capsys, monkeypatch):
     heard = []
-    really = shared.look
+    really = build.look
 
-    def look(work, registry, arguments, bugs):
-        heard.append(arguments.effort)
-        return really(work, registry, arguments, bugs)
+    def look(*arguments, effort, **options):
+        heard.append(effort)
+        return really(*arguments, effort=effort, **options)
 
     monkeypatch.setattr(build, "look", look)
     assert main(["build", "site", "one", "--effort", "best"]) == 0

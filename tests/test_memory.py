@@ -18,10 +18,11 @@ from hypothesis import strategies as st
 
 from disk import POLICY, content, entry
 from semcompress_plugin import cli, files
-from semcompress_plugin.commands import build, compress
-from semcompress_plugin.commands._shared import Seen
+from semcompress_plugin.commands import compress
+from semcompress_plugin.derive import build
 from semcompress_plugin.entries import HEADER, Index, encode, is_sound, lacking, merged, render
 from semcompress_plugin.lock import Lock, parse
+from semcompress_plugin.looking import Seen
 from semcompress_plugin.plain import plain
 from semcompress_plugin.plan import Asset, Backlog, Domain, Pending
 from semcompress_plugin.policy import default_policy
@@ -38,7 +39,7 @@ SCORES = {"classifier": {"sway": 0.1234567890123, "js_divergence": 0.01234567890
 SETTINGS = {"scale": 0.707106781186, "quality": 41.0}
 
 
-def looked(work: Backlog, *_: object) -> Iterator[Seen]:
+def looked(work: Backlog, *_: object, **__: object) -> Iterator[Seen]:
     """As if every picture had been searched: what a search needs itself is the same for any number of pictures."""
     while work:
         item = work.popleft()

@@ -327,8 +327,8 @@ def test_an_interruption_settles_what_is_finished(folder, capsys, monkeypatch):
     monkeypatch.setattr(compress, "SECONDS_BETWEEN_COMMITS", 1e9)
     real = compress.look
 
-    def look(*arguments):
-        seen = real(*arguments)
+    def look(*arguments, **options):
+        seen = real(*arguments, **options)
         yield next(seen)
         seen.close()
         raise KeyboardInterrupt

@@ -12,6 +12,7 @@ from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from semcompress_plugin import bugs
 from semcompress_plugin.baseline import NAME as BASELINE_NAME
 from semcompress_plugin.commands._shared import load_registry
 from semcompress_plugin.errors import ImageError, UsageError
@@ -59,9 +60,7 @@ def run(arguments: argparse.Namespace) -> int:
         total = _build(order, source, out, average, pool, arguments)
     _report(total, time.monotonic() - started, out, policy, arguments)
     if total.bugs:
-        from semcompress_plugin.cli import report_bug
-
-        return report_bug("\n".join(total.bugs))
+        return bugs.report("\n".join(total.bugs))
     return int(total.failed + total.over > 0)
 
 

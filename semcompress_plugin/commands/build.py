@@ -1,137 +1,16 @@
-"""``semcompress build``: derive a tree with shrunk pictures, or shrink inside a tree that was just generated.
-
-Sources are never touched. What was found out is cached, so that a second build looks at nothing.
-"""
+"""``semcompress build``: derive a tree with shrunk pictures, or shrink inside a tree that was just generated."""
 
 from __future__ import annotations
 
 import argparse
-import os
 import sys
-import time
-from collections import deque
-from collections.abc import Collection, Iterator, Sequence
-from dataclasses import dataclass, replace
-from itertools import chain
-from pathlib import Path
 
+from semcompress_plugin import bugs
 from semcompress_plugin.commands import _shards
-from semcompress_plugin.commands._budgets import judged
-from semcompress_plugin.commands._shared import absolute, here, load_registry, look, tell
-from semcompress_plugin.commands._tree import Tree
+from semcompress_plugin.commands._shared import load_registry
+from semcompress_plugin.derive import build_tree
 from semcompress_plugin.errors import UsageError
-from semcompress_plugin.originals import FolderOriginals
-from semcompress_plugin.pages import PagesReport, Site
-from semcompress_plugin.plan import Backlog, Domains, Pending, assets
-from semcompress_plugin.report.ledger import Ledger
-from semcompress_plugin.types import Constraint, EffortName, Result
-from semcompress_plugin.walk import find_images
-
-
-@dataclass(frozen=True, slots=True)
-class Report:
-    """What a build did. ``pages`` is None where pages were not to be touched, or pictures gave no reason to.
-
-    ``bounds`` are the constraints of each rule by its name; ``bugs`` are tracebacks of bugs of ours, each of which
-    is a failed picture too.
-    """
-
-    results: Collection[Result]
-    seconds: float
-    pages: PagesReport | None = None
-    bounds: dict[str, Sequence[Constraint]] | None = None
-    bugs: tuple[str, ...] = ()
-
-    @property
-    def failed(self) -> tuple[Result, ...]:
-        """Pictures that failed, and such as were written and are above their budget all the same."""
-        return tuple(result for result in self.results if result.status == "failed" or result.over_budget)
-
-    def text(self) -> str:
-        """A table of what was written, reasons, and a summary, for people."""
-        return "\n".join(self.lines())
-
-    def lines(self) -> Iterator[str]:
-        """The text line by line."""
-        from semcompress_plugin.report import text
-
-        return text.lines(self.results, self.seconds, self.bounds or {}, pages=self.pages)
-
-    def json(self) -> str:
-        """One JSON object; docs/report.md says what its keys mean."""
-        return "".join(self.pieces())
-
-    def pieces(self) -> Iterator[str]:
-        """The JSON piece by piece."""
-        from semcompress_plugin.report import json
-
-        return json.pieces(self.results, self.seconds, self.pages)
-
-
-def build_tree(
-    source: Path,
-    out: Path | None = None,
-    *,
-    policy: Path | None = None,
-    root: Path | None = None,
-    pages: bool = True,
-    site_url: str | None = None,
-    jobs: int | None = None,
-    progress: bool = False,
-    exclude: Collection[Path] = (),
-    effort: EffortName = "fast",
-) -> Report:
-    """Derive the tree ``out`` with shrunk pictures from ``source``; without ``out`` shrink inside ``source``.
-
-    ``policy`` is a file that governs everything, with patterns relative to ``root`` (default: its own folder);
-    without it the nearest policy governs, for a derived tree no higher than ``source``. Where a rule writes files
-    beside a picture and ``pages`` is true, HTML and CSS offer them to browsers that can read them. ``site_url`` is
-    where the tree will be published, as far as its pages name it (``https://example.org/repo/``, or ``/repo/``).
-    ``jobs`` is the number of worker threads. ``progress`` shows a bar on a terminal.
-    ``exclude`` are folders below ``source`` that are no part of the tree. ``effort`` is the command line's.
-
-    Raises SemcompressError for what concerns the whole run. A picture that fails does not: see ``Report.failed``.
-    """
-    started = time.monotonic()
-    source, target = _folders(source, out)
-    site = Site(site_url or "")
-    registry = load_registry()
-    # a generated tree has no policy of its own: there, the nearest above it governs
-    top = None if out is None else source
-    domains = Domains(registry, policy, top=top, default=source, in_place=False)
-    if domains.only is not None and root is not None:
-        domains.only = replace(domains.only, policy=replace(domains.only.policy, root=_normal(root)))
-    tree = Tree(registry, source, target, effort)
-    found = find_images([source], skip_ignored=False, skip_nested=False)
-    passed_by = {_normal(here() / folder) for folder in exclude} | ({target} if out is not None else set())
-    if passed_by:
-        found = [item for item in found if not any(item.path.is_relative_to(folder) for folder in passed_by)]
-    governed = deque(assets(found, domains, source))
-    stores = {d.originals.folder for d in domains.used() if isinstance(d.originals, FolderOriginals)}
-    others = tree.others({item.place for item in found}, (stores | passed_by) - {source})
-    tree.refuse_one_file_for_two(chain((item.path for item in found), others))
-    del found  # of what is known of each picture, as little as possible is held until all are done
-    results = Ledger()
-    work = Backlog()
-    for done in tree.without_looking(governed):
-        work.append(done) if isinstance(done, Pending) else results.append(done)
-    for domain in domains.used() if work else ():
-        domain.lock.forget()
-    bugs: list[str] = []
-    if work:
-        arguments = argparse.Namespace(jobs=jobs, quiet=not progress, effort=effort)
-        for item, result, settlement in look(work, registry, arguments, bugs):
-            writes = {} if settlement is None else settlement.writes
-            results.append(tree.finish(item, result, {path.name: data for path, data in writes.items()}))
-    rewritten = tree.write_others(others, site if pages else None)
-    for failed in tree.failures:
-        results.append(failed)
-    results.revise(judged(results, domains, source))
-    tell(results, registry)
-    bounds: dict[str, Sequence[Constraint]] = {
-        rule.name: rule.keep for domain in domains.used() for rule in domain.policy.rules
-    }
-    return Report(results, time.monotonic() - started, rewritten, bounds, tuple(bugs))
+from semcompress_plugin.walk import absolute
 
 
 def run(arguments: argparse.Namespace) -> int:
@@ -151,6 +30,7 @@ def run(arguments: argparse.Namespace) -> int:
             "copy it as if it were a source",
             file=sys.stderr,
         )
+    registry = load_registry()
     report = build_tree(
         arguments.in_place or arguments.source,
         arguments.out,
@@ -160,7 +40,10 @@ def run(arguments: argparse.Namespace) -> int:
         jobs=arguments.jobs,
         progress=not arguments.quiet,
         effort=arguments.effort,
+        registry=registry,
     )
+    for text in report.warnings:
+        print(f"semcompress: warning: {text}", file=sys.stderr)
     if arguments.format == "json":
         sys.stdout.writelines(report.pieces())
         print()
@@ -173,26 +56,5 @@ def run(arguments: argparse.Namespace) -> int:
         if arguments.quiet or result.status == "compressed":  # of those that failed the report has told
             print(f"semcompress: {printable(result.path)}: {printable(result.reason or '')}", file=sys.stderr)
     if report.bugs:
-        from semcompress_plugin.cli import report_bug
-
-        return report_bug("\n".join(report.bugs))
+        return bugs.report("\n".join(report.bugs))
     return int(bool(report.failed))
-
-
-def _folders(source: Path, out: Path | None) -> tuple[Path, Path]:
-    base = here()
-    source = _normal(base / source)
-    if not source.is_dir():
-        raise UsageError(f"{source}: is not a folder")
-    if out is None:
-        return source, source
-    target = _normal(base / out)
-    if target.exists() and not target.is_dir():
-        raise UsageError(f"{out}: is not a folder")
-    if source.is_relative_to(target):
-        raise UsageError(f"{out}: would be written over its own sources; use --in-place DIR to want that")
-    return source, target
-
-
-def _normal(path: Path) -> Path:
-    return Path(os.path.normpath(path))

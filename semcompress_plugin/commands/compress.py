@@ -13,21 +13,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from semcompress_plugin import files
-from semcompress_plugin.claims import Claims
-from semcompress_plugin.commands._budgets import judged
-from semcompress_plugin.commands._shared import (
-    absolute,
-    finish,
-    here,
-    left,
-    load_registry,
-    look,
-    print_report,
-    tell,
-    warn_of_ignored,
-)
+from semcompress_plugin.budgeting import judged
+from semcompress_plugin.claims import Claims, contested
+from semcompress_plugin.commands._shared import finish, load_registry, print_report, tell, warn_of_ignored
 from semcompress_plugin.errors import OriginalsError, UsageError
 from semcompress_plugin.interrupt import held_back
+from semcompress_plugin.looking import Seen, look
 from semcompress_plugin.made_with import versions
 from semcompress_plugin.originals import FolderOriginals, GitOriginals
 from semcompress_plugin.plan import Asset, Backlog, Domain, Domains, Pending, assets, pending, shown_path
@@ -35,16 +26,14 @@ from semcompress_plugin.registry import Registry
 from semcompress_plugin.report.ledger import Ledger
 from semcompress_plugin.sharing import Remotes
 from semcompress_plugin.types import Result
-from semcompress_plugin.walk import MISSING, Found, find_images, repository_root
+from semcompress_plugin.walk import MISSING, Found, absolute, find_images, here, repository_root
 from semcompress_plugin.words import counted, printable
 
 if TYPE_CHECKING:
     from semcompress_plugin.commands._hook import Hook
-    from semcompress_plugin.commands._shared import Seen
     from semcompress_plugin.settle import Names, Settlement
 
 USAGE = 2
-_CLAIMED = "would be written where {} is: rename one, or exclude one"
 SECONDS_BETWEEN_COMMITS = 1.0
 BYTES_BETWEEN_COMMITS = 64_000_000
 FILES_BETWEEN_COMMITS = 100
@@ -86,7 +75,16 @@ def run(arguments: argparse.Namespace, write: bool = True) -> int:
     pictures = len(work)
     if work:
         try:
-            results.extend(shrinking.settle(look(work, registry, arguments, bugs)))
+            seen = look(
+                work,
+                registry,
+                bugs,
+                jobs=arguments.jobs,
+                effort=arguments.effort,
+                allow_generation_loss=arguments.allow_generation_loss,
+                progress=not arguments.quiet,
+            )
+            results.extend(shrinking.settle(seen))
         except KeyboardInterrupt:
             if write:
                 tell(results, registry)
@@ -142,7 +140,7 @@ def _planned(
         asset = governed.popleft()
         state = asset if isinstance(asset, Result) else _state(asset, registry, arguments)
         if isinstance(state, Pending) and (reason := hindered.reason(state)):
-            state = left(state, "failed", reason)
+            state = state.left("failed", reason)
         results.append(state) if isinstance(state, Result) else work.append(state)
     return results, work
 
@@ -154,11 +152,11 @@ def _state(asset: Asset, registry: Registry, arguments: argparse.Namespace) -> P
     if isinstance(state, Result):
         return state
     if state.outdated is None and _was_built(state.sha256):
-        return left(state, "unchanged", "was made by a build of ours, from an original elsewhere")
+        return state.left("unchanged", "was made by a build of ours, from an original elsewhere")
     if not arguments.no_baseline and state.sha256 in asset.domain.baseline:
-        return left(state, "unchanged", "stands in the baseline")
+        return state.left("unchanged", "stands in the baseline")
     if asset.rule.outputs.place == "replace" and not os.access(asset.place, os.W_OK):
-        return left(state, "skipped", "is read-only: make it writable (chmod u+w) to have it replaced")
+        return state.left("skipped", "is read-only: make it writable (chmod u+w) to have it replaced")
     return state
 
 
@@ -191,7 +189,7 @@ class _Hindrances:
             if reason := hindrance(path, original, path.with_name(name), lock, self._names):
                 return reason
             if (other := self._claims.claim(Path(shown).with_name(name).as_posix(), shown)) != shown:
-                return _CLAIMED.format(other)
+                return contested(other)
         return None
 
 
@@ -294,7 +292,7 @@ class _Shrinking:
                 if settlement is None:
                     yield result
                 elif (other := self._rival(result, settlement)) is not None:
-                    yield left(item, "failed", _CLAIMED.format(other))
+                    yield item.left("failed", contested(other))
                 elif not self.write:
                     yield result
                 else:

@@ -9,9 +9,9 @@ from importlib import resources
 from pathlib import Path
 
 from semcompress_plugin import files
-from semcompress_plugin.commands._shared import here
 from semcompress_plugin.errors import ImageError, UsageError
 from semcompress_plugin.hosts.git import hooks_folder
+from semcompress_plugin.walk import here
 
 _OURS = b"semcompress install-hook"
 

@@ -10,7 +10,7 @@ import sys
 from pathlib import Path
 
 from semcompress_plugin import files, git
-from semcompress_plugin.commands._shared import absolute, here, warn_of_ignored
+from semcompress_plugin.commands._shared import warn_of_ignored
 from semcompress_plugin.entries import Index
 from semcompress_plugin.errors import ImageError, LockError, OriginalsError, UsageError
 from semcompress_plugin.lock import NAME, Lock
@@ -18,7 +18,7 @@ from semcompress_plugin.lock_in_git import LocksInGit
 from semcompress_plugin.merge import Sides, merge, parted
 from semcompress_plugin.plan import shown_path
 from semcompress_plugin.policy import find_policy
-from semcompress_plugin.walk import repository_root
+from semcompress_plugin.walk import absolute, here, repository_root
 from semcompress_plugin.words import counted
 
 _DRIVER = "{semcompress} lock --merge %O %A %B || git merge-file -L ours -L base -L theirs %A %O %B"

@@ -7,14 +7,14 @@ import sys
 import time
 from pathlib import Path
 
-from semcompress_plugin.commands._shared import absolute, here, print_report
+from semcompress_plugin.commands._shared import print_report
 from semcompress_plugin.errors import PolicyError, UsageError
 from semcompress_plugin.interrupt import held_back
 from semcompress_plugin.plan import Domain, Domains, shown_path
 from semcompress_plugin.policy import Policy
 from semcompress_plugin.restore import Restoration, plan_restore, restore
 from semcompress_plugin.types import Result
-from semcompress_plugin.walk import MISSING, find_images, repository_root
+from semcompress_plugin.walk import MISSING, absolute, find_images, here, repository_root
 from semcompress_plugin.words import printable, size
 
 

@@ -6,10 +6,10 @@ import argparse
 import os
 from pathlib import Path
 
-from semcompress_plugin.commands._shared import here, load_registry
+from semcompress_plugin.commands._shared import load_registry
 from semcompress_plugin.errors import PolicyError, UsageError
 from semcompress_plugin.policy import POLICY_NAME, find_policy, load_policy
-from semcompress_plugin.walk import repository_root
+from semcompress_plugin.walk import here, repository_root
 from semcompress_plugin.words import printable
 
 

@@ -11,13 +11,13 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from semcompress_plugin.commands._budgets import judged
-from semcompress_plugin.commands._shared import finish, here, load_registry
+from semcompress_plugin.budgeting import judged
+from semcompress_plugin.commands._shared import finish, load_registry
 from semcompress_plugin.errors import ImageError, UsageError, failure
 from semcompress_plugin.plan import Asset, Domains, assets
 from semcompress_plugin.registry import Registry
 from semcompress_plugin.types import Result
-from semcompress_plugin.walk import MISSING, find_images, repository_root
+from semcompress_plugin.walk import MISSING, find_images, here, repository_root
 
 if TYPE_CHECKING:
     from semcompress_plugin.verify import Comparison

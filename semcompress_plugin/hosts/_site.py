@@ -5,9 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Collection
 from pathlib import Path
 
-from semcompress_plugin import git
-from semcompress_plugin.cli import bug_kept
-from semcompress_plugin.commands.build import Report, build_tree
+from semcompress_plugin import bugs, git
+from semcompress_plugin.derive import Report, build_tree
 from semcompress_plugin.policy import POLICY_NAME, find_policy, load_policy
 from semcompress_plugin.registry import Registry
 from semcompress_plugin.report import totals
@@ -56,8 +55,10 @@ def shrink_site(
     )
     for result in report.failed:
         warning("%s: %s", printable(result.path), printable(result.reason or ""))
+    for text in report.warnings:
+        warning("%s", printable(text))
     if report.bugs:
-        warning("%s", bug_kept("\n".join(report.bugs)))
+        warning("%s", bugs.kept("\n".join(report.bugs)))
     sums = totals(report.results, report.seconds)
     if report.results and all(result.rule is None for result in report.results):
         info("none of %d pictures matches a rule of %s (patterns are relative to %s)", sums.files, POLICY_NAME, site)

@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from sphinx.config import Config
     from sphinx.util.typing import ExtensionMetadata
 
-    from semcompress_plugin.commands.build import Report
+    from semcompress_plugin.derive import Report
 
 BUILDERS = frozenset({"html", "dirhtml", "singlehtml"})
 """Those whose output folder is what gets published; an ePub, say, has been packed before we are called."""

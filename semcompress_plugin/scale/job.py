@@ -17,6 +17,7 @@ from pathlib import PurePosixPath
 
 from semcompress_plugin.budget import marked, objection
 from semcompress_plugin.cache import Cache, made_key
+from semcompress_plugin.claims import Claims, contested
 from semcompress_plugin.containers import pixels_at_a_glance
 from semcompress_plugin.engine import Decision, Rounds, decide
 from semcompress_plugin.entries import Content, Entry, Relation
@@ -147,8 +148,10 @@ class _Work:
         self.place, self.cache = place(shard.name), Cache()
         self.account = Account()
         self.records: dict[str, Record] = {}
-        self.owners = {_folded(item.key): item.key for item in shard.items}
-        """Key in the derived tree (its name without regard to case, for many systems have none) -> whose it is."""
+        self.claims = Claims()
+        """Of keys in the derived tree."""
+        for item in shard.items:
+            self.claims.occupy(item.key, item.key)
         self.since = time.monotonic()
 
     def done(self) -> Account:
@@ -190,7 +193,8 @@ class _Work:
             else:
                 record = None
             if record:
-                self.owners.update(dict.fromkeys(map(_folded, record.files), item.key))
+                for key in record.files:
+                    self.claims.occupy(key, item.key)
                 self._note(record, settled=True)
             elif rule is None or rule.skip:
                 copies.append((item, rule))
@@ -245,7 +249,7 @@ class _Work:
                 return
             for format in set(rule.outputs.formats) - {"keep", "smallest"}:
                 # in the order of the listing, whichever picture is ready first
-                self.owners.setdefault(_folded(output_name(item.key, format.upper())), item.key)
+                self.claims.claim(output_name(item.key, format.upper()), item.key)
             data = self.fetching.submit(self.desk.source.read, item.key)
             ahead.append(_Picture(item, rule, self.desk, decoders, self.order.effort, data, self.cache))
             if len(ahead) > _TRANSFERS:
@@ -255,10 +259,9 @@ class _Work:
     def _written(self, picture: _Picture, record: Record, writes: dict[str, bytes]) -> _Outcome:
         owner = picture.item.key
         for key in writes:
-            other = owner if key == owner else self.owners.setdefault(_folded(key), owner)
+            other = owner if key == owner else self.claims.claim(key, owner)
             if other != owner:
-                reason = f"would be written where {other} is: rename one, or exclude one"
-                return self._copied(picture.record("failed", reason))
+                return self._copied(picture.record("failed", contested(other)))
         if any(key not in writes for key in record.files):
             return _Outcome(record, self.writing.submit(self._write, writes, owner))
         return _Outcome(record, self.writing.submit(self._write, writes))
@@ -315,11 +318,6 @@ class _Work:
         if record.entries:
             return record.entries[0].original.sha256 in self.desk.baseline
         return digest(self.desk.source.read(record.item.key)) in self.desk.baseline
-
-
-def _folded(key: str) -> str:
-    folder, slash, name = key.rpartition("/")
-    return folder + slash + name.casefold()
 
 
 def _is_picture(item: Item) -> bool:

@@ -14,9 +14,9 @@ from pathlib import Path
 from semcompress_plugin import files
 from semcompress_plugin.baseline import NAME as BASELINE_NAME
 from semcompress_plugin.cache import Cache, cache_key, made_key, source_key, traded_key
-from semcompress_plugin.commands._pages import READ, mentions, publish
-from semcompress_plugin.commands._pages import SUFFIXES as PAGES
-from semcompress_plugin.commands._shared import left
+from semcompress_plugin.claims import Claims, contested
+from semcompress_plugin.derive.pages import READ, mentions, publish
+from semcompress_plugin.derive.pages import SUFFIXES as PAGES
 from semcompress_plugin.errors import ImageError, UsageError
 from semcompress_plugin.files import Snapshot, Version
 from semcompress_plugin.lock import NAME as LOCK_NAME
@@ -41,8 +41,7 @@ class Tree:
         self._cache = Cache()
         self._within: set[Path] = set()
         """Folders that are known to lie below ``out`` without a link between."""
-        self._claimed: dict[int, str] = {}
-        """Place in the tree (by hash, for there may be any number) -> whose it is."""
+        self._claims = Claims()
         self._beside: dict[Path, list[Path]] = {}
         """Picture -> what lies beside it in the tree that is written."""
         self._moved: dict[str, str] = {}
@@ -104,7 +103,7 @@ class Tree:
             asset = governed.popleft()
             if isinstance(asset, Result):
                 if not self._lies_there_since_a_build(self.source / asset.path):
-                    self._claimed[_place(self._target(self.source / asset.path))] = asset.path
+                    self._claims.occupy(self._place(self.source / asset.path), asset.path)
                 yield asset if asset.status == "failed" else self._copied(self.source / asset.path, asset)
                 continue
             state = pending(asset)
@@ -113,14 +112,14 @@ class Tree:
                 self._remember_settled(asset)
                 yield self._copied(asset.path, state)
             elif made and not self.in_place:
-                self._claimed[_place(self._target(asset.path))] = asset.shown
-                result = left(state, "unchanged", "was made by an earlier build, and is copied as it is")
+                self._claims.occupy(self._place(asset.path), asset.shown)
+                result = state.left("unchanged", "was made by an earlier build, and is copied as it is")
                 yield self._copied(asset.path, result)
             elif made:
                 self._remember_made(state)
-                yield left(state, "unchanged", "was made by an earlier build")
+                yield state.left("unchanged", "was made by an earlier build")
             else:
-                self._claimed[_place(self._target(asset.path))] = asset.shown
+                self._claims.occupy(self._place(asset.path), asset.shown)
                 claims.append(asset)
                 waiting.append(state)
         self._claim_names(claims)
@@ -160,7 +159,7 @@ class Tree:
             for format in asset.rule.outputs.formats:
                 if format not in ("keep", "smallest"):
                     name = output_name(asset.path.name, format.upper())
-                    self._claimed.setdefault(_place(self._target(asset.path.with_name(name))), asset.shown)
+                    self._claims.claim(self._place(asset.path.with_name(name)), asset.shown)
 
     def finish(self, item: Pending, result: Result, payloads: Mapping[str, bytes]) -> Result:
         """Write what was found, and cache it."""
@@ -216,6 +215,10 @@ class Tree:
     def _inside(self, path: Path) -> str:
         return path.relative_to(self.out).as_posix()
 
+    def _place(self, path: Path) -> str:
+        """Where in the tree a file of the sources would be written."""
+        return self._inside(self._target(path))
+
     def _remember_settled(self, asset: Asset) -> None:
         """What the lock knows to lie beside a settled picture may be offered, and written over by its own picture."""
         target = self._target(asset.path)
@@ -226,7 +229,7 @@ class Tree:
         lock = asset.domain.lock
         entries = lock.by_output(sha256)
         if not any(entry.relation == "beside" for entry in entries):
-            self._claimed[_place(self._target(asset.path))] = asset.shown
+            self._claims.occupy(self._place(asset.path), asset.shown)
         if asset.rule.outputs.place != "beside":
             return
         for original in dict.fromkeys([sha256, *(entry.original.sha256 for entry in entries)]):
@@ -255,14 +258,13 @@ class Tree:
         replaced = bool(payloads) and item.asset.rule.outputs.place == "replace"
         targets = {own.with_name(name): data for name, data in payloads.items()}
         owners = {
-            target: result.path if target == own else self._claimed.setdefault(_place(target), result.path)
+            target: result.path if target == own else self._claims.claim(self._inside(target), result.path)
             for target in targets
         }
         taken = {target: owner for target, owner in owners.items() if owner != result.path}
         if taken and replaced:
             other = next(iter(taken.values()))
-            reason = f"would be written where {other} is: rename one, or exclude one"
-            return self._copied(item.asset.path, left(item, "failed", reason))
+            return self._copied(item.asset.path, item.left("failed", contested(other)))
         try:
             if not replaced and own not in targets:
                 self._copy(item.asset.path)
@@ -275,7 +277,7 @@ class Tree:
             if replaced and own not in targets:
                 self._moved[self._inside(own)] = self._inside(next(iter(targets)))
         except ImageError as error:
-            return left(item, "failed", str(error))
+            return item.left("failed", str(error))
         shown = Path(item.asset.shown).parent
         outputs = tuple(
             replace(output, path=(shown / Path(output.path).name).as_posix())
@@ -368,11 +370,6 @@ class Tree:
 
 def _as_looked_at(item: Pending) -> Version:
     return Version(item.asset.path, item.sha256)
-
-
-def _place(path: Path) -> int:
-    """A place in the tree, its name without regard to case, for many systems have none."""
-    return hash(str(path.with_name(path.name.casefold())))
 
 
 def _result(meta: Mapping[str, object], item: Pending) -> Result:
