@@ -7,8 +7,8 @@ from pathlib import Path
 
 from semcompress_plugin import files
 from semcompress_plugin.budget import marked, objection
+from semcompress_plugin.domains import Domain, Domains
 from semcompress_plugin.errors import ImageError
-from semcompress_plugin.plan import Domain, Domains
 from semcompress_plugin.types import Result, Rule
 
 

@@ -6,8 +6,9 @@ from collections import deque
 from collections.abc import Iterator
 from dataclasses import replace
 
+from semcompress_plugin.backlog import Backlog
 from semcompress_plugin.entries import Entry
-from semcompress_plugin.plan import Backlog, Pending
+from semcompress_plugin.plan import Pending
 from semcompress_plugin.types import Result
 
 _Key = tuple[str, int]

@@ -6,10 +6,11 @@ from collections.abc import Iterable, Iterator
 from itertools import chain
 from typing import TYPE_CHECKING
 
+from semcompress_plugin.backlog import Backlog
 from semcompress_plugin.copies import Copies
 from semcompress_plugin.errors import failure
 from semcompress_plugin.made_with import versions
-from semcompress_plugin.plan import Backlog, Pending
+from semcompress_plugin.plan import Pending
 from semcompress_plugin.registry import Registry
 from semcompress_plugin.types import EffortName, Result
 

@@ -13,7 +13,7 @@ from PIL import Image
 
 from disk import commit, git, sha
 from pictures import encoded, photo
-from semcompress_plugin import plan, shrink
+from semcompress_plugin import domains, shrink
 from semcompress_plugin.cli import main
 from semcompress_plugin.commands import compress
 from semcompress_plugin.compressors.jpeg import JpegCompressor
@@ -264,7 +264,7 @@ def test_without_git_the_locks_of_the_folders_above_are_asked(folder, tmp_path, 
     assert main(["compress"]) == 1
     ours = (folder / "sub/a.jpg").read_bytes()
     rules(folder / "sub", {"bound": 0.5, "compress": "jpeg: {quality: [5, 30]}"})
-    monkeypatch.setattr(plan, "run_git", no_git)
+    monkeypatch.setattr(domains, "run_git", no_git)
     assert main(["build", "sub", str(tmp_path / "out")]) == 0
     assert (tmp_path / "out/a.jpg").read_bytes() == ours, "it still holds"
 
@@ -322,8 +322,8 @@ def test_each_lock_is_read_once_whatever_the_number_of_policies(repository, caps
         rules(repository / str(number), {})
         (repository / str(number) / "semcompress.lock").write_text(HEADER + "\n")
         (repository / str(number) / "a.jpg").write_bytes(encoded(photo((96, 72), number), "JPEG", quality=97))
-    read, really = [], plan.salvaged
-    monkeypatch.setattr(plan, "salvaged", lambda data, lock: read.append(lock) or really(data, lock))
+    read, really = [], domains.salvaged
+    monkeypatch.setattr(domains, "salvaged", lambda data, lock: read.append(lock) or really(data, lock))
     assert main(["check"]) == 1
     capsys.readouterr()
     assert sorted(path.parent.name for path in read) == [str(number) for number in range(6)]

@@ -18,13 +18,15 @@ from hypothesis import strategies as st
 
 from disk import POLICY, content, entry
 from semcompress_plugin import cli, files
+from semcompress_plugin.backlog import Backlog
 from semcompress_plugin.commands import compress
 from semcompress_plugin.derive import build
+from semcompress_plugin.domains import Domain
 from semcompress_plugin.entries import HEADER, Index, encode, is_sound, lacking, merged, render
 from semcompress_plugin.lock import Lock, parse
 from semcompress_plugin.looking import Seen
 from semcompress_plugin.plain import plain
-from semcompress_plugin.plan import Asset, Backlog, Domain, Pending
+from semcompress_plugin.plan import Asset, Pending
 from semcompress_plugin.policy import default_policy
 from semcompress_plugin.registry import Registry
 from semcompress_plugin.report import json as json_report

@@ -13,11 +13,12 @@ import sys
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
+from semcompress_plugin.domains import Domain
 from semcompress_plugin.entries import Index
 from semcompress_plugin.errors import ImageError
 from semcompress_plugin.hosts.git import Commit
 from semcompress_plugin.lock_in_git import NAME, is_ignored
-from semcompress_plugin.plan import Asset, Domain
+from semcompress_plugin.plan import Asset
 from semcompress_plugin.types import Result
 from semcompress_plugin.words import printable, quoted
 

@@ -10,9 +10,10 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 from semcompress_plugin.bugs import report
+from semcompress_plugin.domains import Domains
 from semcompress_plugin.errors import UsageError
 from semcompress_plugin.lock_in_git import is_ignored
-from semcompress_plugin.plan import Domains, shown_path
+from semcompress_plugin.plan import shown_path
 from semcompress_plugin.policy import default_policy
 from semcompress_plugin.registry import Registry
 from semcompress_plugin.types import Constraint, Result, Rule

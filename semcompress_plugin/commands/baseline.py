@@ -9,8 +9,9 @@ from semcompress_plugin import baseline, files
 from semcompress_plugin.baseline import Old
 from semcompress_plugin.budgeting import judged
 from semcompress_plugin.commands._shared import load_registry
+from semcompress_plugin.domains import Domain, Domains
 from semcompress_plugin.errors import BaselineError, ImageError
-from semcompress_plugin.plan import Domain, Domains, Pending, assets, pending, shown_path
+from semcompress_plugin.plan import Pending, assets, pending, shown_path
 from semcompress_plugin.types import Result
 from semcompress_plugin.walk import find_images, here, repository_root
 from semcompress_plugin.words import counted, printable

@@ -13,15 +13,17 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from semcompress_plugin import files
+from semcompress_plugin.backlog import Backlog
 from semcompress_plugin.budgeting import judged
 from semcompress_plugin.claims import Claims, contested
 from semcompress_plugin.commands._shared import finish, load_registry, print_report, tell, warn_of_ignored
+from semcompress_plugin.domains import Domain, Domains
 from semcompress_plugin.errors import OriginalsError, UsageError
 from semcompress_plugin.interrupt import held_back
 from semcompress_plugin.looking import Seen, look
 from semcompress_plugin.made_with import versions
 from semcompress_plugin.originals import FolderOriginals, GitOriginals
-from semcompress_plugin.plan import Asset, Backlog, Domain, Domains, Pending, assets, pending, shown_path
+from semcompress_plugin.plan import Asset, Pending, assets, pending, shown_path
 from semcompress_plugin.registry import Registry
 from semcompress_plugin.report.ledger import Ledger
 from semcompress_plugin.sharing import Remotes

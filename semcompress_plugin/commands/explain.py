@@ -7,9 +7,9 @@ from pathlib import Path
 
 from semcompress_plugin import files
 from semcompress_plugin.commands._shared import load_registry
+from semcompress_plugin.domains import Domain, Domains
 from semcompress_plugin.entries import Entry
 from semcompress_plugin.errors import ImageError, UsageError
-from semcompress_plugin.plan import Domain, Domains
 from semcompress_plugin.registry import Registry
 from semcompress_plugin.report.text import scores_in_words, settings_in_words
 from semcompress_plugin.types import SUFFIXES, CompressorUse, Rule

@@ -10,11 +10,12 @@ from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
 from semcompress_plugin import files, prune
+from semcompress_plugin.domains import Domain, Domains
 from semcompress_plugin.entries import Entry, Index
 from semcompress_plugin.errors import ImageError, UsageError
 from semcompress_plugin.lock import NAME
 from semcompress_plugin.originals import FolderOriginals, GitOriginals, Kept, Originals
-from semcompress_plugin.plan import Domain, Domains, shown_path
+from semcompress_plugin.plan import shown_path
 from semcompress_plugin.sharing import Remotes
 from semcompress_plugin.walk import absolute, here, repository_root
 from semcompress_plugin.words import counted, printable, size

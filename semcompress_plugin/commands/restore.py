@@ -8,9 +8,10 @@ import time
 from pathlib import Path
 
 from semcompress_plugin.commands._shared import print_report
+from semcompress_plugin.domains import Domain, Domains
 from semcompress_plugin.errors import PolicyError, UsageError
 from semcompress_plugin.interrupt import held_back
-from semcompress_plugin.plan import Domain, Domains, shown_path
+from semcompress_plugin.plan import shown_path
 from semcompress_plugin.policy import Policy
 from semcompress_plugin.restore import Restoration, plan_restore, restore
 from semcompress_plugin.types import Result

@@ -13,8 +13,9 @@ from typing import TYPE_CHECKING
 
 from semcompress_plugin.budgeting import judged
 from semcompress_plugin.commands._shared import finish, load_registry
+from semcompress_plugin.domains import Domains
 from semcompress_plugin.errors import ImageError, UsageError, failure
-from semcompress_plugin.plan import Asset, Domains, assets
+from semcompress_plugin.plan import Asset, assets
 from semcompress_plugin.registry import Registry
 from semcompress_plugin.types import Result
 from semcompress_plugin.walk import MISSING, find_images, here, repository_root

@@ -12,13 +12,15 @@ from dataclasses import dataclass, replace
 from itertools import chain
 from pathlib import Path
 
+from semcompress_plugin.backlog import Backlog
 from semcompress_plugin.budgeting import judged
 from semcompress_plugin.derive.tree import Tree
+from semcompress_plugin.domains import Domains
 from semcompress_plugin.errors import UsageError
 from semcompress_plugin.looking import look
 from semcompress_plugin.originals import FolderOriginals
 from semcompress_plugin.pages import PagesReport, Site
-from semcompress_plugin.plan import Backlog, Domains, Pending, assets
+from semcompress_plugin.plan import Pending, assets
 from semcompress_plugin.registry import Registry
 from semcompress_plugin.report.ledger import Ledger
 from semcompress_plugin.types import Constraint, EffortName, Result
