@@ -1,6 +1,6 @@
-"""The lock on disk, and the journal in the git directory that remembers what a forgotten lock would not.
+"""The lock on disk, and beside it what the journal and git remember that a forgotten lock would not know.
 
-Both only ever gain lines: a content that was settled once stays settled, on every branch and after every restore.
+It only ever gains lines: a content that was settled once stays settled, on every branch and after every restore.
 """
 
 from __future__ import annotations
@@ -8,16 +8,14 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import os
-import posixpath
-import stat
 from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from dataclasses import replace
 from functools import cached_property
 from itertools import chain
-from pathlib import Path, PurePath
+from pathlib import Path
 from typing import TYPE_CHECKING
 
-from semcompress_plugin import cache, files, git
+from semcompress_plugin import cache, files, git, linewise
 from semcompress_plugin.entries import (
     HEADER,
     Content,
@@ -35,8 +33,9 @@ from semcompress_plugin.entries import (
     render,
 )
 from semcompress_plugin.errors import ImageError, LockError, OriginalsError
+from semcompress_plugin.journal import Journal
 from semcompress_plugin.lock_in_git import NAME, LocksInGit
-from semcompress_plugin.types import SUFFIXES
+from semcompress_plugin.naming import is_as_large, lies_beside, name_of_original
 
 if TYPE_CHECKING:
     from filelock import BaseFileLock
@@ -61,6 +60,7 @@ class Lock:
         self.path = path
         self.state = state
         self._shared = in_git
+        self._journal = Journal(state, path.parent)
         self._missing: dict[str, None] = {}
         self._known_sound: str | None = None
         """SHA-256 of a lock that we wrote, and whose lines need not be looked at again."""
@@ -98,7 +98,7 @@ class Lock:
         if not by_original:
             return None
         outputs = {entry.output for entry in entries}
-        told = lying_at(self._journal_lines(), self._place(here))
+        told = lying_at(self._journal.lines(), self._journal.place(here))
         lately = (entry.original for entry in reversed(told) if entry.output in outputs)
         return next((by_original[original] for original in lately if original in by_original), None)
 
@@ -107,7 +107,7 @@ class Lock:
         here = self.relative(path)
         if found := self._index.by_path(here):
             return found
-        return tuple(replace(entry, path=here) for entry in self._journal.by_path(self._place(here)))
+        return tuple(replace(entry, path=here) for entry in self._journal.index.by_path(self._journal.place(here)))
 
     def by_pixels(self, fingerprint: str) -> tuple[Entry, ...]:
         """Every output with these pixels that the lock or the journal knows, wherever it lay."""
@@ -151,7 +151,7 @@ class Lock:
         beside = [entry for entry in told if entry.relation == "beside"]
         if path is None or not any(entry.relation == "replaced" for entry in told):
             return bool(beside)
-        return any(_is_as_large(path.with_name(name_of_original(one, path)), one.original) for one in beside)
+        return any(is_as_large(path.with_name(name_of_original(one, path)), one.original) for one in beside)
 
     def lacks(self, sha256: str, policy: str, path: Path) -> bool:
         """Whether an output of this policy at ``path`` lacks another one that was written beside it."""
@@ -162,7 +162,7 @@ class Lock:
         ours = [one for one in made if one.relation == "replaced" and one.policy == policy]
         entry = self.origin(ours, path)
         return entry is not None and any(
-            one.relation == "beside" and one.policy == policy and not _lies_beside(path, one)
+            one.relation == "beside" and one.policy == policy and not lies_beside(path, one)
             for one in self.by_original(entry.original.sha256)
         )
 
@@ -173,7 +173,8 @@ class Lock:
 
     def relative(self, path: Path) -> str:
         """``path`` as entries spell it."""
-        return _posix(os.path.relpath(os.path.realpath(path.parent), os.path.realpath(self.path.parent)), path.name)
+        folder, here = os.path.realpath(path.parent), os.path.realpath(self.path.parent)
+        return linewise.posix(os.path.relpath(folder, here), path.name)
 
     def add(self, entries: Sequence[Entry]) -> None:
         """Write entries to the journal, then to the lock, beside whatever other processes have written meanwhile.
@@ -193,7 +194,7 @@ class Lock:
             return
         lines = [encode(entry) for entry in entries]
         with self.exclusive():
-            self._append_to_journal(entries, lines, anew)
+            self._journal.append(entries, anew=anew)
             self._merge(lines)
             self.forget()
             for line in lines:
@@ -201,7 +202,8 @@ class Lock:
 
     def forget(self) -> None:
         """Let go of what was read; it is read again when it is next asked for."""
-        for name in ("_index", "_journal", "_in_git"):
+        self._journal.forget()
+        for name in ("_index", "_in_git"):
             self.__dict__.pop(name, None)
 
     def _merge(self, lines: Iterable[str]) -> None:
@@ -214,9 +216,9 @@ class Lock:
             index = Index.load(text, str(self.path))
             index.add(lines)
             if (after := index.text()) != text:
-                self._known_sound = self._write([_encode(after)])
-        elif lacking(_lines(self.path), lines):
-            self._known_sound = self._write(merged(_lines(self.path), lines), files.Version(self.path, sha256))
+                self._known_sound = self._write([linewise.encode(after)])
+        elif lacking(linewise.each(self.path), lines):
+            self._known_sound = self._write(merged(linewise.each(self.path), lines), files.Version(self.path, sha256))
 
     def _sound(self) -> str | None:
         """SHA-256 of the lock if it is just as we write it, else None.
@@ -227,7 +229,7 @@ class Lock:
             return None
         try:
             sha256, _ = files.measure(self.path)
-            return sha256 if sha256 == self._known_sound or is_sound(_lines(self.path)) else None
+            return sha256 if sha256 == self._known_sound or is_sound(linewise.each(self.path)) else None
         except ImageError as error:
             raise LockError(f"{self.path}: {error}") from error
         except OSError as error:
@@ -238,7 +240,7 @@ class Lock:
         Index.load(text, str(self.path))
         with self.exclusive():
             if text != self._read():
-                self._write([_encode(text)])
+                self._write([linewise.encode(text)])
             self._known_sound = None
             self.forget()
 
@@ -271,26 +273,15 @@ class Lock:
 
         It stays when lines are let go of: what a run writes itself is not what lay there before.
         """
-        places = [self.path, *([] if self._journal_path is None else [self._journal_path])]
-        lines = chain(self._committed.lines.values(), (_decode(line) for place in places for line in _lines(place)))
-        return frozenset(hash(pixels) for pixels in map(pixels_of, lines) if pixels)
+        places = [self.path, *([] if self._journal.path is None else [self._journal.path])]
+        there = (linewise.decode(line) for place in places for line in linewise.each(place))
+        every = map(pixels_of, chain(self._committed.lines.values(), there))
+        return frozenset(hash(pixels) for pixels in every if pixels)
 
     @property
     def journal(self) -> Index:
         """What this machine has settled, for every lock that shares the state folder; paths are relative to that."""
-        return self._journal
-
-    @cached_property
-    def _journal(self) -> Index:
-        path = self._journal_path
-        try:
-            return Index.salvage(_decode(path.read_bytes()) if path is not None and _is_there(path, "journal") else "")
-        except OSError as error:
-            raise LockError(f"{path}: cannot be read: {error.strerror}") from error
-
-    @property
-    def _journal_path(self) -> Path | None:
-        return None if self.state is None else self.state / "journal"
+        return self._journal.index
 
     @property
     def _guard_path(self) -> Path:
@@ -299,22 +290,11 @@ class Lock:
         name = hashlib.sha256(os.fsencode(os.path.realpath(self.path))).hexdigest()
         return cache.default_folder() / "guards" / name[:32]
 
-    @cached_property
-    def _prefix(self) -> str:
-        """This lock's folder as the journal sees it, which several locks and worktrees may share."""
-        repository = git.find(self.path.parent)
-        root = self.state if repository is None else repository.root
-        return _posix(os.path.relpath(os.path.realpath(self.path.parent), os.path.realpath(root or ".")))
-
-    def _place(self, path: str) -> str:
-        """A path of this lock's as the journal spells it."""
-        return posixpath.normpath(posixpath.join(self._prefix, path))
-
     def _remembered(self, lookup: Callable[[Index], tuple[Entry, ...]]) -> tuple[Entry, ...]:
         """What the journal says, else what only git has of the lock; as this lock would have it."""
-        found = lookup(self._journal)
+        found = lookup(self._journal.index)
         if found:
-            return tuple(replace(entry, path=posixpath.relpath(entry.path, self._prefix)) for entry in found)
+            return tuple(map(self._journal.told, found))
         return lookup(self._committed)
 
     def _recall(self, entries: Iterable[Entry]) -> tuple[Entry, ...]:
@@ -350,40 +330,14 @@ class Lock:
         repository = None if self._shared is not None else git.find(self.path.parent)
         return self._shared if repository is None else LocksInGit(repository)
 
-    def _append_to_journal(self, entries: Iterable[Entry], lines: Iterable[str], anew: bool) -> None:
-        """``lines`` are the entries' in the lock. Unless ``anew``, what the journal has is not appended again."""
-        if self._journal_path is None:
-            return
-        paths = [self._place(entry.path) for entry in entries]
-        lines = [
-            line if path == entry.path else encode(replace(entry, path=path))
-            for entry, line, path in zip(entries, lines, paths, strict=True)
-        ]
-        try:
-            known = () if anew else self._journal_lines()
-            if new := b"".join(lacking(known, lines)):
-                files.append(self._journal_path, new)
-        except ImageError as error:
-            raise LockError(f"{self._journal_path}: {error}") from error
-        except OSError as error:
-            raise LockError(f"{self._journal_path}: cannot be written: {error.strerror}") from error
-
-    def _journal_lines(self) -> Iterator[bytes]:
-        """The journal's lines as they lie there; none where there is no journal."""
-        path = self._journal_path
-        return _lines(path) if path is not None and _is_there(path, "journal") else iter(())
-
     def _is_there(self) -> bool:
-        return _is_there(self.path, "lock")
+        return linewise.is_there(self.path, "lock")
 
     def _has_lines(self) -> bool:
-        return self._is_there() and any(line.strip() not in (b"", HEADER.encode()) for line in _lines(self.path))
+        return self._is_there() and any(line.strip() not in (b"", HEADER.encode()) for line in linewise.each(self.path))
 
     def _read(self) -> str:
-        try:
-            return _decode(self.path.read_bytes()) if self._is_there() else ""
-        except OSError as error:
-            raise LockError(f"{self.path}: cannot be read: {error.strerror}") from error
+        return linewise.read(self.path, "lock")
 
     def _write(self, pieces: Iterable[bytes], expected: files.Version | None = None) -> str:
         """Put ``pieces`` in the lock's place, which is still as ``expected`` (None: as it is now); their SHA-256."""
@@ -405,29 +359,6 @@ class Lock:
         return hashed.hexdigest()
 
 
-def _is_there(path: Path, what: str) -> bool:
-    """Whether there is such a file. Raises LockError where that is a link, or anything else that no lock of ours is."""
-    try:
-        status = path.lstat()
-    except FileNotFoundError:
-        return False
-    except OSError as error:
-        raise LockError(f"{path}: cannot be read: {error.strerror}") from error
-    if not stat.S_ISREG(status.st_mode):
-        raise LockError(f"{path}: is not a regular file: the {what} must be one")
-    return True
-
-
-def _lines(path: Path) -> Iterator[bytes]:
-    """A file's lines with their ends, one at a time; none where there is no file."""
-    try:
-        file = path.open("rb")
-    except FileNotFoundError:
-        return
-    with file:
-        yield from file
-
-
 def _settling(index: Index, sha256: str, policy: str, path: Path | None) -> tuple[Entry, ...]:
     if found := tuple(entry for entry in index.by_output(sha256) if entry.policy == policy):
         return found
@@ -436,48 +367,4 @@ def _settling(index: Index, sha256: str, policy: str, path: Path | None) -> tupl
     beside = tuple(
         entry for entry in index.by_original(sha256) if entry.relation == "beside" and entry.policy == policy
     )
-    return beside if all(_lies_beside(path, entry) for entry in beside) else ()
-
-
-def output_beside(path: Path, entry: Entry) -> Path:
-    """Where an output beside the original at ``path`` lies: under the name it has there after a rename too."""
-    stem = entry.name.rsplit(".", 1)[0]
-    name = posixpath.basename(entry.path)
-    return path.with_name(path.stem + name.removeprefix(stem)) if name.startswith(stem) else path.with_name(name)
-
-
-def name_of_original(entry: Entry, path: Path) -> str:
-    """The original's name; a file that was renamed since keeps its new name, save for another format's extension.
-
-    It is a picture's, whatever the lock says: no file is put back under a name that means something to a program.
-    """
-    if PurePath(entry.name).suffix.lower() not in SUFFIXES:
-        return path.name
-    if path.name == posixpath.basename(entry.path):
-        return entry.name
-    if posixpath.splitext(entry.path)[1] == posixpath.splitext(entry.name)[1]:  # the format was not changed
-        return path.name
-    return path.stem + Path(entry.name).suffix
-
-
-def _lies_beside(path: Path, entry: Entry) -> bool:
-    return _is_as_large(output_beside(path, entry), entry.output)
-
-
-def _is_as_large(path: Path, content: Content) -> bool:
-    try:
-        return path.stat().st_size == content.bytes
-    except OSError:
-        return False
-
-
-def _posix(*parts: str) -> str:
-    return posixpath.normpath("/".join(parts).replace(os.sep, "/"))
-
-
-def _decode(data: bytes) -> str:
-    return data.decode("utf-8", "surrogateescape")
-
-
-def _encode(text: str) -> bytes:
-    return text.encode("utf-8", "surrogateescape")
+    return beside if all(lies_beside(path, entry) for entry in beside) else ()

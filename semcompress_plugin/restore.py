@@ -12,7 +12,8 @@ from semcompress_plugin.committed import is_committed
 from semcompress_plugin.entries import Entry, ambiguous
 from semcompress_plugin.errors import ImageError, OriginalsError
 from semcompress_plugin.files import Snapshot
-from semcompress_plugin.lock import Lock, name_of_original
+from semcompress_plugin.lock import Lock
+from semcompress_plugin.naming import name_of_original
 from semcompress_plugin.originals import Originals, git_id_of
 
 _PERMISSIONS = 0o777

@@ -24,7 +24,8 @@ from semcompress_plugin.claims import contested
 from semcompress_plugin.entries import Entry
 from semcompress_plugin.errors import ImageError
 from semcompress_plugin.files import Snapshot, Staged
-from semcompress_plugin.lock import Lock, name_of_original
+from semcompress_plugin.lock import Lock
+from semcompress_plugin.naming import name_of_original
 from semcompress_plugin.originals import NoOriginals, Originals
 from semcompress_plugin.restore import can_be_had, spare
 from semcompress_plugin.types import SUFFIXES

@@ -14,8 +14,8 @@ from semcompress_plugin.errors import ImageError, OriginalsError, UnsupportedIma
 from semcompress_plugin.files import Snapshot
 from semcompress_plugin.images import as_stored
 from semcompress_plugin.isolation import Decoders
-from semcompress_plugin.lock import name_of_original
 from semcompress_plugin.metadata import carries
+from semcompress_plugin.naming import name_of_original
 from semcompress_plugin.pixels import fingerprint
 from semcompress_plugin.plan import Pending
 from semcompress_plugin.registry import Registry

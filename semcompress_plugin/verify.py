@@ -13,7 +13,7 @@ from semcompress_plugin.engine import Measurement, Rounds, measure
 from semcompress_plugin.entries import Entry
 from semcompress_plugin.errors import ImageError, OriginalsError
 from semcompress_plugin.isolation import Decoders
-from semcompress_plugin.lock import output_beside
+from semcompress_plugin.naming import output_beside
 from semcompress_plugin.plan import Asset
 from semcompress_plugin.types import Reference, Result, Rule
 from semcompress_plugin.workshop import Workshop

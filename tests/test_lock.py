@@ -422,9 +422,9 @@ def test_originals_are_kept_then_the_journal_then_the_lock_then_the_files(tmp_pa
     pictures(tmp_path)
     lock, originals = workplace(tmp_path)
     order = []
-    keep, append, write = originals.keep, lock._append_to_journal, lock._write
+    keep, append, write = originals.keep, lock._journal.append, lock._write
     monkeypatch.setattr(originals, "keep", lambda *a: (order.append("originals"), keep(*a))[1])
-    monkeypatch.setattr(lock, "_append_to_journal", lambda *a: (order.append("journal"), append(*a))[1])
+    monkeypatch.setattr(lock._journal, "append", lambda *a, **o: (order.append("journal"), append(*a, **o))[1])
     monkeypatch.setattr(lock, "_write", lambda *a: (order.append("lock"), write(*a))[1])
     real = files.Staged.commit
     monkeypatch.setattr(files.Staged, "commit", lambda self, **o: (order.append(self.path.name), real(self, **o))[1])

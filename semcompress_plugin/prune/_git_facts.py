@@ -1,46 +1,23 @@
-"""Which originals nobody needs any more. Reads; removes nothing.
-
-When in doubt an original is needed: it may be the only copy of a picture. It may go when
-
-- no lock names it: not at the tip of any branch, tag, remote's branch or stash, in no worktree and no index; and what
-  was made of it is found nowhere, neither as a file in a worktree nor among all objects of the repository, and no
-  worktree, index or tip has what may be an edit of it: another file where it lay, or its pixels under its name; or
-- it has been restored: the very original stands at the tip of a branch of ours (a remote's goes with the next fetch, a
-  stash with the next pop), and what was made of it, here or as any lock has it, in no worktree, index or stash and at
-  no tip.
-
-Where git filters what was made (git-crypt, LFS), it is not recognised among the objects: its original stays. While a
-rebase or a merge is under way, a worktree is not at hand, a remote's branches are not all fetched, or an object is
-missing or damaged, what is needed is not known: nothing may go.
-
-A folder of originals outside the tree (the repository's worktrees, or what lies below the policy) may serve others, of
-which nothing is known here: nothing in it may go. The same holds while another repository or policy, at which we do not
-look, is listed among its users. Of one inside, only what was made below this policy's folder is judged.
-"""
+"""Who may need an original, as far as a git repository says."""
 
 from __future__ import annotations
 
 import contextlib
 import os
-import posixpath
-import re
-import stat
-from collections.abc import Collection, Iterable, Iterator
-from dataclasses import dataclass, replace
+from collections.abc import Collection, Iterator
 from functools import cached_property
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 from typing import NamedTuple, NoReturn
 
 from semcompress_plugin import files, git
-from semcompress_plugin.entries import Content, Entry, Index, decode
-from semcompress_plugin.errors import ImageError, OriginalsError
-from semcompress_plugin.lock import NAME, Lock
-from semcompress_plugin.originals import REFS, FolderOriginals, GitOriginals, Kept, Originals
+from semcompress_plugin.entries import Content
+from semcompress_plugin.errors import OriginalsError
+from semcompress_plugin.lock import NAME
+from semcompress_plugin.originals import REFS, GitOriginals
+from semcompress_plugin.prune._facts import Facts
 
-_SHA256 = re.compile(rb"[0-9a-f]{64}")
 _STASH = "refs/stash"
 _SUBMODULE = b"160000"
-_SHARED = "its folder serves {other} as well (if that is gone for good, take its line out of {folder}/users)"
 _DAMAGED = (
     "an object of this git repository is missing or damaged, so who needs which original is not known: run `git fsck` "
     "({what})"
@@ -57,220 +34,6 @@ _BRANCHES = {"refs/heads/*", "refs/*"}
 _UNDER_WAY = ("rebase-merge", "rebase-apply", "MERGE_AUTOSTASH")
 
 
-@dataclass(frozen=True, slots=True)
-class Verdict:
-    """Whether an original may go, and why (not), in words."""
-
-    kept: Kept
-    removable: bool
-    why: str
-
-
-def judge(store: Originals, lock: Lock, elsewhere: Iterable[str] = ()) -> list[Verdict]:
-    """A verdict on everything in ``store``; ``elsewhere`` are contents (SHA-256) that a remote has as well.
-
-    ``lock`` is one of those that use the store: its journal says what was made here. Hold it while acting on verdicts.
-    Raises OriginalsError, with what to do about it, while it cannot be known what is needed.
-    """
-    if not (kept := store.kept()):
-        return []
-    repository = git.find(lock.path.parent)
-    facts = _GitFacts(repository) if repository is not None else _Facts(lock.path.parent, lock.state)
-    if isinstance(store, FolderOriginals) and not facts.own(store.folder):
-        return [Verdict(one, False, "its folder lies outside this tree and may serve others") for one in kept]
-    if isinstance(store, FolderOriginals) and (other := _another(store, facts)) is not None:
-        return [Verdict(one, False, _SHARED.format(other=other, folder=store.folder)) for one in kept]
-    remote = set(elsewhere)
-    made = {one.sha256: _made(one.sha256, lock.journal) for one in kept}
-    told = facts.told(made)
-    known = {sha256: entries + _outputs(told.get(sha256, {}).values()) for sha256, entries in made.items()}
-    filtered = facts.filtered({entry.path for entries in known.values() for entry in entries})
-    return [
-        _unfiltered(
-            _verdict(one, made[one.sha256], told.get(one.sha256, {}), facts, remote), known[one.sha256], filtered
-        )
-        for one in kept
-    ]
-
-
-def _another(store: FolderOriginals, facts: _Facts) -> Path | None:
-    """Somebody who keeps originals in this folder, too, of whom the facts say nothing."""
-    return next((user for user in store.users() if not facts.speak_of(user)), None)
-
-
-def _made(original: str, journal: Index) -> list[Entry]:
-    """What the journal knows to have been made of an original, in its place or beside it."""
-    return _outputs(journal.by_original(original))
-
-
-def _outputs(entries: Iterable[Entry | None]) -> list[Entry]:
-    return [entry for entry in entries if entry is not None and entry.relation != "kept"]
-
-
-def _unfiltered(verdict: Verdict, entries: list[Entry], filtered: set[str]) -> Verdict:
-    if verdict.removable and any(entry.path in filtered for entry in entries):
-        return Verdict(verdict.kept, False, "git filters its picture, so a shrunk copy would not be recognised")
-    return verdict
-
-
-def _verdict(kept: Kept, entries: list[Entry], told: _Told, facts: _Facts, remote: set[str]) -> Verdict:
-    """``entries`` are the journal's, ``told`` is what locks have."""
-    made = [entry.output for entry in entries]
-    if not facts.reach(entries):
-        return Verdict(kept, False, "it is not known here who needs it")
-    if told:
-        others = [entry.output for entry in _outputs(told.values())]
-        stands = made and None not in told.values() and kept.blob is not None and kept.blob in facts.standing
-        if stands and not facts.shows(made + others):
-            return Verdict(kept, True, "was restored and is committed; no shrunk copy is left")
-        return Verdict(kept, False, "a lock names it")
-    if not made:
-        if kept.sha256 in remote:
-            return Verdict(kept, True, "no lock here names it, and a remote has it")
-        return Verdict(kept, False, "it is not known here who needs it")
-    if facts.has(made):
-        return Verdict(kept, False, "no lock names it, but its shrunk picture is still there")
-    if facts.has_edit(entries, kept):
-        return Verdict(kept, False, "no lock names it, but what has its shrunk picture's name may be an edit of that")
-    return Verdict(kept, True, "no lock names it, and its shrunk picture is nowhere")
-
-
-def _may_be_edit(place: str, data: bytes, entries: Iterable[Entry], kept: Kept) -> bool:
-    """Whether what lies at ``place`` may be one of these outputs of an original, edited; the original itself is not."""
-    if len(data) == kept.bytes and files.digest(data) == kept.sha256:
-        return False
-    known = {entry.pixels for entry in entries if entry.pixels is not None}
-    return any(entry.path == place for entry in entries) or bool(known and known & _fingerprints(data))
-
-
-def _fingerprints(data: bytes) -> set[str]:
-    """Of a picture's pixels as they are shown, and as they are stored; none where it is no picture."""
-    from semcompress_plugin.images import as_stored, decode  # only what is about to go needs them
-    from semcompress_plugin.pixels import fingerprint
-
-    try:
-        shown = decode(data, orientation="keep")
-    except ImageError:
-        return set()
-    assert shown.format is not None  # it was decoded from a file
-    return {fingerprint(shown.image), fingerprint(as_stored(shown, shown.format).image)}
-
-
-_Told = dict[tuple[str, bytes], Entry | None]
-"""Lines of locks, each with the folder that the lock speaks of: the entry, or None where what it says is not known."""
-
-
-def _entry(folder: str, line: bytes, original: str) -> Entry | None:
-    """A lock's line, with its path as the journal has it; None unless it tells of this original."""
-    try:
-        entry = decode(line.decode("utf-8", "surrogateescape"))
-    except ValueError:
-        return None
-    known = replace(entry, path=posixpath.normpath(f"{folder or '.'}/{entry.path}"))
-    return known if entry.original.sha256 == original else None
-
-
-class _Facts:
-    """What a folder outside git holds: locks and pictures at or below it."""
-
-    def __init__(self, folder: Path, state: Path | None = None) -> None:
-        self.folders = [folder]
-        self._state = state
-
-    def own(self, place: Path) -> bool:
-        """Whether a folder lies where we look."""
-        real = Path(os.path.realpath(place))
-        return any(real.is_relative_to(os.path.realpath(folder)) for folder in self.folders)
-
-    def speak_of(self, user: Path) -> bool:
-        """Whether all that a user of a folder of originals has lies where we look."""
-        looked_at = user.is_relative_to(os.path.realpath(self.folders[0]))
-        return looked_at and user.is_dir() and git.find(user) is None and not (user / "HEAD").exists()
-
-    def reach(self, entries: Iterable[Entry]) -> bool:
-        """Whether all places where outputs were made lie where we look. The journal tells them from its own folder."""
-        if self._state is None:
-            return True
-        places = (os.path.realpath(self._state / PurePosixPath(entry.path)) for entry in entries)
-        return all(Path(place).is_relative_to(os.path.realpath(self.folders[0])) for place in places)
-
-    def filtered(self, paths: Collection[str]) -> set[str]:
-        """Those of the paths (as the journal has them) whose content is another among git's objects."""
-        return set()
-
-    def told(self, originals: Collection[str]) -> dict[str, _Told]:
-        """What any lock has that looks like the SHA-256 of one of these originals, be that lock damaged or newer."""
-        wanted = {sha256.encode() for sha256 in originals}
-        found: dict[str, _Told] = {}
-        for folder, text in self._locks():
-            for line in text.split(b"\n"):
-                for sha256 in wanted.intersection(_SHA256.findall(line)):
-                    lines = found.setdefault(sha256.decode(), {})
-                    if (folder, line) not in lines:  # most branches have most lines
-                        lines[folder, line] = _entry(folder, line, sha256.decode())
-        return found
-
-    @property
-    def standing(self) -> set[str]:
-        """Blobs at the tips of our own branches."""
-        return set()
-
-    def has(self, contents: list[Content]) -> bool:
-        return self.has_files(contents)
-
-    def shows(self, contents: list[Content]) -> bool:
-        """Whether one of these contents is a file, or would be one after a checkout."""
-        return self.has_files(contents)
-
-    def has_files(self, contents: list[Content]) -> bool:
-        """Whether a file in any worktree has one of these contents."""
-        wanted = {content.sha256 for content in contents}
-        sizes = {content.bytes for content in contents}
-        return any(files.digest(_bytes(path)) in wanted for size in sizes for path in self._files.get(size, ()))
-
-    def has_edit(self, entries: Collection[Entry], kept: Kept) -> bool:
-        """Whether there is what may be one of these outputs of an original, with other things beside its pixels."""
-        names = {entry.path.rpartition("/")[2] for entry in entries}
-        return any(_may_be_edit(place, data, entries, kept) for place, data in self._namesakes(names))
-
-    def _namesakes(self, names: Collection[str]) -> Iterator[tuple[str, bytes]]:
-        """Every file with one of these names: where it lies, as the journal has it, and what it holds."""
-        for path in (path for name in names for path in self._by_name.get(name, ())):
-            start = self._state or next(top for top in self.folders if path.is_relative_to(top))
-            place = os.path.relpath(os.path.realpath(path.parent), os.path.realpath(start))
-            yield posixpath.normpath(f"{place}/{path.name}".replace(os.sep, "/")), _bytes(path)
-
-    @cached_property
-    def _by_name(self) -> dict[str, list[Path]]:
-        found: dict[str, list[Path]] = {}
-        for path in (path for paths in self._files.values() for path in paths):
-            found.setdefault(path.name, []).append(path)
-        return found
-
-    def _locks(self) -> Iterator[tuple[str, bytes]]:
-        """Every lock, and the folder that it speaks of, relative to what we look at."""
-        for paths in self._files.values():
-            for path in paths:
-                if path.name == NAME:
-                    top = next(top for top in self.folders if path.is_relative_to(top))
-                    yield path.parent.relative_to(top).as_posix(), _bytes(path)
-
-    @cached_property
-    def _files(self) -> dict[int, list[Path]]:
-        """Every regular file by its size: what compressors write need not be called as pictures are."""
-        found: dict[int, list[Path]] = {}
-        for top in self.folders:
-            for folder, below, names in os.walk(top, onerror=lambda error: _unknown(error.filename, error)):
-                below[:] = [name for name in below if name != ".git"]
-                for name in names:
-                    path = Path(folder, name)
-                    with contextlib.suppress(FileNotFoundError):  # a program's temporary file
-                        status = path.lstat()
-                        if stat.S_ISREG(status.st_mode):
-                            found.setdefault(status.st_size, []).append(path)
-        return found
-
-
 class _Worktree(NamedTuple):
     """A worktree as git lists it, and the commit it stands on; a bare repository has none."""
 
@@ -279,7 +42,7 @@ class _Worktree(NamedTuple):
     bare: bool = False
 
 
-class _GitFacts(_Facts):
+class GitFacts(Facts):
     """What a repository holds, in all its worktrees, on all its refs and among its objects."""
 
     def __init__(self, repository: git.Repository) -> None:
@@ -510,17 +273,3 @@ class _GitFacts(_Facts):
 def _lost(line: str) -> NoReturn:
     """What git says of an object that it cannot read."""
     raise OriginalsError(_DAMAGED.format(what=line))
-
-
-def _bytes(path: Path) -> bytes:
-    try:
-        return path.read_bytes()
-    except FileNotFoundError:
-        return b""
-    except OSError as error:
-        _unknown(path, error)
-
-
-def _unknown(path: Path | str, error: OSError) -> NoReturn:
-    """What cannot be read might need any original, so none may go."""
-    raise OriginalsError(f"{path}: cannot be read, so who needs which original is not known: {error.strerror or error}")
