@@ -15,6 +15,7 @@ from semcompress_plugin.errors import ImageError, OriginalsError
 from semcompress_plugin.git import Repository
 from semcompress_plugin.git import find as find_repository
 from semcompress_plugin.git import run as run_git
+from semcompress_plugin.history import History
 from semcompress_plugin.lock import NAME, Lock
 from semcompress_plugin.lock_in_git import LocksInGit, salvaged
 from semcompress_plugin.originals import Originals, open_originals
@@ -29,6 +30,7 @@ class Locks:
         self._listed: dict[Path, list[Path]] = {}
         self._read: dict[Path, Index] = {}
         self._in_git: dict[Path, LocksInGit] = {}
+        self._history: dict[Path, History] = {}
 
     def of(self, repository: Repository) -> list[Path]:
         """Where they lie. Raises OriginalsError where git cannot say."""
@@ -43,6 +45,10 @@ class Locks:
     def in_git(self, repository: Repository) -> LocksInGit:
         """What git has of them."""
         return self._in_git.setdefault(repository.root, LocksInGit(repository))
+
+    def history(self, repository: Repository) -> History:
+        """What any commit ever said in one."""
+        return self._history.setdefault(repository.root, History(repository))
 
     def read(self, lock: Path, repository: Repository | None) -> Index:
         """A lock's lines, none where there is no such lock. Raises OriginalsError where that cannot be said.
@@ -102,6 +108,24 @@ class Domain:
             for entry in index.by_output(sha256)
             if entry.relation != "kept"
         )
+
+    def said_before(self, sha256: str) -> list[tuple[str | None, Entry]]:
+        """What no lock says by now, and some commit did, of a content that is an output of ours.
+
+        Each with the commit, or None where that is behind the one that the working tree stands on.
+        """
+        repository = find_repository(self.policy.root)
+        history = None if repository is None else self.locks.history(repository)
+        if repository is None or history is None:
+            return []
+        return [
+            (
+                None if history.is_behind(told.commit) else told.commit,
+                replace(entry, path=self.lock.relative(repository.root / told.folder / PurePosixPath(entry.path))),
+            )
+            for told in history.of(sha256)
+            if (entry := told.entry()) is not None and entry.relation != "kept"
+        ]
 
     def with_pixels(self, fingerprint: str) -> tuple[Entry, ...]:
         """What this lock, its journal, or else another lock says of outputs of ours that have these pixels."""

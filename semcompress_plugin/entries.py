@@ -289,6 +289,12 @@ def identity(line: str) -> str:
     return _parts(line)["key"]
 
 
+def output_of(line: str) -> str:
+    """The SHA-256 of the output that a line tells of; empty where it is no line."""
+    match = _LINE.fullmatch(line)
+    return "" if match is None else match["output"]
+
+
 def is_sound(lines: Iterable[bytes]) -> bool:
     """Whether these lines of a file, with their ends, are a lock just as it is written: sorted, no identity twice."""
     rest = iter(lines)

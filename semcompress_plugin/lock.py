@@ -74,7 +74,7 @@ class Lock:
         found = self._index.by_output(sha256)
         originals = {entry.original for entry in found if entry.relation == "replaced"}
         remembered = self._remembered(lambda index: index.by_output(sha256))
-        return found + self._recall(
+        return found + self.recall(
             entry
             for entry in remembered
             if not found or (entry.relation == "replaced" and entry.original not in originals)
@@ -82,9 +82,7 @@ class Lock:
 
     def by_original(self, sha256: str) -> tuple[Entry, ...]:
         """What was made of a content; the lock's lines, else the journal's."""
-        return self._index.by_original(sha256) or self._recall(
-            self._remembered(lambda index: index.by_original(sha256))
-        )
+        return self._index.by_original(sha256) or self.recall(self._remembered(lambda index: index.by_original(sha256)))
 
     def origin(self, entries: Collection[Entry], path: Path) -> Entry | None:
         """Of entries about one output the one that tells of the file at ``path``; None where that cannot be told.
@@ -131,13 +129,13 @@ class Lock:
         if found := _settling(self._index, sha256, policy, path):
             return found[0]
         if found := self._remembered(lambda index: _settling(index, sha256, policy, path)):
-            return self._recall(found)[0]
+            return self.recall(found)[0]
         known = self._index.by_output(sha256)
         made = known + self._remembered(lambda index: index.by_output(sha256))
         if not self.lies_beside(made, path):
             return None
         entry = next(entry for entry in made if entry.relation == "beside")
-        return entry if entry in known else self._recall([entry])[0]
+        return entry if entry in known else self.recall([entry])[0]
 
     def lies_beside(self, made: Iterable[Entry], path: Path | None) -> bool:
         """Whether an output of which ``made`` tells lies beside its original, and not in an original's place.
@@ -297,8 +295,8 @@ class Lock:
             return tuple(map(self._journal.told, found))
         return lookup(self._committed)
 
-    def _recall(self, entries: Iterable[Entry]) -> tuple[Entry, ...]:
-        """These entries, noted as missing from the lock."""
+    def recall(self, entries: Iterable[Entry]) -> tuple[Entry, ...]:
+        """These entries, noted as missing from the lock: see :attr:`missing_from_lock`."""
         found = tuple(entries)
         self._missing.update(dict.fromkeys(map(encode, found)))
         return found

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from semcompress_plugin.domains import Domain, Domains
@@ -12,6 +12,11 @@ from semcompress_plugin.entries import Entry, ambiguous
 from semcompress_plugin.errors import ImageError, UsageError
 from semcompress_plugin.types import Result, Rule, Status
 from semcompress_plugin.walk import Found
+
+_SAID_ELSEWHERE = (
+    "was shrunk in commit {0}, which does not lie behind this one, and its line in the lock has not come along: if you "
+    "trust it, append it (`git show {0} | grep -h '^+.*{1}'`, without the +)"
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -130,6 +135,27 @@ def pending(asset: Asset, refresh: dict[str, str] | None = None) -> Pending | Re
         reason = f"whether it is an output of ours cannot be told, so it was left alone: {doubt}"
         return Result(asset.shown, "failed", size, size, asset.rule.name, reason=reason)
     return Pending(asset, sha256, size, outdated, tuple(known), anew=stale)
+
+
+def unless_said_before(item: Pending) -> Pending | Result:
+    """``item``, or what becomes of it where no lock knows it by now, and an earlier commit called it an output of ours.
+
+    What this branch has said once holds, and its line comes back. What was only ever said on another one, which may be
+    a stranger's, is no reason to take the picture for another: it is left alone.
+    """
+    asset = item.asset
+    told = asset.domain.said_before(item.sha256) if item.is_new else []
+    made = tuple(entry for commit, entry in told if commit is None)
+    if not made:
+        commit = next((commit for commit, _ in told), None)
+        return item if commit is None else item.left("skipped", _SAID_ELSEWHERE.format(commit[:12], item.sha256[:16]))
+    lock = asset.domain.lock
+    if settled := [entry for entry in made if entry.policy == asset.rule.digest or entry.relation == "beside"]:
+        lock.recall(settled)
+        return item.left("unchanged", "an earlier commit has its line in the lock, which is back")
+    if (outdated := lock.origin(made, asset.path)) is None:
+        return item.left("skipped", f"was shrunk under another policy, and {ambiguous(made)}: left alone")
+    return replace(item, outdated=outdated)
 
 
 def _is_current(entry: Entry, versions: dict[str, str]) -> bool:

@@ -23,7 +23,7 @@ from semcompress_plugin.interrupt import held_back
 from semcompress_plugin.looking import Seen, look
 from semcompress_plugin.made_with import versions
 from semcompress_plugin.originals import FolderOriginals, GitOriginals
-from semcompress_plugin.plan import Asset, Pending, assets, pending, shown_path
+from semcompress_plugin.plan import Asset, Pending, assets, pending, shown_path, unless_said_before
 from semcompress_plugin.registry import Registry
 from semcompress_plugin.report.ledger import Ledger
 from semcompress_plugin.sharing import Remotes
@@ -159,7 +159,7 @@ def _state(asset: Asset, registry: Registry, arguments: argparse.Namespace) -> P
         return state.left("unchanged", "stands in the baseline")
     if asset.rule.outputs.place == "replace" and not os.access(asset.place, os.W_OK):
         return state.left("skipped", "is read-only: make it writable (chmod u+w) to have it replaced")
-    return state
+    return unless_said_before(state)
 
 
 def _hook(base: Path, paths: list[Path]) -> Hook:
