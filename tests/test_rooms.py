@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import ast
 import re
 import subprocess
 import sys
+from collections.abc import Container
+from graphlib import TopologicalSorter
 from pathlib import Path
 
 import pytest
@@ -33,3 +36,27 @@ def test_nothing_but_the_command_line_talks_to_commands():
     talkers = {str(path.relative_to(package)) for path in package.rglob("*.py") if above.search(path.read_text())}
     assert {name for name in talkers if not name.startswith("commands/")} == {"__main__.py"}
     assert not any("semcompress_plugin.cli" in path.read_text() for path in (package / "commands").glob("*.py"))
+
+
+def imported(path: Path, named: Container[str]) -> set[str]:
+    """The modules of ours that a file imports, wherever in it, unless for types alone."""
+    tree = ast.parse(path.read_text())
+    for_types = {
+        node
+        for block in ast.walk(tree)
+        if isinstance(block, ast.If) and "TYPE_CHECKING" in ast.unparse(block.test)
+        for node in ast.walk(block)
+    }
+    taken = (node for node in ast.walk(tree) if isinstance(node, ast.ImportFrom) and node not in for_types)
+    names = ((str(node.module), f"{node.module}.{alias.name}") for node in taken for alias in node.names)
+    return {whole if whole in named else module for module, whole in names if module in named}
+
+
+def test_no_room_leads_back_to_itself():
+    package = Path(semcompress_plugin.__file__).parent
+    named = {
+        ".".join((package.name, *path.relative_to(package).with_suffix("").parts)).removesuffix(".__init__"): path
+        for path in package.rglob("*.py")
+    }
+    top = {package.name}  # what is exported comes from everywhere
+    TopologicalSorter({name: imported(named[name], named) - top for name in named.keys() - top}).prepare()

@@ -10,15 +10,15 @@ from __future__ import annotations
 import contextlib
 import os
 from collections.abc import Collection, Sequence
-from functools import cached_property
+from functools import cached_property, partial
 from pathlib import Path
 
 from semcompress_plugin import git
 from semcompress_plugin.entries import Entry
 from semcompress_plugin.errors import OriginalsError, UsageError
 from semcompress_plugin.files import Snapshot
-from semcompress_plugin.originals._base import NOT_HERE, Kept, Originals, git_id_of
-from semcompress_plugin.originals._elsewhere import get, stores
+from semcompress_plugin.originals._base import NOT_HERE, Kept, Originals, get, git_id_of
+from semcompress_plugin.originals._elsewhere import stores
 from semcompress_plugin.originals._folder import FolderOriginals
 from semcompress_plugin.originals._git import REFS, GitOriginals
 
@@ -41,9 +41,9 @@ def open_originals(folder: Path, setting: str | None, *, needed: bool = True) ->
         place = Path(os.path.normpath(folder / Path(setting).expanduser()))
         if repository is not None:
             _confine(place, setting, repository)
-        return FolderOriginals(place, repository, folder)
+        return FolderOriginals(place, repository, folder, partial(stores, repository, place))
     if repository is not None:
-        return GitOriginals(repository)
+        return GitOriginals(repository, partial(stores, repository, repository.root))
     if needed:
         raise UsageError(
             f"{folder}: not in a git repository, so say in the policy where originals are kept: "

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import re
-from collections.abc import Collection, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
@@ -19,6 +20,10 @@ NOT_HERE = (
 )
 SHA256 = re.compile("[0-9a-f]{64}")
 _GIT_ID = re.compile("[0-9a-f]{40}|[0-9a-f]{64}")
+
+
+Elsewhere = Callable[[], Sequence["Originals"]]
+"""Finds other stores, when they are first asked for."""
 
 
 class DamagedError(OriginalsError):
@@ -84,3 +89,14 @@ def checked(data: bytes, entry: Entry) -> bytes:
 def git_id_of(entry: Entry) -> str | None:
     """The blob that an original was kept as: a lock may be a stranger's, and git takes much for the name of a blob."""
     return entry.blob if entry.blob is not None and _GIT_ID.fullmatch(entry.blob) else None
+
+
+def get(store: Originals, entry: Entry) -> bytes:
+    """The original of an entry from a store, else from one of those elsewhere."""
+    try:
+        return store.own(entry)
+    except OriginalsError:
+        for other in store.elsewhere:
+            with contextlib.suppress(OriginalsError):
+                return other.own(entry)
+        raise

@@ -14,8 +14,8 @@ from semcompress_plugin import files, git
 from semcompress_plugin.entries import Entry
 from semcompress_plugin.errors import ImageError, OriginalsError
 from semcompress_plugin.files import Snapshot
-from semcompress_plugin.originals._base import SHA256, Kept, Originals, checked
-from semcompress_plugin.originals._elsewhere import get, remember, stores
+from semcompress_plugin.originals._base import SHA256, Elsewhere, Kept, Originals, checked, get
+from semcompress_plugin.originals._used import remember
 
 _USERS = "users"
 _SHELF = re.compile("[0-9a-f]{2}")
@@ -25,8 +25,15 @@ _IGNORE = b"# originals are not for commits: they hold all that metadata says\n*
 class FolderOriginals:
     """``originals: DIR``: one file per content, ``ab/abcdef…`` after its SHA-256."""
 
-    def __init__(self, folder: Path, repository: git.Repository | None = None, policy: Path | None = None) -> None:
+    def __init__(
+        self,
+        folder: Path,
+        repository: git.Repository | None = None,
+        policy: Path | None = None,
+        elsewhere: Elsewhere = tuple,
+    ) -> None:
         """``policy`` is the folder of the policy that keeps originals here."""
+        self._find = elsewhere
         self.folder = folder
         self.state = folder if repository is None else repository.state
         self._repository = repository
@@ -35,7 +42,7 @@ class FolderOriginals:
 
     @cached_property
     def elsewhere(self) -> Sequence[Originals]:
-        return stores(self._repository, self.folder)
+        return self._find()
 
     def keep(self, snapshots: Sequence[Snapshot]) -> list[str | None]:
         if snapshots and not self._known:

@@ -13,8 +13,17 @@ from semcompress_plugin import git
 from semcompress_plugin.entries import Entry
 from semcompress_plugin.errors import OriginalsError
 from semcompress_plugin.files import Snapshot
-from semcompress_plugin.originals._base import NOT_HERE, SHA256, DamagedError, Kept, Originals, checked, git_id_of
-from semcompress_plugin.originals._elsewhere import get, stores
+from semcompress_plugin.originals._base import (
+    NOT_HERE,
+    SHA256,
+    DamagedError,
+    Elsewhere,
+    Kept,
+    Originals,
+    checked,
+    get,
+    git_id_of,
+)
 from semcompress_plugin.originals._objects import GitObjects
 
 REFS = "refs/semcompress"
@@ -31,13 +40,14 @@ _WHY = {
 class GitOriginals(GitObjects):
     """Blobs in the repository, held by refs of our own off every branch: neither cloned nor pruned."""
 
-    def __init__(self, repository: git.Repository) -> None:
+    def __init__(self, repository: git.Repository, elsewhere: Elsewhere = tuple) -> None:
         super().__init__(repository)
+        self._find = elsewhere
         self._folded = False
 
     @cached_property
     def elsewhere(self) -> Sequence[Originals]:
-        return stores(self.repository, self.repository.root)
+        return self._find()
 
     @property
     def state(self) -> Path:
