@@ -8,7 +8,7 @@ everything else in its place: writing it anew would break them.
 from __future__ import annotations
 
 import struct
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import Any, NamedTuple
 
 from PIL import Image
@@ -21,10 +21,13 @@ _THUMBNAIL, _THUMBNAIL_BYTES = 0x0201, 0x0202
 _SIZES = {1: 1, 2: 1, 3: 2, 4: 4, 5: 8, 6: 1, 7: 1, 8: 2, 9: 4, 10: 8, 11: 4, 12: 8, 13: 4}
 """TIFF type -> bytes of one value (TIFF 6.0, section 2)."""
 _INTEGERS = {1: "B", 3: "H", 4: "I"}
-_SHORT = 3
+_SHORT, _LONG, _UNDEFINED = 3, 4, 7
+_EMPTY = PREFIX + b"II*\0\x08\0\0\0" + bytes(6)
+"""A block whose only directory has no entries."""
 _ONE_SHORT = struct.Struct("<4sIHHHIHHI")
 """A whole block with one entry: header, offset of the directory, its length, the entry, padding, no next directory."""
 _COLOUR_SPACE, _SRGB = 0xA001, 1
+_USER_COMMENT = 0x9286
 # What says how a picture was made and whose it is, and nothing about where, by which body, or by whom else: an
 # allowlist, because makers invent new tags for serial numbers and places.
 _PUBLIC_TAGS = {
@@ -97,6 +100,28 @@ def only_orientation(block: bytes | None) -> bytes | None:
     return None if value is None else PREFIX + _ONE_SHORT.pack(b"II*\0", 8, 1, ORIENTATION, _SHORT, 1, value, 0, 0)
 
 
+def with_orientation(block: bytes | None, value: int) -> bytes:
+    """``block``, or an empty one, with this orientation (1 to 8) and everything else at its offset.
+
+    Raises ValueError for a block that cannot be read.
+    """
+    return _with(block, ORIENTATION, value)
+
+
+def with_user_comment(block: bytes | None, comment: bytes) -> bytes:
+    """``block``, or an empty one, with this comment, which begins with its character code (Exif 2.32, table 9).
+
+    It takes the place of one that is there; everything else stays at its offset. Raises ValueError for a block that
+    cannot be read.
+    """
+    return _with(block, _USER_COMMENT, comment, below=_EXIF_IFD)
+
+
+def for_avif(block: bytes) -> bytes | Image.Exif:
+    """``block`` for Pillow's AVIF writer, which makes boxes of its orientation and writes anew what is mere bytes."""
+    return block if orientation(block) is None else _Turned(block)
+
+
 def as_srgb(block: bytes | None) -> bytes | None:
     """The block of a picture that was converted to sRGB: where it named other colours, it names those."""
     try:
@@ -117,10 +142,10 @@ def public(block: bytes, shown: tuple[int, int] | None = None, *, turned: bool =
         given = Image.Exif()
         given.load(block)
         kept = Image.Exif()
-        kept.update({tag: value for tag, value in given.items() if tag in _PUBLIC_TAGS})
+        kept.update(_exact({tag: value for tag, value in given.items() if tag in _PUBLIC_TAGS}))
         if turned and (value := orientation(block)) is not None:
             kept[ORIENTATION] = value
-        details = {tag: v for tag, v in _directory(given, _EXIF_IFD).items() if tag in _PUBLIC_EXIF_TAGS}
+        details = _exact({tag: v for tag, v in _directory(given, _EXIF_IFD).items() if tag in _PUBLIC_EXIF_TAGS})
         if shown:
             details.update(zip(_DIMENSIONS, shown, strict=True))
         if not turned and orientation(block) in _SIDEWAYS:
@@ -128,7 +153,7 @@ def public(block: bytes, shown: tuple[int, int] | None = None, *, turned: bool =
                 if across in values and down in values:
                     values[across], values[down] = values[down], values[across]
         if index := _directory(given, _INTEROP_IFD).get(_INTEROP_INDEX):
-            details[_INTEROP_IFD] = {_INTEROP_INDEX: index}
+            details[_INTEROP_IFD] = _exact({_INTEROP_INDEX: index})
         if details:
             kept.get_ifd(_EXIF_IFD).update(details)
         return kept.tobytes() if len(kept) or details else None
@@ -173,6 +198,43 @@ def _directory(exif: Image.Exif, pointer: int) -> dict[int, Any]:
         return {}
 
 
+class _Text(str):
+    """Text that is written as it was read: Pillow takes its bytes for Latin-1, and writes a ``?`` for what is no ASCII.
+
+    Programs write UTF-8 there, or the code page of their country: only the bytes are known.
+    """
+
+    def encode(self, encoding: str = "latin-1", errors: str = "replace") -> bytes:
+        return str.encode(self, "latin-1", errors)
+
+
+def _exact(values: Mapping[int, Any]) -> dict[int, Any]:
+    return {tag: _Text(value) if isinstance(value, str) else value for tag, value in values.items()}
+
+
+class _Turned(Image.Exif):
+    """A block that says an orientation. Whoever takes that out has the rest as it is, at its offsets."""
+
+    def __init__(self, block: bytes) -> None:
+        super().__init__()
+        self.load(block)
+        self._block = block
+
+    def tobytes(self, offset: int = 8) -> bytes:
+        tiff = _Tiff(self._block)
+        tiff.drop(ORIENTATION)
+        return PREFIX + bytes(tiff.data)
+
+
+def _with(block: bytes | None, tag: int, value: int | bytes, below: int | None = None) -> bytes:
+    try:
+        tiff = _Tiff(block or _EMPTY)
+        tiff.put(tag, value, below)
+    except struct.error as error:
+        raise ValueError("EXIF that is cut off") from error
+    return PREFIX + bytes(tiff.data)
+
+
 class _Tiff:
     """A block that can be changed in place. Raises ValueError or struct.error where it cannot be read."""
 
@@ -201,6 +263,38 @@ class _Tiff:
                     self._write("H", entry.at + 8, _SRGB)
                 elif self.data[entry.at : entry.at + 12] == struct.pack(self._order + "HHI", *_ADOBE_RGB) + b"R03\0":
                     self.data[entry.at + 8 : entry.at + 12] = b"R98\0"
+
+    def put(self, tag: int, value: int | bytes, below: int | None = None) -> None:
+        """Give the first directory, or one ``below`` it, an entry: a SHORT, the LONG of a pointer, or bytes.
+
+        A directory that grows moves to the end of the block; everything else stays at its offset.
+        """
+        at = self.first
+        if below is not None:
+            at = next((self.integer(entry) for entry in self.entries(at) if entry.tag == below), 0)
+        if isinstance(value, bytes):
+            head, value = (tag, _UNDEFINED, len(value)), self._placed(value)
+        else:
+            type, kind = (_LONG, "I") if tag in _POINTERS else (_SHORT, "H")
+            head, value = (tag, type, 1), self._pack(kind, value).ljust(4, b"\0")
+        place = self._with_entry(at, self._pack("HHI", *head), value)
+        if below is not None:
+            self.put(below, place)
+        elif place != at:
+            self.first = place
+            self._write("I", 4, place)
+
+    def _with_entry(self, at: int, head: bytes, value: bytes) -> int:
+        """Where the directory that was ``at``, or nowhere (0), stands with this entry in it."""
+        old = [bytes(self.data[entry.at : entry.at + 12]) for entry in self.entries(at)] if at else []
+        kept = [entry for entry in old if entry[:2] != head[:2]]
+        if at and len(kept) == len(old) - 1:
+            place = next(entry.at for entry in self.entries(at) if self.data[entry.at :][:2] == head[:2])
+            self.data[place : place + 12] = head + value
+            return at
+        link = bytes(self.data[self._end(at) :][:4]) if at else b""
+        kept = sorted([*kept, head + value], key=lambda entry: struct.unpack(self._order + "H", entry[:2]))
+        return self._append(self._pack("H", len(kept)) + b"".join(kept) + link.ljust(4, b"\0"))
 
     def drop(self, tag: int) -> None:
         """Take entries out of the first directory: those behind them move up, values stay where they are."""
@@ -259,6 +353,19 @@ class _Tiff:
     def _end(self, at: int) -> int:
         """Where a directory's entries end, and the link to the next one stands."""
         return at + 2 + 12 * self._read("H", at)
+
+    def _placed(self, value: bytes) -> bytes:
+        """What an entry says of bytes: themselves where there is room, else where they stand."""
+        return value.ljust(4, b"\0") if len(value) <= 4 else self._pack("I", self._append(value))
+
+    def _append(self, value: bytes) -> int:
+        """Where in the block these bytes stand now: at its end, on an even offset as TIFF wants it."""
+        self.data += bytes(len(self.data) % 2)
+        self.data += value
+        return len(self.data) - len(value)
+
+    def _pack(self, kind: str, *values: int) -> bytes:
+        return struct.pack(self._order + kind, *values)
 
     def _read(self, kind: str, at: int) -> int:
         value: int = struct.unpack_from(self._order + kind, self.data, at)[0]

@@ -5,6 +5,7 @@ Whatever we could damage is refused here: animations, CMYK, more than 8 bits a c
 
 from __future__ import annotations
 
+import contextlib
 import io
 import re
 import warnings
@@ -272,6 +273,7 @@ def _open(data: bytes) -> Image.Image:
     if not image.width * image.height:
         raise ImageError("has no pixels")
     _set_transparent_grey(image, data)
+    _set_exif_as_stored(image)
     return image
 
 
@@ -284,6 +286,18 @@ def _set_transparent_grey(image: Image.Image, data: bytes) -> None:
         most = (1 << data[24]) - 1  # IHDR's bit depth
         key = next((payload for kind, payload in png_chunks(data) if kind == b"tRNS"), b"")
         image.info["transparency"] = (int.from_bytes(key[:2], "big") & most) * 255 // most
+
+
+def _set_exif_as_stored(image: Image.Image) -> None:
+    """Where the boxes of an AVIF say another orientation than its EXIF, Pillow says theirs there and writes EXIF anew:
+    ``?`` for each umlaut, and makers' notes elsewhere.
+    """
+    decoder = getattr(image, "_decoder", None) if image.format == "AVIF" else None
+    if decoder is not None:
+        *_, stored, turned, _ = decoder.get_info()
+        if stored and turned != (exif.orientation(stored) or 1):
+            with contextlib.suppress(ValueError):  # damaged: then as Pillow has it
+                image.info["exif"] = exif.with_orientation(stored, turned)
 
 
 _NOT_A_PICTURE = f"is not a picture that can be read ({', '.join(FORMATS)}) or its header is damaged"

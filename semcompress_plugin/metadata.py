@@ -125,6 +125,8 @@ def save_parameters(metadata: Metadata, format: str) -> dict[str, Any]:
         what = "damaged" if space is None else f"for {space}, not RGB (icc: srgb converts what can be converted)"
         raise ValueError(f"its colour profile is {what}")
     parameters: dict[str, Any] = {"icc_profile": metadata.icc_profile, "exif": metadata.exif or b""}
+    if format == "AVIF" and metadata.exif:
+        parameters["exif"] = exif.for_avif(metadata.exif)
     if format in ("JPEG", "WEBP", "AVIF"):
         parameters["xmp"] = metadata.xmp or b""
     if format in ("JPEG", "PNG") and metadata.dpi:

@@ -24,8 +24,9 @@ from pictures import encoded, photo, registry, rule
 from semcompress_plugin import exif
 from semcompress_plugin.cli import main
 from semcompress_plugin.engine import decide, drive
-from semcompress_plugin.images import decode
-from semcompress_plugin.metadata import lost_in, metadata_of, save_parameters, xmp_orientation
+from semcompress_plugin.hosts._judgement import recorded, with_record
+from semcompress_plugin.images import as_stored, decode, file_of, orientation_of
+from semcompress_plugin.metadata import exif_block, lost_in, metadata_of, save_parameters, xmp_orientation
 from semcompress_plugin.profiles import space_of
 from semcompress_plugin.types import Metadata
 from semcompress_plugin.workshop import Workshop
@@ -461,3 +462,73 @@ def test_a_picture_of_which_nothing_smaller_holds_keeps_its_place_as_is_said(rep
     assert "under `strip-private` and\n`strip-all` too" in told
     assert (command := 'grep \'"relation": "kept"\' semcompress.lock') in told
     assert b"a.jpg" in subprocess.run(command, shell=True, cwd=repository, check=True, capture_output=True).stdout
+
+
+WORDS = {
+    "UTF-8": "Jürgen Müller, © 東京".encode(),
+    "Latin-1": "Jürgen Müller ©".encode("latin-1"),
+    "neither, and two in one": b"\x82\xa0\xff\0editor",
+}
+
+
+def _with_words(words: bytes) -> bytes:
+    """Big-endian, as the block that Pillow writes anew; the maker's note says where it stands."""
+    block = Image.Exif()
+    block.update({0x010E: words, 0x010F: words, 0x013B: words, 0x8298: words})
+    block.get_ifd(0x8769).update({0x9003: "2024:05:01 10:00:00", 0x927C: b"Nobody\0" + bytes(range(64))})
+    block.get_ifd(0x8769)[0xA434] = "x" * len(words)  # as text; Pillow writes bytes as another type
+    block.get_ifd(0x8769)[0xA005] = {1: "R03"}
+    block.get_ifd(0x8825)[0x1B] = words
+    return block.tobytes().replace(b"x" * len(words), words)
+
+
+def _words_in(data: bytes, words: bytes) -> int:
+    block = exif_block(file_of(data))
+    assert block is not None
+    return block.count(words + b"\0")
+
+
+@pytest.mark.parametrize("orientation", ["apply", "keep"])
+@pytest.mark.parametrize("turn", [1, 6])
+@pytest.mark.parametrize("format", ["JPEG", "PNG", "WEBP", "AVIF"])
+@pytest.mark.parametrize("words", WORDS.values(), ids=WORDS)
+def test_names_in_every_script_are_kept_to_the_byte(words, format, turn, orientation):
+    block = exif.with_orientation(_with_words(words), turn)
+    data = encoded(photo((60, 40)), format, exif=exif.for_avif(block) if format == "AVIF" else block)
+    if format == "WEBP" and turn != 1 and orientation == "apply":
+        return  # left alone
+    for policy, kept in (("strip-private", 5), ("keep", 6)):
+        reference = as_stored(decode(data, metadata=policy, orientation=orientation), format)
+        again = encoded(reference.image, format, **save_parameters(reference.metadata, format))
+        assert _words_in(again, words) == kept
+        assert orientation_of(file_of(again)) == (turn if orientation == "keep" else 1)
+        if policy == "keep":
+            places = {
+                one.removeprefix(exif.PREFIX).index(b"Nobody\0")
+                for one in (block, *map(exif_block, map(file_of, (data, again))))
+            }
+            assert len(places) == 1
+        else:
+            read = Image.Exif()  # text still, not bytes
+            read.load(exif_block(file_of(again)))
+            assert read.get_ifd(0x8769)[0xA434] == words.decode("latin-1")
+
+
+def test_a_judgement_in_exif_moves_nothing_else_there():
+    block = _with_words(WORDS["UTF-8"])
+    for given in (block, exif.public(block), with_record(block, {"semcompress": "0"}), None):
+        noted = with_record(given, {"semcompress": "1", "more": "x" * 40})
+        image = Image.open(io.BytesIO(encoded(photo((60, 40)), "JPEG", exif=noted)))
+        assert recorded(image) == {"semcompress": "1", "more": "x" * 40}
+        if given is None:
+            continue
+        details = dict(image.getexif().get_ifd(0x8769))
+        had = Image.Exif()
+        had.load(given)
+        theirs = dict(had.get_ifd(0x8769))
+        assert {**details, 0x9286: 0} == {**theirs, 0x9286: 0}
+        assert dict(image.getexif()) == {**dict(had), 0x8769: image.getexif()[0x8769]}
+        assert noted.find(b"Nobody\0") == given.find(b"Nobody\0")
+        assert noted.count(WORDS["UTF-8"] + b"\0") == given.count(WORDS["UTF-8"] + b"\0")
+    with pytest.raises(ValueError, match="EXIF that is cut off"):
+        with_record(b"Exif\0\0II*\0\xff\xff\xff\xff", {})

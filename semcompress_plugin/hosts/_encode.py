@@ -13,14 +13,14 @@ from dataclasses import replace
 from pathlib import Path, PurePath
 from typing import Any
 
-from PIL import Image, ImageFile, ImageOps
+from PIL import Image, ImageFile
 
 from semcompress_plugin.colours import with_colours
 from semcompress_plugin.engine import Candidate, Decision, Encode, decide, drive
 from semcompress_plugin.errors import PolicyError, SemcompressError
 from semcompress_plugin.hosts import _semc
 from semcompress_plugin.hosts._judgement import judgement, with_record
-from semcompress_plugin.images import MODES, metadata_of
+from semcompress_plugin.images import MODES, metadata_of, upright
 from semcompress_plugin.policy import parse_policy
 from semcompress_plugin.registry import Registry
 from semcompress_plugin.types import SUFFIXES, Features, Knob, Outputs, Proposal, Reference, Rule
@@ -215,7 +215,7 @@ def _reference(image: Image.Image, rule: Rule, options: Mapping[str, Any]) -> tu
     if exif or isinstance(image, ImageFile.ImageFile):
         tag = copy.getexif().get(ORIENTATION, 1)
         orientation = tag if tag in range(1, 9) else 1
-        copy = ImageOps.exif_transpose(copy)
+        copy = upright(copy, orientation)  # not Pillow's exif_transpose, which writes EXIF anew
     if image.mode not in _DESCRIBED.get((copy.info.get("icc_profile") or b"")[16:20], ()):
         copy.info.pop("icc_profile", None)  # of the image that this one was converted from
     own = metadata_of(copy, rule.metadata)
@@ -253,7 +253,10 @@ def _with_record(
     candidate: Candidate, reference: Reference, rule: Rule, judged: Mapping[str, Any], tools: Workshop
 ) -> bytes:
     """The candidate's file once more, with the judgement in its EXIF and the same pixels."""
-    exif = with_record(reference.metadata.exif, judged)
+    try:
+        exif = with_record(reference.metadata.exif, judged)
+    except ValueError as error:
+        raise OSError(f"cannot record what was measured beside {error}") from error
     noted = replace(reference, metadata=replace(reference.metadata, exif=exif))
     use = next(use for use in rule.compress if use.name == candidate.proposal.compressor)
     again = tools.encode(Encode(use, noted, candidate.proposal))

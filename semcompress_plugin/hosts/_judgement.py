@@ -9,6 +9,7 @@ from typing import Any
 
 from PIL import Image
 
+from semcompress_plugin import exif
 from semcompress_plugin.plain import plain
 from semcompress_plugin.plugins import DISTRIBUTION
 from semcompress_plugin.registry import Registry
@@ -49,14 +50,13 @@ def judgement(rule: Rule, proposal: Proposal, scores: Scores, registry: Registry
     return {key: plain(value) for key, value in judged.items()}
 
 
-def with_record(exif: bytes | None, judged: Mapping[str, Any]) -> bytes:
-    """``exif`` with the judgement as its UserComment, in place of one that is there."""
-    tags = Image.Exif()
-    if exif:
-        tags.load(exif)
+def with_record(block: bytes | None, judged: Mapping[str, Any]) -> bytes:
+    """An EXIF block with the judgement as its UserComment, in place of one that is there.
+
+    Everything else stays at its offset. Raises ValueError for a block that cannot be read.
+    """
     text = json.dumps(judged, allow_nan=False, separators=(",", ":"))
-    tags.get_ifd(_EXIF_IFD)[_USER_COMMENT] = _ASCII + text.encode()
-    return tags.tobytes()
+    return exif.with_user_comment(block, _ASCII + text.encode())
 
 
 def recorded(image: Image.Image) -> Mapping[str, Any] | None:

@@ -14,9 +14,10 @@ from typing import IO, Any
 
 from PIL import Image, ImageFile
 
+from semcompress_plugin import exif
 from semcompress_plugin.compressors.scaling import truecolour
 from semcompress_plugin.hosts import _semc
-from semcompress_plugin.hosts._encode import FORMAT, ORIENTATION, SUFFIX, encode, saved
+from semcompress_plugin.hosts._encode import FORMAT, SUFFIX, encode, saved
 from semcompress_plugin.hosts._judgement import KEY, recorded
 from semcompress_plugin.images import MODES, same_shape, turned_back
 
@@ -106,12 +107,9 @@ class SemcImageFile(ImageFile.ImageFile):
 
     def _orient(self, orientation: int) -> None:
         """Make EXIF say the orientation that the header says."""
-        exif = Image.Exif()
-        if "exif" in self.info:
-            exif.load(self.info["exif"])
-        if exif.get(ORIENTATION, 1) != orientation:
-            exif[ORIENTATION] = orientation
-            self.info["exif"] = exif.tobytes()
+        block = self.info.get("exif")
+        if (exif.orientation(block) or 1) != orientation:
+            self.info["exif"] = exif.with_orientation(block, orientation)
 
 
 class _Window(io.RawIOBase):
