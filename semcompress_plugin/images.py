@@ -52,6 +52,7 @@ from semcompress_plugin.types import (
 
 __all__ = [
     "FORMATS",
+    "GREYS",
     "MODES",
     "SUFFIXES",
     "MetadataPolicy",
@@ -74,6 +75,7 @@ __all__ = [
 ]
 
 MODES = ("1", "L", "LA", "P", "RGB", "RGBA")
+GREYS = ("1", "L", "LA")
 
 _MOST_PARTS = 2048
 """Of a JPEG 128 MiB. Pillow joins EXIF from as many segments as there are, and copies what it has for each."""

@@ -8,6 +8,7 @@ from dataclasses import replace
 import pytest
 from PIL import Image, ImageCms
 
+import icc
 from pictures import Thumbnails, photo, reader, reference, registry, rule
 from semcompress_plugin import CompressorSpec, Constraint, EvaluatorSpec, Knob, Metric
 from semcompress_plugin.engine import Observe, decide, drive, measure
@@ -156,6 +157,30 @@ def test_a_compressor_that_loses_the_profile_is_found_out(parameters, mode, word
     known = registry(reader(), spec)
     with pytest.raises(PluginError, match=f"'forgetful' of third-party failed: TypeError: compress lost the {words}"):
         decisions(reference(photo().convert(mode), **parameters), rule(known, "forgetful"), known)
+
+
+class Colourful:
+    """A compressor that writes greys as a palette or in colour."""
+
+    def compress(self, reference, settings, format):
+        from pictures import encoded
+
+        return encoded(reference.image.quantize(16), format, icc_profile=reference.metadata.icc_profile)
+
+
+def test_a_compressor_that_gives_grey_a_palette_beside_a_profile_for_grey_is_found_out():
+    spec = CompressorSpec("colourful", "1", "", formats=("PNG",), knobs=(), factory=Colourful)
+    known = registry(reader(), spec)
+    grey = photo().convert("L")
+    with pytest.raises(PluginError, match="compress wrote grey pixels as others, or others as grey"):
+        decisions(reference(grey, "PNG", icc_profile=icc.grey()), rule(known, "colourful"), known)
+    for image, profile in ((grey, icc.rgb()), (photo(), icc.grey())):  # heeded for both, and for neither
+        decisions(reference(image, "PNG", icc_profile=profile), rule(known, "colourful"), known)
+    few = drive(
+        measure(reference(grey, "PNG", icc_profile=icc.grey()), grey.quantize(16), rule(known, "png"), known),
+        Workshop(known).perform,
+    )
+    assert not few.holds
 
 
 def test_a_compressor_that_turns_the_picture_is_found_out():

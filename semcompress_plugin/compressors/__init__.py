@@ -73,7 +73,7 @@ def semcompress_compressors() -> Iterable[CompressorSpec]:
         ),
         CompressorSpec(
             "png",
-            "3",
+            "4",
             "PNG: lossless recompression, palettes of fewer colours",
             formats=("PNG",),
             knobs=(SCALE, COLORS),

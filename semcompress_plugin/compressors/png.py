@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import io
 
+from PIL import Image
+
 from semcompress_plugin.compressors._palette import quantised
 from semcompress_plugin.compressors.scaling import scaled, truecolour
-from semcompress_plugin.images import save_parameters
+from semcompress_plugin.images import GREYS, save_parameters
+from semcompress_plugin.profiles import space_of
 from semcompress_plugin.types import Reference, Settings
 
 try:
@@ -20,6 +23,7 @@ TRUECOLOUR = 257
 class PngCompressor:
     """PNG: with 257 colours every pixel stays as it is; with fewer, a palette with error diffusion around flat areas.
 
+    Greys with a profile for grey have no palette, under which browsers pass over it, but few levels.
     The last step is oxipng's, which finds the smallest colour type, filters and deflate stream; it keeps chunks.
     Where it is not installed, Pillow's deflate does. ``level`` is oxipng's effort, 0 to 6.
     """
@@ -30,7 +34,7 @@ class PngCompressor:
     def compress(self, reference: Reference, settings: Settings, format: str) -> bytes:
         image = scaled(reference, settings)
         if settings["colors"] < TRUECOLOUR:
-            image = quantised(truecolour(image), int(settings["colors"]))
+            image = _quantised(truecolour(image), int(settings["colors"]), reference.metadata.icc_profile)
         out = io.BytesIO()
         parameters = save_parameters(reference.metadata, format)
         if oxipng is None:
@@ -39,3 +43,10 @@ class PngCompressor:
         # oxipng compresses once more: an effort here would be wasted
         image.save(out, format, compress_level=1, **parameters)
         return bytes(oxipng.optimize_from_memory(out.getvalue(), level=self.level))
+
+
+def _quantised(image: Image.Image, colors: int, profile: bytes | None) -> Image.Image:
+    few = quantised(image, colors)
+    if profile is not None and image.mode in GREYS and space_of(profile) == "GRAY":
+        return few.convert("RGBA").convert(image.mode)
+    return few

@@ -54,5 +54,5 @@ def truecolour(image: Image.Image) -> Image.Image:
     if image.mode == "1":
         return image.convert("L")
     if image.mode in ("L", "RGB") and "transparency" in image.info:
-        return image.convert("RGBA")
+        return image.convert("LA" if image.mode == "L" else "RGBA")
     return image

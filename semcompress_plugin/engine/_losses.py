@@ -6,7 +6,8 @@ from functools import cached_property
 from typing import TYPE_CHECKING
 
 from semcompress_plugin.engine._specs import Specs
-from semcompress_plugin.images import alpha_apart, has_transparency, orientation_of, same_shape
+from semcompress_plugin.images import GREYS, alpha_apart, has_transparency, orientation_of, same_shape
+from semcompress_plugin.profiles import space_of
 from semcompress_plugin.types import Features, Proposal, Reference
 
 if TYPE_CHECKING:
@@ -25,6 +26,11 @@ class Losses:
     @cached_property
     def transparent(self) -> bool:
         return has_transparency(self.reference.image)
+
+    @cached_property
+    def _for_grey(self) -> bool:
+        profile = self.reference.metadata.icc_profile
+        return profile is not None and space_of(profile) == "GRAY"
 
     def of(self, image: Image.Image | Features, proposal: Proposal | None = None) -> str | None:
         """What an image decoded from a file lacks, in words; with ``proposal``, of what that asked for as well."""
@@ -52,6 +58,9 @@ class Losses:
             if profile is None:
                 return "lost the colour profile (icc: srgb converts and drops it)"
             return "wrote another colour profile than the picture is to have"
+        if self._for_grey and (image.mode in GREYS) != (self.reference.image.mode in GREYS):
+            # browsers heed it for grey pixels alone
+            return "wrote grey pixels as others, or others as grey, beside a colour profile for grey"
         if (
             proposal
             and proposal.format == self.reference.format
