@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import functools
 import http.server
 import shutil
@@ -13,7 +14,9 @@ from typing import Any
 import pytest
 from PIL import Image
 
+from pictures import encoded
 from semcompress_plugin.derive import build_tree
+from semcompress_plugin.images import file_of
 
 EXAMPLE = Path(__file__).parent.parent / "examples" / "site"
 PAGES = ("index.html", "evenings.html", "planner.html", "odd/layouts.html", "odd/galleries.html")
@@ -197,3 +200,33 @@ def test_every_image_of_a_rewritten_page_loads_with_its_size_and_box_as_before(b
     assert all("image-set(" in value and ".avif" in value for value in after["backgrounds"])
     assert all(width > 0 for _, width, _ in after["loaded"])
     assert [size for _, *size in before["loaded"]] == [size for url, *size in after["loaded"] if url.endswith(".jpg")]
+
+
+ALPHA = """
+const done = arguments[1], image = new Image();
+image.onload = () => {
+  const canvas = document.createElement("canvas"), context = canvas.getContext("2d");
+  [canvas.width, canvas.height] = [image.naturalWidth, image.naturalHeight];
+  context.drawImage(image, 0, 0);
+  const row = context.getImageData(0, canvas.height / 2, canvas.width, 1).data;
+  done(Array.from(row).filter((_, index) => index % 4 === 3));
+};
+image.onerror = () => done([]);
+image.src = arguments[0];
+"""
+
+
+def test_chromium_stretches_the_alpha_of_avif_and_of_nothing_else(browser):
+    """Once this fails Chromium is mended, and soft transparency may be AVIF again: images.shown_otherwise."""
+    levels = range(256)
+    image = Image.new("RGBA", (256, 16))
+    image.putalpha(Image.frombytes("L", (256, 1), bytes(levels)).resize(image.size))
+    for format in ("png", "webp", "avif"):
+        data = encoded(image, format, **({"lossless": True} if format == "webp" else {"quality": 100}))
+        assert file_of(data).getchannel("A").tobytes()[:256] == bytes(levels)
+        browser.get("about:blank")
+        address = f"data:image/{format};base64,{base64.b64encode(data).decode()}"
+        shown = browser.execute_async_script(ALPHA, address)
+        wanted = [min(max(round((a - 16) * 255 / 219), 0), 255) if format == "avif" else a for a in levels]
+        assert len(shown) == 256
+        assert all(abs(one - other) <= 1 for one, other in zip(shown, wanted, strict=True)), (format, shown)

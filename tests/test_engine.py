@@ -107,6 +107,41 @@ def test_a_transparent_picture_is_never_written_as_jpeg():
     assert decision.candidate.image.mode == "RGBA"
 
 
+def _soft(format):
+    """A shadow, as pages have them below cards."""
+    from PIL import ImageDraw, ImageFilter
+
+    image, shade = photo().convert("RGBA"), Image.new("L", (160, 120))
+    ImageDraw.Draw(shade).rectangle((30, 30, 130, 90), fill=160)
+    image.putalpha(shade.filter(ImageFilter.GaussianBlur(12)))
+    return reference(image, format, **({"lossless": True} if format == "WEBP" else {}))
+
+
+def _edges(format):
+    """Empty and opaque, with a pixel between them that is neither."""
+    from PIL import ImageDraw
+
+    image, mask = photo((320, 240)).convert("RGBA"), Image.new("L", (640, 480))
+    ImageDraw.Draw(mask).ellipse((100, 90, 530, 411), fill=255)
+    image.putalpha(mask.reduce(2))
+    return reference(image, format)
+
+
+def test_soft_transparency_is_not_written_as_avif_which_chromium_shows_otherwise():
+    known = registry()
+    faint = photo().convert("RGBA")
+    faint.putalpha(128)  # in the middle of the range hardly anything changes
+    sharp = (_edges("PNG"), reference(faint, "PNG"), _soft("AVIF"), reference(photo(), "PNG"))
+    for picture, avif in ((_soft("PNG"), False), (_soft("WEBP"), False), *((one, True) for one in sharp)):
+        (decision,) = decisions(picture, rule(known, "avif", bound=1.0, formats=("avif",)), known)
+        if avif:
+            assert decision.candidate is not None, decision.reason
+        else:
+            assert decision.reason == "is partly transparent, which Chromium shows otherwise in an AVIF"
+    (decision,) = decisions(_soft("PNG"), rule(known, "avif", "webp", bound=1.0, formats=("smallest",)), known)
+    assert decision.candidate.proposal.format == "WEBP"
+
+
 def test_white_letters_on_nothing_are_not_free_to_be_damaged():
     """On a white ground alone this picture is blank and any damage would pass."""
     known = registry()

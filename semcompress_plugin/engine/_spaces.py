@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from semcompress_plugin.engine._specs import Specs
+from semcompress_plugin.images import shown_otherwise
 from semcompress_plugin.metadata import lost_in
 from semcompress_plugin.search import DEFAULT
 from semcompress_plugin.types import Reference, Rule, Space
@@ -22,7 +23,11 @@ def spaces_for(
         for format in spec.formats
         if (output == "smallest" or format == wanted) and (not spec.lossless or format == reference.format)
     ]
-    lost = {format: lost_in(format, reference, replaces=rule.outputs.place == "replace") for _, _, format in able}
+    replaces = rule.outputs.place == "replace"
+    lost = {
+        format: lost_in(format, reference, replaces=replaces) or shown_otherwise(format, reference)
+        for format in {format for _, _, format in able}
+    }
     found = tuple(
         Space(use.name, format, use.knobs, spec.previews, spec.cost, use.options)
         for use, spec, format in able
