@@ -12,18 +12,22 @@ _COLOURS = {b"cICP", b"iCCP", b"gAMA", b"cHRM", b"sRGB"}
 """Chunks that stand once, before palette and pixels (PNG specification, 5.6)."""
 _TRANSPARENCY = b"tRNS"
 """It stands once, before the pixels."""
-_APP2 = 0xE2
+_APP1, _APP2 = 0xE1, 0xE2
+_EXIF = exif.PREFIX[:-1]
+"""Chromium passes over the byte behind it, others want 0."""
 _PROFILE = b"ICC_PROFILE\0"
 
 
-def doubt(format: str | None, data: bytes, orientation: int) -> str | None:
+def doubt(format: str | None, data: bytes, block: bytes | None) -> str | None:
     """What readers of a file of ``format`` disagree about, as the end of a sentence; None where that is nothing.
 
-    ``orientation`` is what we take for the file's (1 to 8), wherever we found it.
+    ``block`` is the EXIF that we take for the file's, wherever we found it. In an AVIF boxes turn the picture.
     """
+    if format != "AVIF" and exif.is_disputed(block):
+        return "is turned by EXIF that is cut off, or not said as the standard has it"
     if format == "PNG":
-        return _chunks_in_doubt(data, orientation)
-    return _profile_in_doubt(data) if format == "JPEG" else None
+        return _chunks_in_doubt(data, exif.orientation(block) or 1)
+    return _segments_in_doubt(data) if format == "JPEG" else None
 
 
 def _chunks_in_doubt(data: bytes, orientation: int) -> str | None:
@@ -46,12 +50,13 @@ def _chunks_in_doubt(data: bytes, orientation: int) -> str | None:
     return None
 
 
-def _profile_in_doubt(data: bytes) -> str | None:
+def _segments_in_doubt(data: bytes) -> str | None:
     """Parts of a profile are numbered from 1, and each says how many there are (ICC.1, B.4)."""
-    parts = [
-        tuple(payload[len(_PROFILE) :][:2])
-        for marker, payload in jpeg_segments(data)
-        if marker == _APP2 and payload.startswith(_PROFILE)
-    ]
+    parts = []
+    for marker, payload in jpeg_segments(data):
+        if marker == _APP1 and payload.startswith(_EXIF) and not payload.startswith(exif.PREFIX):
+            return "has EXIF that begins as none should"
+        if marker == _APP2 and payload.startswith(_PROFILE):
+            parts.append(tuple(payload[len(_PROFILE) :][:2]))
     whole = [(number, len(parts)) for number in range(1, len(parts) + 1)]
     return None if sorted(parts) == whole else "has a colour profile of which parts are missing or come twice"

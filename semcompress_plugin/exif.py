@@ -70,6 +70,25 @@ def orientation(block: bytes | None) -> int | None:
     return value if 1 <= value <= 8 else None
 
 
+def is_disputed(block: bytes | None) -> bool:
+    """Whether a block says an orientation other than 1 in a way that some readers heed and others do not.
+
+    It says several, or not as one SHORT (Chromium heeds no other type, others do), or its directory is cut off.
+    """
+    said: list[int | None] = []
+    try:
+        tiff = _Tiff(block or b"")
+        for entry in tiff.entries(tiff.first):
+            if entry.tag == ORIENTATION:
+                said.append(None)  # should it be none that can be read
+                value = tiff.integer(entry)
+                said[-1] = value if entry.type == _SHORT or value == 1 else None
+        tiff.next_after(tiff.first)
+    except (struct.error, ValueError):
+        said += [None for value in said if value != 1]
+    return None in said or (len(said) > 1 and set(said) != {1})
+
+
 def alike(one: bytes | None, other: bytes | None) -> bool:
     """Whether two blocks say the same, however they are written."""
     return one == other or (one is not None and other is not None and _facts(one) == _facts(other) is not None)
@@ -250,6 +269,10 @@ class _Tiff:
         for place in range(at + 2, at + 2 + 12 * self._read("H", at), 12):
             yield _Entry(self._read("H", place), self._read("H", place + 2), self._read("I", place + 4), place)
 
+    def next_after(self, at: int) -> int:
+        """Where the directory behind this one stands; 0 where it is the last."""
+        return self._read("I", self._end(at))
+
     def integer(self, entry: _Entry) -> int:
         if entry.type not in _INTEGERS or entry.values != 1:
             raise ValueError("not one integer")
@@ -312,8 +335,7 @@ class _Tiff:
 
     def drop_thumbnail(self) -> None:
         """Unlink the second directory, and cut it off where nothing else lies behind it."""
-        link = self._end(self.first)
-        second = self._read("I", link)
+        link, second = self._end(self.first), self.next_after(self.first)
         self._write("I", link, 0)
         if not second:
             return

@@ -391,7 +391,7 @@ def _refuse_unsupported(image: Image.Image, data: bytes, limits: Limits, icc: Pr
 
 def _refuse_ambiguous(image: Image.Image, data: bytes, orientation: OrientationPolicy) -> None:
     """What readers disagree about already: whatever we made of it would be wrong for some."""
-    if what := doubt(image.format, data, orientation_of(image)):
+    if what := doubt(image.format, data, exif_block(image)):
         raise UnsupportedImageError(f"{what}, on which readers disagree: left alone")
     if image.format == "WEBP" and orientation == "apply" and orientation_of(image) != 1:
         raise UnsupportedImageError(

@@ -166,6 +166,7 @@ XMP = (
     b" photoshop:City='Berlin' %s/></rdf:RDF></x:xmpmeta>"
 )
 TURNED_EXIF = b"MM\0*\0\0\0\x08\0\x01\x01\x12\0\x03\0\0\0\x01\0\x06\0\0\0\0\0\0"
+LONG_TURN = b"MM\0*\0\0\0\x08\0\x01\x01\x12\0\x04\0\0\0\x01\0\0\0\x06\0\0\0\0"
 TEN_BITS = base64.b64decode(
     "AAAAIGZ0eXBhdmlmAAAAAGF2aWZtaWYxbWlhZk1BMUEAAADrbWV0YQAAAAAAAAAhaGRscgAAAAAAAAAAcGljdAAAAAAAAAAAAAAAAAAAAAAO"
     "cGl0bQAAAAAAAQAAAB5pbG9jAAAAAEQAAAEAAQAAAAEAAAETAAAAKwAAAChpaW5mAAAAAAABAAAAGmluZmUCAAAAAAEAAGF2MDFDb2xvcgAA"
@@ -318,6 +319,11 @@ TABLE = (
     Row(
         "EXIF orientation behind the pixels, twice or in a text", ("PNG",), png_with_behind((b"eXIf", TURNED_EXIF)),
         LEFT, why="turned by an eXIf", note="browsers ignore it",
+    ),
+    Row(
+        "EXIF orientation that is not one SHORT, or is cut off", ("JPEG", "PNG"),
+        lambda f: (jpeg_with((0xE1, b"Exif\0\0" + LONG_TURN)) if f == "JPEG" else png_with((b"eXIf", LONG_TURN)))(f),
+        LEFT, why="turned by EXIF", note="browsers ignore it, other programs do not",
     ),
     Row(
         "EXIF: maker, model, date, exposure, artist, copyright", ALL, with_exif(_credits), ("kept", "kept", "dropped"),

@@ -352,6 +352,53 @@ def test_a_png_whose_chunks_count_for_some_readers_only_is_left_alone(early, lat
             decode(data)
 
 
+def _says(type: int, layout: str, turn: int, *, values: int = 1, order: str = ">") -> bytes:
+    """A block with one entry, its orientation."""
+    head = b"MM\0*\0\0\0\x08" if order == ">" else b"II*\0\x08\0\0\0"
+    value = struct.pack(order + layout, turn).ljust(4, b"\0")
+    return head + struct.pack(order + "HHHI", 1, 0x0112, type, values) + value + bytes(4)
+
+
+SHORT = _says(3, "H", 6)
+TWO = b"MM\0*\0\0\0\x08\0\2" + SHORT[10:22] * 2 + bytes(4)
+
+
+@pytest.mark.parametrize(
+    ("block", "doubtful"),
+    [
+        (SHORT, False), (_says(3, "H", 6, order="<"), False), (_says(3, "H", 0), False), (_says(4, "I", 1), False),
+        (_says(4, "I", 6), True), (_says(4, "I", 6, order="<"), True), (_says(1, "B", 6), True),
+        (_says(8, "h", 6), True),
+        (_says(3, "H", 6, values=2), True), (TWO, True), (TWO.replace(b"\0\6", b"\0\1"), False),
+        (SHORT[:-2], True), (SHORT[:-4], True), (SHORT[:-6], True), (_says(3, "H", 1)[:-4], False),
+        (SHORT.replace(b"\0\1\1\x12", b"\0\2\1\x12"), True), (b"", False), (b"MM\0*", False),
+    ],
+)  # fmt: skip
+def test_an_orientation_that_some_readers_alone_heed_leaves_the_picture_alone(block, doubtful):
+    """Chromium 156 does not heed LONG and BYTE, nor a directory that ends within the entry; Pillow does."""
+    files = {format: encoded(gradient(), format, exif=b"Exif\0\0" + block) for format in ("JPEG", "PNG")}
+    files["WEBP"] = encoded(gradient(), "WEBP", exif=block)
+    for data in files.values():
+        if doubtful:
+            with pytest.raises(
+                UnsupportedImageError, match=r"is turned by EXIF that .*, on which readers disagree: left"
+            ):
+                decode(data, orientation="keep")
+        else:
+            decode(data, orientation="keep")
+
+
+def test_exif_whose_mark_only_some_readers_know_leaves_a_jpeg_alone():
+    """Chromium 156 heeds it."""
+    data = encoded(gradient(), "JPEG")
+    for mark in (b"Exif\0\xff", b"Exif\0"):
+        turned = data[:2] + containers.segment(0xE1, mark + SHORT) + data[2:]
+        with pytest.raises(
+            UnsupportedImageError, match="has EXIF that begins as none should, on which readers disagree"
+        ):
+            decode(turned)
+
+
 @pytest.mark.parametrize(
     ("parts", "whole"),
     [
