@@ -27,6 +27,36 @@ def absolute(path: Path) -> Path:
     return Path(os.path.abspath(path))  # noqa: PTH100  # Path.resolve would follow links
 
 
+def place_below(path: Path, folder: Path) -> Path | None:
+    """Where ``path``, which need not exist, lies as a walk of ``folder`` would call it; None where it lies elsewhere.
+
+    Links in either are followed, and two spellings of one place count as one where the disk does not tell them apart.
+    """
+    real = Path(os.path.realpath(path))
+    top = next((above for above in (real, *real.parents) if _is_same(above, folder)), None)
+    if top is None:
+        return None
+    place = folder
+    for part in real.relative_to(top).parts:
+        place /= _as_listed(place, part)
+    return place
+
+
+def _as_listed(folder: Path, name: str) -> str:
+    try:
+        names = os.listdir(folder)  # noqa: PTH208  # names are what is asked for
+    except OSError:
+        return name
+    return name if name in names else next((one for one in names if _is_same(folder / one, folder / name)), name)
+
+
+def _is_same(one: Path, other: Path) -> bool:
+    try:
+        return os.path.samefile(one, other)  # noqa: PTH121
+    except OSError:  # what is not there is nothing else
+        return False
+
+
 @dataclass(frozen=True, slots=True)
 class Found:
     """A file to handle, or one that was named and cannot be handled (``error`` says why, in one line).

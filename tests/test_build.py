@@ -24,6 +24,7 @@ from semcompress_plugin.evaluators.msssim import MsssimEvaluator
 from semcompress_plugin.pages import html
 from semcompress_plugin.report.json import SCHEMA
 from semcompress_plugin.types import Result
+from semcompress_plugin.walk import place_below
 
 DOCS = Path(__file__).parent.parent / "docs"
 POLICY = """\
@@ -617,6 +618,47 @@ def test_a_folder_to_build_to_that_lies_within_the_sources_is_warned_of(site, ca
     assert "warning: site/out lies within site" in capsys.readouterr().err
     assert main(["build", "site", "out"]) == 0
     assert "warning" not in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("more", [[], ["--executor", "threads"]], ids=["here", "shards"])
+@pytest.mark.parametrize(
+    ("source", "out"), [("site", "link"), ("link", "site"), ("site/img", "link"), ("site", "up/site"), ("site", "up")]
+)
+def test_a_build_never_writes_over_its_own_sources_wherever_links_lead(site, capsys, source, out, more):
+    Path("link").symlink_to("site")
+    Path("up").symlink_to(".")
+    before = contents(site)
+    assert main(["build", source, out, *more]) == 2
+    assert f"{out}: would be written over its own sources" in capsys.readouterr().err
+    assert contents(site) == before
+    assert sorted(path.name for path in Path().iterdir()) == ["link", "site", "up"]
+
+
+def test_an_out_that_a_link_leads_to_among_the_sources_is_no_part_of_the_tree(site, capsys):
+    (site / "public").mkdir()
+    Path("out").symlink_to("site/public")
+    assert main(["build", "site", "out"]) == 0
+    assert "warning: out lies within site" in capsys.readouterr().err
+    before = contents(site)
+    assert "public/img/a.webp" in before
+    assert main(["build", "site", "out"]) == 0
+    assert contents(site) == before
+    assert main(["build", "site", "out", "--executor", "threads"]) == 2
+    assert "lies within" in capsys.readouterr().err
+
+
+def test_where_case_does_not_count_the_sources_are_known_by_any_spelling(site, monkeypatch):
+    """As a disk does that takes SITE/Public for site/public."""
+    (site / "public").mkdir()
+    really, top = os.path.samefile, str(site.parent)
+
+    def folded(path: Path) -> str:
+        return top + str(path).removeprefix(top).lower()
+
+    monkeypatch.setattr(os.path, "samefile", lambda one, other: really(folded(one), folded(other)))
+    assert place_below(Path("SITE"), site) == site
+    assert place_below(Path("SITE/PUBLIC/New"), site) == site / "public" / "New"
+    assert place_below(Path("elsewhere"), site) is None
 
 
 def test_a_deleted_source_takes_its_offer_with_it_though_not_its_files(site, capsys):

@@ -10,7 +10,7 @@ from semcompress_plugin.commands import _shards
 from semcompress_plugin.commands._shared import load_registry
 from semcompress_plugin.derive import build_tree
 from semcompress_plugin.errors import UsageError
-from semcompress_plugin.walk import absolute
+from semcompress_plugin.walk import place_below
 
 
 def run(arguments: argparse.Namespace) -> int:
@@ -24,7 +24,7 @@ def run(arguments: argparse.Namespace) -> int:
         raise UsageError("say what to build: SRC and OUT, or --in-place DIR")
     if arguments.in_place is None and arguments.out is None:
         raise UsageError("say where to build to: SRC and OUT")
-    if arguments.source is not None and absolute(arguments.source) in absolute(arguments.out).parents:
+    if arguments.source is not None and place_below(arguments.out, arguments.source) not in (None, arguments.source):
         print(
             f"semcompress: warning: {arguments.out} lies within {arguments.source}: a build into another folder would "
             "copy it as if it were a source",

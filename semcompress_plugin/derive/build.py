@@ -24,7 +24,7 @@ from semcompress_plugin.plan import Pending, assets
 from semcompress_plugin.registry import Registry
 from semcompress_plugin.report.ledger import Ledger
 from semcompress_plugin.types import Constraint, EffortName, Result
-from semcompress_plugin.walk import absolute, find_images
+from semcompress_plugin.walk import absolute, find_images, place_below
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,7 +108,9 @@ def build_tree(
         domains.only = replace(domains.only, policy=replace(domains.only.policy, root=absolute(root)))
     tree = Tree(registry, source, target, effort)
     found = find_images([source], skip_ignored=False, skip_nested=False)
-    passed_by = {absolute(folder) for folder in exclude} | ({target} if out is not None else set())
+    passed_by = {absolute(folder) for folder in exclude}
+    if out is not None and (within := place_below(target, source)) is not None:
+        passed_by.add(within)
     if passed_by:
         found = [item for item in found if not any(item.path.is_relative_to(folder) for folder in passed_by)]
     governed = deque(assets(found, domains, source))
@@ -147,6 +149,6 @@ def _folders(source: Path, out: Path | None) -> tuple[Path, Path]:
     target = absolute(out)
     if target.exists() and not target.is_dir():
         raise UsageError(f"{out}: is not a folder")
-    if source.is_relative_to(target):
+    if place_below(source, target) is not None:
         raise UsageError(f"{out}: would be written over its own sources; use --in-place DIR to want that")
     return source, target

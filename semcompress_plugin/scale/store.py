@@ -15,6 +15,7 @@ from typing import Any
 from semcompress_plugin import files
 from semcompress_plugin.errors import ImageError, UsageError
 from semcompress_plugin.scale.shards import Item
+from semcompress_plugin.walk import place_below
 
 _WHOLE = frozenset({"file", "local", "memory", "s3", "s3a", "gs", "gcs", "abfs", "abfss", "az"})
 """Protocols under which a write is seen only once it is complete."""
@@ -51,6 +52,9 @@ class Store:
 
     def inside(self, other: Store) -> str | None:
         """This tree's path within ``other`` (``""`` if they are one), or None if it does not lie there."""
+        if self.is_local and other.is_local:
+            place = place_below(Path(self._root), Path(other._root))
+            return None if place is None else place.relative_to(other._root).as_posix().removeprefix(".")
         if self._fs != other._fs or not f"{self._root}/".startswith(f"{other._root}/"):
             return None
         return self._root[len(other._root) :].strip("/")
