@@ -647,6 +647,22 @@ def test_an_out_that_a_link_leads_to_among_the_sources_is_no_part_of_the_tree(si
     assert "lies within" in capsys.readouterr().err
 
 
+def test_links_above_the_tree_are_the_users_own(site, capsys):
+    """As of those who build into releases/1 by the name of current."""
+    Path("releases/1").mkdir(parents=True)
+    Path("current").symlink_to("releases/1")
+    run(capsys, "site", "current/public")
+    built = contents(Path("releases/1/public"))
+    assert "img/a.webp" in built
+    shutil.copytree(site, "releases/1/site")
+    run(capsys, "--in-place", "current/site")
+    assert {"img/a.webp", "img/b.avif"} <= contents(Path("releases/1/site")).keys()
+    shutil.rmtree("releases/1/public/img")
+    Path("releases/1/public/img").symlink_to(site / "img")
+    assert main(["build", "site", "current/public"]) == 2
+    assert "current/public/img: is a symbolic link" in capsys.readouterr().err
+
+
 def test_where_case_does_not_count_the_sources_are_known_by_any_spelling(site, monkeypatch):
     """As a disk does that takes SITE/Public for site/public."""
     (site / "public").mkdir()

@@ -348,7 +348,7 @@ class Tree:
 
     def _target(self, path: Path) -> Path:
         target = self.out / path.relative_to(self.source)
-        if target.parent not in self._within:
+        if target != self.out and target.parent not in self._within:  # links above it are the user's own
             self._refuse_links(target.parent)
         return target
 
