@@ -22,6 +22,7 @@ from semcompress_plugin import runner, settle, shrink
 from semcompress_plugin.cli import main, parser
 from semcompress_plugin.commands import compress
 from semcompress_plugin.evaluators.classifier import ClassifierEvaluator
+from semcompress_plugin.originals import is_original
 from semcompress_plugin.report.json import SCHEMA
 
 
@@ -441,6 +442,62 @@ def test_a_build_never_publishes_originals(tmp_path, capsys, monkeypatch):
         assert (site / name).is_dir()
         run(capsys, "build", ".", str(tmp_path / "out"))
         assert set(contents(tmp_path / "out")) == {"0.jpg"}
+
+
+@pytest.mark.parametrize("in_git", [False, True])
+def test_a_build_never_publishes_originals_that_no_policy_names_any_more(tmp_path, capsys, monkeypatch, in_git):
+    site = tmp_path / "site"
+    (site / "blog").mkdir(parents=True)
+    monkeypatch.chdir(site)
+    if in_git:
+        subprocess.run(["git", "init", "-q"], check=True)
+    for folder, name in ((site, "kept"), (site / "blog", "mine")):
+        (folder / "0.jpg").write_bytes(encoded(photo((320, 240)), "JPEG", quality=97))
+        (folder / ".semcompress.yaml").write_text(f"{POLICY}originals: {name}\n")
+    (site / "kept").mkdir()
+    (site / "kept/page.html").write_text("hello")
+    run(capsys, "compress")
+    (site / "blog/0.jpg").unlink()  # nor is its policy met by a build then
+    (site / ".semcompress.yaml").write_text(POLICY)
+    kept = set(contents(site))
+    assert {name.partition("/")[0] for name in kept if is_original(Path(name))} == {"kept", "blog"}
+    for more in (["--executor", "threads"], []):
+        out = tmp_path / f"out{len(more)}"
+        if in_git and not more:
+            (site / "kept/users").unlink()  # the repository knows that it kept originals there
+        assert main(["build", ".", str(out), *more]) == (1 if more else 0)
+        assert published(out) - {"kept/.gitignore", "blog/mine/.gitignore"} == {"0.jpg", "kept/page.html"}
+
+
+def test_a_build_never_publishes_originals_that_lie_among_pictures(tmp_path, capsys, monkeypatch):
+    site = tmp_path / "site"
+    (site / "blog").mkdir(parents=True)
+    monkeypatch.chdir(site)
+    for folder in (site, site / "blog"):
+        (folder / "0.jpg").write_bytes(encoded(photo((320, 240)), "JPEG", quality=97))
+        (folder / ".semcompress.yaml").write_text(f"{POLICY}originals: .\n")
+        (folder / "page.html").write_text("hello")
+    run(capsys, "compress")
+    assert len([name for name in contents(site) if is_original(Path(name))]) == 2
+    (site / "users").unlink()
+    for more in ([], ["--executor", "threads"]):
+        out = tmp_path / f"out{len(more)}"
+        assert main(["build", ".", str(out), *more]) == (1 if more else 0)
+        assert published(out) == {"0.jpg", "page.html", "blog/0.jpg", "blog/page.html"}
+
+
+def test_originals_behind_a_link_that_the_policy_names_are_not_published(folder, capsys, tmp_path):
+    (folder / "private").mkdir()
+    (folder / "link").symlink_to("private")
+    (folder / ".semcompress.yaml").write_text(f"{POLICY}originals: link\n")
+    run(capsys, "compress")
+    (folder / "private/users").unlink()
+    run(capsys, "build", ".", str(tmp_path / "out"))
+    assert published(tmp_path / "out") == {"0.jpg", "1.jpg", "2.jpg"}
+
+
+def published(out: Path) -> set[str]:
+    return {name for name in contents(out) if not name.startswith(".semcompress/")}
 
 
 def test_what_a_build_made_is_not_shrunk_again_in_place(folder, capsys, looks):

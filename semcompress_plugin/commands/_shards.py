@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import argparse
 import json
+import posixpath
 import sys
 import time
 from collections.abc import Iterator
 from dataclasses import asdict, replace
 from functools import cache
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING
 
 from semcompress_plugin import bugs
@@ -17,6 +18,7 @@ from semcompress_plugin.baseline import NAME as BASELINE_NAME
 from semcompress_plugin.commands._shared import load_registry
 from semcompress_plugin.errors import ImageError, UsageError
 from semcompress_plugin.lock import NAME as LOCK_NAME
+from semcompress_plugin.originals import USERS, is_original, tells_of_originals
 from semcompress_plugin.policy import POLICY_NAME, Policy, parse_policy
 from semcompress_plugin.types import Result
 from semcompress_plugin.walk import PASSED_BY
@@ -57,7 +59,7 @@ def run(arguments: argparse.Namespace) -> int:
         for store in (source, out):
             if not pool.here and "memory" in store.protocols:
                 raise UsageError(f"{store}: is the memory of this process, which no worker sees")
-        total = _build(order, source, out, average, pool, arguments)
+        total = _build(order, source, out, average, pool, arguments, policy)
     _report(total, time.monotonic() - started, out, policy, arguments)
     if total.bugs:
         return bugs.report("\n".join(total.bugs))
@@ -120,7 +122,9 @@ def _beginning(out: Store, size: int, items: Iterator[Item]) -> Iterator[Item]:
         yield item
 
 
-def _build(order: Order, source: Store, out: Store, average: int, pool: Pool, arguments: argparse.Namespace) -> Account:
+def _build(
+    order: Order, source: Store, out: Store, average: int, pool: Pool, arguments: argparse.Namespace, policy: Policy
+) -> Account:
     from tqdm import tqdm
 
     from semcompress_plugin.scale.account import Account
@@ -128,7 +132,7 @@ def _build(order: Order, source: Store, out: Store, average: int, pool: Pool, ar
     from semcompress_plugin.scale.shards import cut
 
     total = Account()
-    items = _beginning(out, average, _content(source, out, total, nested=arguments.policy is None))
+    items = _beginning(out, average, _content(source, out, total, policy, nested=arguments.policy is None))
     order = replace(order, threads=pool.threads)
 
     @cache
@@ -149,7 +153,32 @@ def _build(order: Order, source: Store, out: Store, average: int, pool: Pool, ar
     return total
 
 
-def _content(source: Store, out: Store, total: Account, nested: bool) -> Iterator[Item]:
+class _Originals:
+    """Tells originals, which are private, from content: those of the policy, and of stores that it need not name."""
+
+    def __init__(self, source: Store, policy: Policy) -> None:
+        self._source = source
+        in_folder = policy.originals not in (None, "git", "none")
+        self._named = PurePosixPath(posixpath.normpath(policy.originals or "")) if in_folder else None
+        self._stores: dict[PurePosixPath, bool] = {}
+
+    def have(self, key: str) -> bool:
+        """Whether an object is of a store; to be asked in the order of a listing."""
+        path = PurePosixPath(key)
+        if self._named is not None and self._named.parts and path.is_relative_to(self._named):
+            return True
+        if is_original(path):
+            return self._is_store(path.parent.parent)
+        return self._stores.get(path.parent, False) and tells_of_originals(path.name)
+
+    def _is_store(self, folder: PurePosixPath) -> bool:
+        if folder not in self._stores:
+            users = str(folder / USERS)
+            self._stores[folder] = folder == self._named or users in self._source.sizes([users])
+        return self._stores[folder]
+
+
+def _content(source: Store, out: Store, total: Account, policy: Policy, nested: bool) -> Iterator[Item]:
     """What is to be derived, as the source lists it. ``nested``: a policy further down would have a say elsewhere.
 
     Raises UsageError for a derived tree among the sources: its pictures would be shrunk a second time.
@@ -157,12 +186,13 @@ def _content(source: Store, out: Store, total: Account, nested: bool) -> Iterato
     from semcompress_plugin.scale.account import BUILD
 
     seen: set[str] | None = set() if out.folds_case() else None
+    originals = _Originals(source, policy)
     for item in source.list():
         parts = item.key.split("/")
         if f"/{item.key}".endswith(f"/{BUILD}"):
             tree = f"{source}/{item.key}".removesuffix(f"/{BUILD}")
             raise UsageError(f"{tree}: was derived by an earlier build: build from its sources, without it")
-        if not PASSED_BY.isdisjoint(parts):
+        if not PASSED_BY.isdisjoint(parts) or originals.have(item.key):
             continue
         if parts[-1] in (POLICY_NAME, LOCK_NAME, BASELINE_NAME):
             if len(parts) > 1 and (nested or parts[-1] == LOCK_NAME):  # what that knows for ours would be shrunk again

@@ -18,7 +18,7 @@ from semcompress_plugin.derive.tree import Tree
 from semcompress_plugin.domains import Domains
 from semcompress_plugin.errors import UsageError
 from semcompress_plugin.looking import look
-from semcompress_plugin.originals import FolderOriginals
+from semcompress_plugin.originals import FolderOriginals, belongings, open_originals
 from semcompress_plugin.pages import PagesReport, Site
 from semcompress_plugin.plan import Pending, assets
 from semcompress_plugin.registry import Registry
@@ -114,8 +114,7 @@ def build_tree(
     if passed_by:
         found = [item for item in found if not any(item.path.is_relative_to(folder) for folder in passed_by)]
     governed = deque(assets(found, domains, source))
-    stores = {d.originals.folder for d in domains.used() if isinstance(d.originals, FolderOriginals)}
-    others = tree.others({item.place for item in found}, (stores | passed_by) - {source})
+    others = tree.others({item.place for item in found}, passed_by | _private(domains, source))
     tree.refuse_one_file_for_two(chain((item.path for item in found), others))
     del found  # of what is known of each picture, as little as possible is held until all are done
     results = Ledger()
@@ -138,6 +137,27 @@ def build_tree(
         rule.name: rule.keep for domain in domains.used() for rule in domain.policy.rules
     }
     return Report(results, time.monotonic() - started, rewritten, bounds, tuple(bugs), tuple(warnings))
+
+
+def _private(domains: Domains, source: Path) -> set[Path]:
+    """Folders and files below ``source`` that hold originals of its policies, or of former ones of its repository.
+
+    A folder that its policy names is passed by as a whole, unless that holds content too, as under ``originals: .``.
+    """
+    stores = [domain.originals for domain in domains.used()]
+    named = {store.folder for store in stores if isinstance(store, FolderOriginals)}
+    former = open_originals(source, None, needed=False).elsewhere
+    content = {source, *(domain.policy.root for domain in domains.used())}
+    private: set[Path] = set()
+    for folder in named.union(store.folder for store in former if isinstance(store, FolderOriginals)):
+        place = place_below(folder, source)
+        if place is None:
+            continue
+        if folder in named and not any(one.is_relative_to(place) for one in content):
+            private.add(place)
+        else:
+            private.update(belongings(place, named=True))
+    return private
 
 
 def _folders(source: Path, out: Path | None) -> tuple[Path, Path]:

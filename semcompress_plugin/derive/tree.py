@@ -21,6 +21,7 @@ from semcompress_plugin.errors import ImageError, UsageError
 from semcompress_plugin.files import Snapshot, Version
 from semcompress_plugin.lock import NAME as LOCK_NAME
 from semcompress_plugin.made_with import versions
+from semcompress_plugin.originals import belongings
 from semcompress_plugin.pages import Catalogue, PagesReport, Picture, Site, picture
 from semcompress_plugin.plan import Asset, Pending, pending
 from semcompress_plugin.policy import POLICY_NAME
@@ -50,18 +51,20 @@ class Tree:
         """Files that are no pictures, and could not be copied or seen to."""
 
     def others(self, pictures: Collection[str], passed_by: set[Path]) -> list[Path]:
-        """Whatever is no picture and no affair of ours: nothing in folders to be ``passed_by``, such as originals,
-        which are private.
+        """Whatever is no picture and no affair of ours: nothing of what is to be ``passed_by``, nor of originals, which
+        are private, whether or not a policy still says that they lie there.
         """
         found: list[Path] = []
         for folder, folders, names in os.walk(self.source):
             here = Path(folder)
-            folders[:] = sorted(name for name in folders if name not in PASSED_BY and here / name not in passed_by)
+            apart = passed_by.union(belongings(here))
+            folders[:] = sorted(name for name in folders if name not in PASSED_BY and here / name not in apart)
             # what a killed build left in the derived tree would be published with it
             files.sweep([self._target(here)])
             self._sweep_taken_out(self._target(here))
             paths = (here / name for name in sorted(names) if name not in _NOT_CONTENT and not files.is_temporary(name))
-            found += [path for path in paths if str(path) not in pictures and self._is_ours_to_copy(path)]
+            rest = (path for path in paths if str(path) not in pictures and path not in apart)
+            found += filter(self._is_ours_to_copy, rest)
         return found
 
     def _sweep_taken_out(self, folder: Path) -> None:

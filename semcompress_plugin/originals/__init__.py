@@ -19,10 +19,23 @@ from semcompress_plugin.errors import OriginalsError, UsageError
 from semcompress_plugin.files import Snapshot
 from semcompress_plugin.originals._base import NOT_HERE, Kept, Originals, get, git_id_of
 from semcompress_plugin.originals._elsewhere import stores
-from semcompress_plugin.originals._folder import FolderOriginals
+from semcompress_plugin.originals._folder import USERS, FolderOriginals, belongings, is_original, tells_of_originals
 from semcompress_plugin.originals._git import REFS, GitOriginals
 
-__all__ = ["REFS", "FolderOriginals", "GitOriginals", "Kept", "NoOriginals", "Originals", "git_id_of", "open_originals"]
+__all__ = [
+    "REFS",
+    "USERS",
+    "FolderOriginals",
+    "GitOriginals",
+    "Kept",
+    "NoOriginals",
+    "Originals",
+    "belongings",
+    "git_id_of",
+    "is_original",
+    "open_originals",
+    "tells_of_originals",
+]
 
 _ALLOWED = "semcompress.originals"
 

@@ -8,7 +8,7 @@ import re
 import stat
 from collections.abc import Collection, Sequence
 from functools import cached_property
-from pathlib import Path
+from pathlib import Path, PurePath
 
 from semcompress_plugin import files, git
 from semcompress_plugin.entries import Entry
@@ -17,7 +17,8 @@ from semcompress_plugin.files import Snapshot
 from semcompress_plugin.originals._base import SHA256, Elsewhere, Kept, Originals, checked, get
 from semcompress_plugin.originals._used import remember
 
-_USERS = "users"
+USERS = "users"
+"""The file of a folder of originals in which stands who keeps them there."""
 _SHELF = re.compile("[0-9a-f]{2}")
 _IGNORE = b"# originals are not for commits: they hold all that metadata says\n*\n"
 
@@ -85,7 +86,7 @@ class FolderOriginals:
 
         Raises OriginalsError when that cannot be read.
         """
-        place = self.folder / _USERS
+        place = self.folder / USERS
         try:
             lines = place.read_bytes().split(b"\n") if self._file(place) is not None else []
         except OSError as error:
@@ -109,7 +110,7 @@ class FolderOriginals:
             ours = all(_is_state(one.name) for one in self.folder.iterdir())  # no ignoring what is not
             if ours and not _goes_with_its_tree(self.folder):
                 files.create(self.folder / ".gitignore", _IGNORE, overwrite=True)
-            files.append(self.folder / _USERS, os.fsencode(line) + b"\n")
+            files.append(self.folder / USERS, os.fsencode(line) + b"\n")
         except ImageError as error:
             raise OriginalsError(f"{self.folder}: cannot be used for originals: {error}") from error
         except OSError as error:
@@ -153,6 +154,38 @@ class FolderOriginals:
 
     def _place(self, sha256: str) -> Path:
         return self.folder / sha256[:2] / sha256
+
+
+def belongings(folder: Path, *, named: bool = False) -> list[Path]:
+    """What a store of originals has put into ``folder``, where other files may lie too; nothing where it is no store.
+
+    A folder in which originals lie is one if who uses it is written there, or if it was ``named`` as one.
+    """
+    try:
+        names = os.listdir(folder)  # noqa: PTH208  # names are what is asked for
+        shelves = [name for name in names if _is_shelf(folder / name)] if named or USERS in names else []
+    except OSError:
+        return []
+    ours = [name for name in names if tells_of_originals(name) or _is_our_ignore(folder / name)]
+    return [folder / name for name in (*shelves, *ours)] if shelves else []
+
+
+def is_original(path: PurePath) -> bool:
+    """Whether a path is that of an original in a folder, by its last two names."""
+    return SHA256.fullmatch(path.name) is not None and path.parent.name == path.name[:2]
+
+
+def tells_of_originals(name: str) -> bool:
+    """Whether a file of this name in a folder of originals tells of them, and of who keeps them."""
+    return name == USERS or _is_state(name)
+
+
+def _is_shelf(folder: Path) -> bool:
+    return _SHELF.fullmatch(folder.name) is not None and folder.is_dir() and any(map(is_original, folder.iterdir()))
+
+
+def _is_our_ignore(path: Path) -> bool:
+    return path.name == ".gitignore" and files.holds(path, files.digest(_IGNORE))
 
 
 def _goes_with_its_tree(folder: Path) -> bool:
