@@ -99,7 +99,7 @@ class Names:
 def _stage(settlement: Settlement, path: Path, data: bytes, lock: Lock, names: Names) -> Staged:
     if path == settlement.snapshot.path:
         return files.stage(path, data, settlement.snapshot, staging=lock.state)
-    there = files.read(path) if path.is_symlink() or path.exists() else None
+    there = _there(path)
     original = next((entry.original.sha256 for entry in settlement.entries), settlement.snapshot.sha256)
     if reason := _hindrance(settlement.snapshot.path, original, path, there, lock, names):
         raise ImageError(reason)
@@ -112,10 +112,21 @@ def hindrance(picture: Path, original: str, path: Path, lock: Lock, names: Names
     ``original`` is the SHA-256 of what it would be made of.
     """
     try:
-        there = files.read(path) if path.is_symlink() or path.exists() else None
+        there = _there(path)
     except ImageError as error:
         return f"{path.name}, where it would be written, {error}"
     return _hindrance(picture, original, path, there, lock, names)
+
+
+def _there(path: Path) -> Snapshot | None:
+    """What lies at ``path``; None if nothing does. Raises ImageError for no file, and for a name that no file can have."""
+    try:
+        path.lstat()
+    except FileNotFoundError:
+        return None
+    except OSError as error:
+        raise ImageError(f"cannot be written: {error.strerror or error}") from error
+    return files.read(path)
 
 
 def _hindrance(

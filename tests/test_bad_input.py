@@ -187,6 +187,25 @@ def test_a_folder_named_like_a_picture(folder, capsys):
     assert results["folder.jpg/inner.jpg"]["status"] == "compressed"
 
 
+@pytest.mark.parametrize("place", ["replace", "beside"])
+def test_a_name_that_is_too_long_for_another_format_costs_that_picture(folder, capsys, place):
+    text = (folder / ".semcompress.yaml").read_text()
+    outputs = f"    outputs: {{formats: [webp], place: {place}}}\n"
+    (folder / ".semcompress.yaml").write_text(text.replace("    keep:", f"    compress: [webp]\n{outputs}    keep:"))
+    long = "x" * 251 + ".jpg"
+    for name in (long, "good.jpg"):
+        (folder / name).write_bytes(GOOD)
+    for command in (["compress"], ["check"], ["build", ".", "out"]):
+        main([*command, "--format", "json"])
+        results = {one["path"]: one for one in json.loads(capsys.readouterr().out)["results"]}
+        failed, done = results[long], next(one for path, one in results.items() if path.startswith("good"))
+        assert failed["status"] == "failed"
+        assert "File name too long" in failed["reason"]
+        assert failed["looks"] == 0 or command[0] == "build"
+        assert done["status"] in ("compressed", "unchanged")
+        assert (folder / long).read_bytes() == GOOD
+
+
 def test_a_broken_symlink_and_a_missing_file_that_were_named(folder, capsys):
     (folder / "link.jpg").symlink_to("nowhere.jpg")
     code, results = compress("link.jpg", "missing.jpg", "good.jpg", capsys=capsys)

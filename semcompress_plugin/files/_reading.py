@@ -107,10 +107,10 @@ def _opened(path: Path) -> Iterator[tuple[FileIO, os.stat_result]]:
 
 
 def _unreadable(path: Path, error: OSError) -> str:
-    if path.is_symlink():
+    if os.path.islink(path):  # noqa: PTH114  # Path.is_symlink raises where a name is too long
         return _LINK
     if isinstance(error, FileNotFoundError):
         return "does not exist"
-    if path.is_dir():
+    if os.path.isdir(path):  # noqa: PTH112  # as above
         return "is a folder"
     return f"cannot be read: {error.strerror or error}"
