@@ -119,7 +119,7 @@ def hindrance(picture: Path, original: str, path: Path, lock: Lock, names: Names
 
 
 def _there(path: Path) -> Snapshot | None:
-    """What lies at ``path``; None if nothing does. Raises ImageError for no file, and for a name that no file can have."""
+    """What lies at ``path``; None if nothing does. Raises ImageError for what is no file, or no name for one."""
     try:
         path.lstat()
     except FileNotFoundError:

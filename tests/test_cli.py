@@ -582,6 +582,29 @@ def test_what_must_be_writable_and_is_not_is_left_before_it_is_looked_at(folder,
         assert report["totals"]["looks"] == 0
 
 
+@pytest.mark.parametrize("outputs", ["[keep], place: replace", "[webp], place: beside", "[keep, webp], place: beside"])
+def test_what_lies_in_a_folder_that_cannot_be_written_to_is_not_looked_at(folder, capsys, make_read_only, outputs):
+    policy = POLICY.replace("[jpeg]", "[jpeg, webp]") + f"    outputs: {{formats: {outputs}}}\n"
+    (folder / ".semcompress.yaml").write_text(policy)
+    make_read_only(folder)
+    folder.chmod(0o755)
+    for command in ("check", "compress"):
+        code, report = as_json(capsys, command)
+        assert (code, report["totals"]["skipped"], report["totals"]["looks"]) == (0, 3, 0)
+        assert all("lies in a folder that cannot be written to" in one["reason"] for one in report["results"])
+
+
+def test_what_only_its_owner_may_replace_is_not_looked_at(folder, capsys, monkeypatch):
+    folder.chmod(0o1777)
+    us = os.geteuid()
+    monkeypatch.setattr(os, "geteuid", lambda: us + 1)
+    code, report = as_json(capsys, "check")
+    assert (code, report["totals"]["skipped"], report["totals"]["looks"]) == (0, 3, 0)
+    assert all("is somebody else's, in a folder where only owners" in one["reason"] for one in report["results"])
+    monkeypatch.setattr(os, "geteuid", lambda: us)
+    assert as_json(capsys, "check")[1]["totals"]["compressed"] == 3
+
+
 def test_evaluate_asks_for_the_rule_of_either_picture(folder, tmp_path, capsys):
     elsewhere = tmp_path / "elsewhere.jpg"
     shutil.copy(folder / "0.jpg", elsewhere)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import os
+import stat
 import sys
 import time
 from collections import deque
@@ -157,9 +158,33 @@ def _state(asset: Asset, registry: Registry, arguments: argparse.Namespace) -> P
         return state.left("unchanged", "was made by a build of ours, from an original elsewhere")
     if not arguments.no_baseline and state.sha256 in asset.domain.baseline:
         return state.left("unchanged", "stands in the baseline")
-    if asset.rule.outputs.place == "replace" and not os.access(asset.place, os.W_OK):
-        return state.left("skipped", "is read-only: make it writable (chmod u+w) to have it replaced")
+    if reason := _obstacle(asset):
+        return state.left("skipped", reason)
     return unless_said_before(state)
+
+
+def _obstacle(asset: Asset) -> str | None:
+    """Why the system lets nobody like us replace a picture, or write beside it; None where it does."""
+    outputs, folder = asset.rule.outputs, asset.path.parent
+    replaced = outputs.place == "replace" or "keep" in outputs.formats
+    if replaced and not os.access(asset.place, os.W_OK):
+        return "is read-only: make it writable (chmod u+w) to have it replaced"
+    if not os.access(folder, os.W_OK):
+        return "lies in a folder that cannot be written to: make it writable (chmod u+w) to have it shrunk"
+    if replaced and _is_held(asset.path, folder):
+        return "is somebody else's, in a folder where only owners replace files (sticky): have them run semcompress"
+    return None
+
+
+def _is_held(path: Path, folder: Path) -> bool:
+    """Whether a sticky bit keeps us from renaming over a file, though we may write to it and to its folder."""
+    try:
+        of_folder, of_file = folder.stat(), path.stat()
+    except OSError:
+        return False  # said when it is read
+    if not of_folder.st_mode & stat.S_ISVTX or not hasattr(os, "geteuid"):  # Windows has neither
+        return False
+    return os.geteuid() not in (0, of_folder.st_uid, of_file.st_uid)
 
 
 def _hook(base: Path, paths: list[Path]) -> Hook:
