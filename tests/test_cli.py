@@ -21,7 +21,9 @@ from policies import POLICY
 from semcompress_plugin import runner, settle, shrink
 from semcompress_plugin.cli import main, parser
 from semcompress_plugin.commands import compress
+from semcompress_plugin.errors import LockError, ModelError
 from semcompress_plugin.evaluators.classifier import ClassifierEvaluator
+from semcompress_plugin.lock import Lock
 from semcompress_plugin.originals import is_original
 from semcompress_plugin.report.json import SCHEMA
 
@@ -545,6 +547,74 @@ rules:
     assert [path.name for path in Path().glob("a.*")] == ["a.png"]
     assert Path("a.png").read_bytes() == before
     assert run(capsys, "compress")[0] == 0
+
+
+@pytest.fixture
+def refused(folder: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A folder with a policy of its own, whose lock cannot be written, and settled last."""
+    (folder / "zz").mkdir()
+    (folder / "zz" / ".semcompress.yaml").write_text(POLICY)
+    for seed in (7, 8):
+        (folder / "zz" / f"{seed}.jpg").write_bytes(encoded(photo((320, 240), seed), "JPEG", quality=97))
+    really = Lock._write
+
+    def write(self, *arguments):
+        if self.path.parent.name == "zz":
+            raise LockError(f"{self.path}: cannot be written: Read-only file system")
+        return really(self, *arguments)
+
+    monkeypatch.setattr(Lock, "_write", write)
+    monkeypatch.setattr(compress, "FILES_BETWEEN_COMMITS", 1)
+    return folder / "zz"
+
+
+def test_a_lock_that_cannot_be_written_costs_its_own_pictures_and_the_report_tells_of_the_others(
+    refused, folder, capsys, looks
+):
+    before = contents(refused)
+    code, report = as_json(capsys, "compress", "--jobs", "1")
+    assert code == 1
+    results = {one["path"]: (one["status"], one["reason"]) for one in report["results"]}
+    assert {path for path, (status, _) in results.items() if status == "compressed"} == {"0.jpg", "1.jpg", "2.jpg"}
+    assert all(
+        results[name][0] == "failed" and "cannot be written: Read-only" in results[name][1]
+        for name in ("zz/7.jpg", "zz/8.jpg")
+    )
+    assert contents(refused) == before
+
+
+def test_what_a_lock_would_not_record_is_not_looked_at(refused, capsys, looks):
+    for seed in range(10, 60):
+        (refused / f"{seed}.jpg").write_bytes(encoded(photo((320, 240), seed), "JPEG", quality=97))
+    code, report = as_json(capsys, "compress", "zz", "--jobs", "1")
+    assert (code, report["totals"]["failed"]) == (1, 52)
+    assert sum(one["looks"] > 0 for one in report["results"]) < 30
+
+
+def test_a_hook_says_what_to_stage_though_a_lock_could_not_be_written(refused, folder, capsys):
+    subprocess.run(["git", "add", "-A"], check=True)
+    code, _, err = run(capsys, "compress", "--hook")
+    assert code == 1
+    assert "commit again: git add 0.jpg 1.jpg 2.jpg semcompress.lock" in err
+
+
+def test_what_ends_a_run_is_told_behind_the_report_on_what_it_changed(folder, capsys, monkeypatch):
+    really = shrink.Work.glance
+
+    def glance(self):
+        if self.pending.asset.path.name == "2.jpg":
+            raise ModelError("a model is missing")
+        return really(self)
+
+    monkeypatch.setattr(shrink.Work, "glance", glance)
+    monkeypatch.setattr(compress, "FILES_BETWEEN_COMMITS", 1)
+    monkeypatch.setattr(runner, "PIXELS_IN_FLIGHT", 1)
+    monkeypatch.setattr(runner, "PIXELS_PER_THREAD", 1)
+    before = (folder / "0.jpg").read_bytes()
+    code, out, err = run(capsys, "compress", "--jobs", "1")
+    assert (folder / "0.jpg").read_bytes() != before
+    assert (code, err) == (2, "semcompress: a model is missing\n")
+    assert "0.jpg" in out
 
 
 def test_few_files_are_open_at_once_however_fast_they_are_shrunk(folder, capsys, monkeypatch):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import contextlib
 import os
 import stat
 import sys
@@ -19,7 +20,7 @@ from semcompress_plugin.budgeting import judged
 from semcompress_plugin.claims import Claims, contested
 from semcompress_plugin.commands._shared import finish, load_registry, print_report, tell, warn_of_ignored
 from semcompress_plugin.domains import Domain, Domains
-from semcompress_plugin.errors import OriginalsError, UsageError
+from semcompress_plugin.errors import LockError, OriginalsError, SemcompressError, UsageError
 from semcompress_plugin.interrupt import held_back
 from semcompress_plugin.looking import Seen, look
 from semcompress_plugin.made_with import versions
@@ -74,34 +75,43 @@ def run(arguments: argparse.Namespace, write: bool = True) -> int:
     if work and not write:
         _warn_of_refusals(domains.used())
     bugs: list[str] = []
+    errors: list[SemcompressError] = []
     shrinking = _Shrinking(write, claims)
     pictures = len(work)
     if work:
         try:
-            seen = look(
-                work,
-                registry,
-                bugs,
-                jobs=arguments.jobs,
-                effort=arguments.effort,
-                allow_generation_loss=arguments.allow_generation_loss,
-                progress=not arguments.quiet,
-            )
-            results.extend(shrinking.settle(seen))
+            with _put_off(errors):
+                seen = look(
+                    work,
+                    registry,
+                    bugs,
+                    jobs=arguments.jobs,
+                    effort=arguments.effort,
+                    allow_generation_loss=arguments.allow_generation_loss,
+                    progress=not arguments.quiet,
+                    refuses=shrinking.refuses,
+                )
+                results.extend(shrinking.settle(seen))
         except KeyboardInterrupt:
             if write:
                 tell(results, registry)
             raise
+    if errors and not shrinking.locks:
+        raise errors[0]
     if write and not hook:  # which says itself how the lock is to be staged
-        mended = _mend_locks(domains.used(), arguments.quiet)
+        mended = _mend_locks(domains.used(), arguments.quiet, errors)
         warn_of_ignored(sorted(shrinking.locks | mended), base)
     if write:
         _catch_up(domains.used())
-        _tell_of_strays(domains, folders)
+        with _put_off(errors):
+            _tell_of_strays(domains, folders)
     if hook and not pictures:
         arguments.quiet = True  # a commit with nothing to do for us is not to be talked about
     results.revise(judged(results, domains, base))
-    only_here = _only_here(domains.used()) if write and arguments.format == "json" else None
+    only_here = None
+    if write and arguments.format == "json":
+        with _put_off(errors):
+            only_here = _only_here(domains.used())
     if write:
         tell(results, registry)
     try:
@@ -111,10 +121,21 @@ def run(arguments: argparse.Namespace, write: bool = True) -> int:
     finally:  # the report may have found no room
         if hook:
             hook.conclude(results, shrinking.locks)
+    if errors:
+        raise errors[0]
     if hook:
         return code or int(bool(shrinking.locks))
     # a name that was mistyped is a mistake of the command line, though the other files have been seen to
     return USAGE if code < USAGE and mistyped else code
+
+
+@contextlib.contextmanager
+def _put_off(errors: list[SemcompressError]) -> Iterator[None]:
+    """Add what fails to ``errors``, to be raised behind the report: that tells of files that were changed before."""
+    try:
+        yield
+    except SemcompressError as error:
+        errors.append(error)
 
 
 def _refuse_to_govern_nothing(found: Sequence[Found], root: Path, policy: Path) -> None:
@@ -257,17 +278,18 @@ def _only_here(domains: Iterable[Domain]) -> int | None:
     return sum(len(Remotes(store).only_here()) for store in stores.values()) if stores else None
 
 
-def _mend_locks(domains: Iterable[Domain], quiet: bool) -> set[Path]:
+def _mend_locks(domains: Iterable[Domain], quiet: bool, errors: list[SemcompressError]) -> set[Path]:
     """Put back what locks have forgotten and the journal, or only git, remembers; those locks."""
     mended = set()
     for domain in domains:
         forgotten = domain.lock.missing_from_lock
-        if forgotten:
-            domain.lock.put_back()
-            mended.add(domain.lock.path)
-            if not quiet:
-                lines = counted(len(forgotten), "forgotten line", "forgotten lines")
-                print(f"semcompress: {domain.lock.path}: put {lines} back", file=sys.stderr)
+        with _put_off(errors):
+            if forgotten:
+                domain.lock.put_back()
+                mended.add(domain.lock.path)
+                if not quiet:
+                    lines = counted(len(forgotten), "forgotten line", "forgotten lines")
+                    print(f"semcompress: {domain.lock.path}: put {lines} back", file=sys.stderr)
     return mended
 
 
@@ -279,7 +301,7 @@ def _catch_up(domains: Iterable[Domain]) -> None:
             if isinstance(store, GitOriginals) and store.lags:
                 with domain.lock.exclusive():
                     store.catch_up()
-        except OriginalsError as error:
+        except (LockError, OriginalsError) as error:
             print(f"semcompress: warning: originals are borrowed and could not be copied: {error}", file=sys.stderr)
 
 
@@ -310,6 +332,8 @@ class _Shrinking:
         """Locks that have been given lines."""
         self.replaced: set[Domain] = set()
         """Domains in which an original was kept."""
+        self._refused: dict[Domain, str] = {}
+        """Domains of which nothing can be recorded or kept, and why."""
         self.since = time.monotonic()
 
     def settle(self, seen: Iterable[Seen]) -> Iterator[Result]:
@@ -326,10 +350,14 @@ class _Shrinking:
                     self.group.append((result, settlement, item.asset.domain))
                     if self._is_time():
                         yield from self._commit()
-        except KeyboardInterrupt:
+        except (KeyboardInterrupt, SemcompressError):
             yield from self._commit()  # what is finished has been paid for
             raise
         yield from self._commit()
+
+    def refuses(self, item: Pending) -> str | None:
+        """Why nothing that is found for a picture could be recorded, as it was before; None where nobody knows."""
+        return self._refused.get(item.asset.domain)
 
     def _rival(self, result: Result, settlement: Settlement) -> str | None:
         """Another picture that is written to the same place, whose turn came first."""
@@ -356,11 +384,9 @@ class _Shrinking:
         yield from done
 
     def _settled(self, group: list[tuple[Result, Settlement, Domain]]) -> Iterator[Result]:
-        from semcompress_plugin.settle import settle
-
         for domain in dict.fromkeys(domain for _, _, domain in group):
             mine = [(result, settlement) for result, settlement, owner in group if owner is domain]
-            reasons = settle([settlement for _, settlement in mine], domain.lock, domain.originals)
+            reasons = self._recorded([settlement for _, settlement in mine], domain)
             if None in reasons:
                 self.locks.add(domain.lock.path)
             for (result, settlement), reason in zip(mine, reasons, strict=True):
@@ -370,3 +396,14 @@ class _Shrinking:
                     yield result
                 else:
                     yield replace(result, status="failed", after=result.before, outputs=(), reason=reason)
+
+    def _recorded(self, settlements: list[Settlement], domain: Domain) -> list[str | None]:
+        """What became of each. A lock or a store that fails costs the pictures of its own policy, not the report."""
+        from semcompress_plugin.settle import settle
+
+        if domain not in self._refused:
+            try:
+                return settle(settlements, domain.lock, domain.originals)
+            except (LockError, OriginalsError) as error:
+                self._refused[domain] = str(error)
+        return [self._refused[domain]] * len(settlements)
