@@ -406,6 +406,61 @@ def test_a_picture_of_the_same_name_elsewhere_is_another():
     assert renamed(text) == names.Renamed(text)
 
 
+TOPS = ["/", "./", "../", "..", "/?p=1", "/#top", "https://ex.org/", "https://ex.org", "//ex.org/?q#f"]
+"""How a page in sub/ of the site https://ex.org/ may name the site's top, and what lies about it."""
+NOT_MOVED = st.one_of(
+    st.sampled_from([*TOPS, "", "#x", "?x", "../other.jpg", "../sub/", "a.jpg", "../a.webp", "data:,x", "http://["]),
+    st.lists(st.sampled_from(["..", ".", "/", "a", "%2e", "sub", "?q", "#f", ":", "é"])).map("".join),
+)
+HOLDERS = [
+    ("p.html", '<a href="{}">x</a>'), ("p.html", '<link rel=canonical href="{}">'), ("p.html", '<p data-home="{}">'),
+    ("p.html", '<meta property=og:url content="{}">'), ("p.html", '<iframe src="{}"></iframe>'),
+    ("p.html", '<object data="{}"></object>'), ("p.html", '<b style="x: url({})">'), ("p.html", '<img srcset="{} 2x">'),
+    ("p.html", '<style>p {{ x: url("{}") }}</style>'), ("p.html", "<noscript><a href='{}'></a></noscript>"),
+    ("p.html", "<template><a href='{}'></a></template>"), ("p.html", '<base href="{}">'),
+    ("p.xhtml", "<p><a href='{}'/></p>"), ("p.xhtml", '<p data-home="{}"/>'), ("p.xhtml", '<img srcset="{} 2x"/>'),
+    ("p.xhtml", '<b style="x: url({})"/>'), ("p.xhtml", "<base href='{}'/>"),
+    ("p.css", 'p {{ background: url("{}") }}'), ("p.css", '@import url({});'),
+]  # fmt: skip
+OURS = {
+    "p.html": ("{}<img src=https://ex.org/a.jpg>", '{}<img src="https://ex.org/a.webp">'),
+    "p.xhtml": ('<p>{}<img src="https://ex.org/a.jpg"/></p>', '<p>{}<img src="https://ex.org/a.webp"/></p>'),
+    "p.css": ("{} q {{ x: url(/a.jpg) }}", '{} q {{ x: url("/a.webp") }}'),
+}
+
+
+def in_sub(text: str, name: str) -> str:
+    return names.rewrite(text, f"sub/{name}", catalogue(url="https://ex.org/", moved=MOVED)).text
+
+
+@pytest.mark.parametrize("top", TOPS)
+def test_links_to_the_sites_top_stay_where_a_picture_has_another_name(top):
+    for name, holder in HOLDERS:
+        before, after = OURS[name]
+        assert in_sub(before.format(holder.format(top)), name) == after.format(holder.format(top))
+
+
+@settings(max_examples=400)
+@given(st.sampled_from(HOLDERS), NOT_MOVED, NOT_MOVED)
+def test_what_does_not_lead_to_a_renamed_picture_comes_out_byte_for_byte(where, one, other):
+    name, holder = where
+    before, after = OURS[name]
+    text = holder.format(one) + holder.format(other)
+    assert in_sub(before.format(text), name) == after.format(text)
+
+
+@settings(max_examples=200)
+@given(st.lists(NOT_MOVED, max_size=3))
+def test_in_a_srcset_each_reference_stays_but_those_to_a_renamed_picture(references):
+    def read(html: str) -> list[srcset.Candidate]:
+        return list(srcset.parse(next(node.attrs["srcset"] for node in tags.elements(tags.parse(html)) if node.attrs)))
+
+    ours = srcset.Candidate("/a.jpg", "9x")
+    text = '<img srcset="{}">'.format(", ".join([*(f"{one} 2x" for one in references), "/a.jpg 9x"]))
+    expected = [srcset.Candidate("/a.webp", "9x") if one == ours else one for one in read(text)]
+    assert read(in_sub(text, "p.html")) == expected
+
+
 @settings(max_examples=400)
 @given(st.lists(PIECES, max_size=14).map("".join))
 def test_any_html_is_the_same_tree_with_other_names_in_it(text):

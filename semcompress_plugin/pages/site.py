@@ -205,8 +205,10 @@ class Desk:
             path = self.catalogue.site.resolve(reference, self.base)
         except ElsewhereError:
             return None
-        other = self.catalogue.moved.get(path or "")
-        return path and other and self.catalogue.site.swapped(reference, self.base, path, other)
+        # the tree's top is a path too, an empty one: no picture lies there
+        if path is None or (other := self.catalogue.moved.get(path)) is None:
+            return None
+        return self.catalogue.site.swapped(reference, self.base, path, other)
 
     def _swapped(self, found: Found, variant: Variant) -> str | None:
         return self.catalogue.site.swapped(found.reference, found.base, found.picture.path, variant.path)
