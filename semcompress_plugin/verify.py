@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
@@ -15,7 +15,7 @@ from semcompress_plugin.errors import ImageError, OriginalsError
 from semcompress_plugin.isolation import Decoders
 from semcompress_plugin.naming import output_beside
 from semcompress_plugin.plan import Asset
-from semcompress_plugin.types import Reference, Result, Rule
+from semcompress_plugin.types import SUFFIXES, Reference, Result, Rule
 from semcompress_plugin.workshop import Workshop
 
 
@@ -66,26 +66,18 @@ def comparisons(asset: Asset) -> Iterator[Comparison | Result]:
     size, lock = len(snapshot.data), asset.domain.lock
     entries = lock.by_output(snapshot.sha256) or asset.domain.made_elsewhere(snapshot.sha256)
     replaced = [entry for entry in entries if entry.relation == "replaced"]
-    beside = [
-        entry
-        for entry in lock.by_original(snapshot.sha256)
-        if entry.relation == "beside" and entry.policy == asset.rule.digest
-    ]
+    found: list[Comparison | Result] = []
     if replaced:
         # where it may be any of several, they became this very file: one tells as much as the other
-        yield Comparison(asset, asset.path, lock.origin(replaced, asset.path) or replaced[0])
-    for entry in beside:
-        output = output_beside(asset.path, entry)
-        try:
-            same = files.read(output).sha256 == entry.output.sha256
-        except ImageError:
-            same = False
-        if same:
-            yield Comparison(asset, output, entry, asset.path)
-        else:
-            reason = f"{output.name}, which should lie beside it, is not what was written: run semcompress compress"
-            yield Result(asset.shown, "failed", size, size, asset.rule.name, reason=reason)
-    if replaced or beside:
+        found.append(Comparison(asset, asset.path, lock.origin(replaced, asset.path) or replaced[0]))
+    for output, lines in _beside(asset, snapshot.sha256, replaced).items():
+        if (comparison := _as_written(asset, output, lines)) is not None:
+            found.append(comparison)
+        elif any(_should_be_there(one.made, asset, output) for one in lines):
+            reason = f"{output.name}, which should lie beside it, {_REDO if output.is_file() else _MAKE}"
+            found.append(Result(asset.shown, "failed", size, size, asset.rule.name, reason=reason))
+    yield from found
+    if found:
         return
     if entries:  # kept as it is, or itself an output beside another
         yield Result(asset.shown, "unchanged", size, size, asset.rule.name)
@@ -93,7 +85,53 @@ def comparisons(asset: Asset) -> Iterator[Comparison | Result]:
         yield Result(asset.shown, "skipped", size, size, asset.rule.name, reason=UNSETTLED)
 
 
+@dataclass(frozen=True, slots=True)
+class _Beside:
+    """What was ``made`` beside a picture; ``replaced`` tells of its original, None where the picture still is that."""
+
+    made: Entry
+    replaced: Entry | None
+
+
+def _beside(asset: Asset, sha256: str, replaced: Iterable[Entry]) -> dict[Path, list[_Beside]]:
+    """By place, what was ever made beside the picture: of its content, or of an original that it replaced."""
+    found: dict[Path, list[_Beside]] = {}
+    for original, line in [(sha256, None), *((entry.original.sha256, entry) for entry in replaced)]:
+        for made in asset.domain.lock.by_original(original):
+            output = output_beside(asset.path, made)
+            if made.relation == "beside" and output != asset.path:
+                found.setdefault(output, []).append(_Beside(made, line))
+    return found
+
+
+def _as_written(asset: Asset, output: Path, lines: Iterable[_Beside]) -> Comparison | None:
+    """What to compare at ``output`` where that is as one of ``lines`` says, under whatever policy it was made."""
+    try:
+        here = files.read(output).sha256
+    except ImageError:
+        return None
+    one = next((one for one in lines if one.made.output.sha256 == here), None)
+    if one is None:
+        return None
+    return Comparison(asset, output, one.replaced or one.made, None if one.replaced else asset.path)
+
+
+def _should_be_there(made: Entry, asset: Asset, output: Path) -> bool:
+    """Whether the rule still wants what was ``made``, which does not lie at ``output`` any more."""
+    rule = asset.rule
+    if made.policy == rule.digest:
+        return True
+    format = SUFFIXES.get(Path(made.path).suffix.lower(), "").lower()
+    if rule.outputs.place != "beside" or {format, "smallest"}.isdisjoint(rule.outputs.formats):
+        return False
+    # what a changed policy found no file for may be deleted, but not become another picture
+    settled = any(one.policy == rule.digest for one in asset.domain.lock.by_original(made.original.sha256))
+    return output.is_file() or not settled
+
+
 UNSETTLED = "is not settled, so there is nothing to verify (semcompress check)"
+_MAKE = "is not there: run semcompress compress"
+_REDO = "is not what was written: take that from git again, or delete it and run semcompress compress"
 
 
 def tolerant(rule: Rule, tolerance: float) -> Rule:

@@ -56,7 +56,7 @@ def test_what_was_deleted_beside_a_picture_is_made_again_and_nothing_else_is_tou
     settled(capsys)
     (folder / "a.webp").unlink()
     assert run(capsys, "check")[0] == 1
-    assert run(capsys, "verify")[1][0]["status"] == "unchanged", "what lies there holds"
+    assert run(capsys, "verify")[0] == 1
     code, (result,) = run(capsys, "compress", "a.jpg")
     assert (code, [one["path"] for one in result["outputs"]]) == (1, ["a.webp"])
     assert result["looks"] == 2, "one to see that the picture holds, one at what was found before"
@@ -64,6 +64,67 @@ def test_what_was_deleted_beside_a_picture_is_made_again_and_nothing_else_is_tou
     settled(capsys)
     assert main(["restore", "--all"]) == 0
     assert (folder / "a.jpg").read_bytes() == original
+
+
+def raised(folder: Path, policy: str) -> None:
+    (folder / ".semcompress.yaml").write_text(policy.replace("min: 0.3", "min: 0.9999"))
+
+
+def test_verify_measures_what_lies_beside_a_picture_that_was_itself_replaced(folder, capsys):
+    assert run(capsys, "compress")[0] == 1
+    code, (result, _) = run(capsys, "verify", "a.jpg", "a.webp")
+    assert (code, result["status"], result["looks"]) == (0, "unchanged", 2)
+    raised(folder, BOTH)
+    code, (result,) = run(capsys, "verify", "a.jpg")
+    assert (code, result["status"], result["looks"]) == (1, "failed", 2)
+    assert sorted(result["reason"].count(words) for words in ("does not hold", "a.webp does not hold")) == [1, 2]
+    assert run(capsys, "verify", "--tolerance", "1")[0] == 0
+
+
+def test_verify_names_what_lies_beside_a_replaced_picture_and_is_another_or_gone(folder, capsys):
+    assert run(capsys, "compress")[0] == 1
+    for policy in (BOTH, BOTH.replace("min: 0.3", "min: 0.31")):  # what is settled, and what is to be looked at again
+        (folder / ".semcompress.yaml").write_text(policy)
+        (folder / "a.webp").write_bytes(encoded(photo((240, 180), 2), "WEBP"))
+        code, (result,) = run(capsys, "verify", "a.jpg")
+        assert (code, result["status"], result["looks"]) == (1, "failed", 1)
+        assert result["reason"].startswith("a.webp, which should lie beside it, is not what was written: ")
+        (folder / "a.webp").unlink()
+        code, (result,) = run(capsys, "verify")
+        assert (code, result["status"]) == (1, "failed")
+        assert result["reason"].startswith("a.webp, which should lie beside it, is not there: ")
+    (folder / ".semcompress.yaml").write_text(POLICY.replace("FORMATS", "[keep]"))
+    assert run(capsys, "verify")[0] == 0, "the rule wants none any more"
+
+
+def test_a_changed_policy_is_what_outputs_beside_an_original_are_measured_by(folder, capsys):
+    alone = POLICY.replace("FORMATS", "[webp]")
+    (folder / ".semcompress.yaml").write_text(alone)
+    assert run(capsys, "compress")[0] == 1
+    raised(folder, alone)
+    code, (result,) = run(capsys, "verify", "a.jpg")
+    assert (code, result["looks"]) == (1, 1)
+    assert result["reason"].startswith("a.webp does not hold what its policy asks")
+    (folder / "a.webp").unlink()
+    assert run(capsys, "verify")[0] == 1
+    assert run(capsys, "compress")[1][0]["status"] == "unchanged", "nothing holds"
+    assert run(capsys, "verify")[0] == 0
+
+
+def test_without_the_original_what_lies_beside_is_not_measured_but_missed_all_the_same(
+    folder, capsys, monkeypatch, tmp_path
+):
+    assert run(capsys, "compress")[0] == 1
+    commit(folder)
+    git(tmp_path, "clone", "-q", f"file://{folder}", "clone")
+    monkeypatch.chdir(tmp_path / "clone")
+    code, (result, _) = run(capsys, "verify", "a.jpg", "a.webp")
+    assert (code, result["status"], result["looks"]) == (0, "skipped", 0)
+    assert main(["verify"]) == 0
+    assert "verified 0 of 2 outputs against their originals; 2 could not be" in capsys.readouterr().err
+    assert run(capsys, "verify", "--require-originals")[0] == 1
+    Path("a.webp").unlink()
+    assert run(capsys, "verify")[0] == 1
 
 
 def test_a_rule_that_comes_to_want_a_file_beside_a_picture_gets_it_from_the_original(folder, capsys):

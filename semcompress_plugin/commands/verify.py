@@ -130,7 +130,7 @@ def _size(path: Path) -> int:
 
 
 def _merged(results: Sequence[Result]) -> list[Result]:
-    """One result per picture: of several outputs the worst speaks."""
+    """One result per picture: of several outputs the worst speak."""
     worst = ("failed", "skipped", "unchanged", "compressed")
     merged: dict[str, Result] = {}
     for result in results:
@@ -139,5 +139,6 @@ def _merged(results: Sequence[Result]) -> list[Result]:
             merged[result.path] = result
         else:
             first = min(other, result, key=lambda one: worst.index(one.status))
-            merged[result.path] = replace(first, looks=other.looks + result.looks)
+            said = dict.fromkeys(one.reason for one in (other, result) if one.reason and one.status == first.status)
+            merged[result.path] = replace(first, looks=other.looks + result.looks, reason="; ".join(said) or None)
     return list(merged.values())
