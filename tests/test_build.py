@@ -444,6 +444,44 @@ def test_in_place_a_picture_that_is_saved_meanwhile_is_not_written_over(site, ca
     assert (site / "img/a.jpg").read_bytes() == (site / "img/b.png").read_bytes() == edited
 
 
+def test_in_place_nothing_is_offered_that_was_made_of_a_picture_which_was_saved_meanwhile(site, capsys, monkeypatch):
+    really = build.look
+
+    def look(*arguments, **options):
+        for item, result, settlement in really(*arguments, **options):
+            item.asset.path.write_bytes(encoded(photo((200, 150), 9), "JPEG", quality=98))
+            yield item, result, settlement
+
+    monkeypatch.setattr(build, "look", look)
+    assert main(["build", "--in-place", "site", "--format", "json"]) == 1
+    assert "img/a.avif" in contents(site)
+    assert (site / "index.html").read_text() == PAGE
+
+
+@pytest.mark.parametrize("blocked", ["img/a.webp", "img/a.avif", "img/a.jpg"])
+def test_a_picture_of_which_an_output_cannot_be_written_is_copied_as_it_is_and_the_rest_is_built(site, capsys, blocked):
+    (Path("out") / blocked).mkdir(parents=True)
+    assert main(["build", "site", "out", "--format", "json"]) == 1
+    results = json.loads(capsys.readouterr().out)["results"]
+    assert [one["path"] for one in results if one["status"] == "failed"] == ["img/a.jpg"]
+    assert Path("out/index.html").read_text() == PAGE
+    assert "image-set" in Path("out/s.css").read_text()
+    if blocked != "img/a.jpg":
+        assert Path("out/img/a.jpg").read_bytes() == (site / "img/a.jpg").read_bytes()
+
+
+def test_a_settled_picture_that_cannot_be_copied_is_offered_nothing_and_the_rest_is_built(repository, capsys):
+    (repository / ".semcompress.yaml").write_text(POLICY)
+    (repository / "img").mkdir()
+    (repository / "img/a.jpg").write_bytes(encoded(photo((200, 150)), "JPEG", quality=95))
+    (repository / "index.html").write_text(PAGE)
+    assert main(["compress", "img/a.jpg"]) == 1
+    Path("../out").mkdir()
+    Path("../out/img").write_text("where a folder is to be")
+    assert main(["build", ".", "../out"]) == 1
+    assert Path("../out/index.html").read_text() == PAGE
+
+
 def test_in_place_a_page_that_is_saved_meanwhile_is_not_written_over(site, capsys, monkeypatch):
     really = html.rewrite
 

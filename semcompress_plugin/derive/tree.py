@@ -31,6 +31,7 @@ from semcompress_plugin.types import SUFFIXES, EffortName, OutputFile, Result
 from semcompress_plugin.walk import PASSED_BY
 
 _NOT_CONTENT = {POLICY_NAME, LOCK_NAME, BASELINE_NAME}
+_NO_PIXELS = (0, 0)
 
 
 class Tree:
@@ -210,7 +211,8 @@ class Tree:
     def _pictures(self) -> Iterator[Picture]:
         """What pages may offer: only files as large in pixels as the picture, for pages are laid out by that."""
         for path, beside in self._beside.items():
-            pixels = _pixels(path)
+            if (pixels := _pixels(path)) == _NO_PIXELS:  # it could not be copied, which was said
+                continue
             sizes = [(self._inside(one), one.stat().st_size) for one in beside if _pixels(one) == pixels]
             if (found := picture(self._inside(path), path.stat().st_size, sizes)) is not None:
                 yield found
@@ -280,7 +282,9 @@ class Tree:
             if replaced and own not in targets:
                 self._moved[self._inside(own)] = self._inside(next(iter(targets)))
         except ImageError as error:
-            return item.left("failed", str(error))
+            # what of it was written may have been made of another picture than lies there now
+            self._beside.pop(own, None)
+            return self._copied(item.asset.path, item.left("failed", str(error)))
         shown = Path(item.asset.shown).parent
         outputs = tuple(
             replace(output, path=(shown / Path(output.path).name).as_posix())
@@ -398,10 +402,10 @@ def _whose(name: str, other: str) -> str:
 
 
 def _pixels(path: Path) -> tuple[int, int]:
-    """Width and height as browsers show it; (0, 0) for what is no picture to us."""
+    """Width and height as browsers show it; _NO_PIXELS for what is no picture to us, or is not there."""
     from semcompress_plugin.images import size_of  # brings Pillow along
 
     try:
         return size_of(files.read(path).data)
     except ImageError:
-        return 0, 0
+        return _NO_PIXELS
