@@ -288,6 +288,15 @@ def test_the_reference_is_observed_once():
     assert sum(seen) == 1
 
 
+@pytest.mark.parametrize("formats", [("webp", "keep"), ("keep", "webp")])
+def test_keep_and_the_name_of_the_pictures_own_format_are_one_output(formats):
+    known = registry()
+    asked = rule(known, "jpeg", "webp", formats=formats)
+    found = decisions(reference(photo(), "WEBP", quality=98), asked, known)
+    assert [(one.output, one.candidate is not None) for one in found] == [("webp", True)]
+    assert [one.output for one in decisions(reference(photo()), asked, known)] == list(formats)
+
+
 def test_the_engine_does_not_touch_the_reference_image():
     known, picture = registry(), reference(photo())
     before = (picture.image.size, picture.image.mode, picture.image.tobytes())

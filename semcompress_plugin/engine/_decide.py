@@ -52,7 +52,8 @@ def decide(
     known: Mapping[str, Proposal] | None = None,
     effort: EffortName = "fast",
 ) -> Rounds[tuple[Decision, ...]]:
-    """Find the smallest file for each of the rule's outputs; one Decision per output, in the rule's order.
+    """Find the smallest file for each of the rule's outputs; one Decision per output, in the rule's order. ``keep`` and
+    the name of the picture's own format are one output, and looked for once.
 
     ``known`` holds, by Pillow's format name, what was found for this very picture before: if it still holds, nothing
     else is searched. ``effort`` is what files are encoded with that may be kept. Raises PluginError where nothing was
@@ -60,7 +61,8 @@ def decide(
     """
     reader, losses = Reader(reference, rule, specs), Losses(reference, specs)
     decisions, doubts = [], []
-    for output in rule.outputs.formats:
+    named = (reference.format or "").lower() in rule.outputs.formats
+    for output in (one for one in rule.outputs.formats if not (one == "keep" and named)):
         hunt = Hunt(rule, specs, reader, losses, effort)
         decisions.append((yield from _decide_output(output, hunt, rule, specs, known or {})))
         doubts += [] if hunt.doubt is None else [hunt.doubt]
