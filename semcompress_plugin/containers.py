@@ -197,6 +197,11 @@ def avif_boxes(data: bytes) -> Iterator[tuple[bytes, bytes]]:
             yield from _below(body[_FULL_BOX:], _BOXES_DEEP)
 
 
+def avif_parts(data: bytes) -> Iterator[tuple[bytes, bytes]]:
+    """Type and payload of the boxes that an AVIF is made of (ISO 14496-12, 4.2)."""
+    return _boxes(data) if data[4:8] == b"ftyp" else iter(())
+
+
 def metadata_parts(data: bytes) -> Iterator[int]:
     """How many bytes each part of a JPEG, PNG or WebP takes that is not needed for its pixels, as it is stored.
 

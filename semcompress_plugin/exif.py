@@ -113,6 +113,15 @@ def whole(block: bytes, *, turned: bool = False) -> bytes | None:
         return None
 
 
+def has_thumbnail(block: bytes) -> bool:
+    """Whether a block has a second directory, the thumbnail's, or cannot be read and may hold anything."""
+    try:
+        tiff = _Tiff(block)
+        return bool(tiff.next_after(tiff.first))
+    except (struct.error, ValueError):
+        return bool(block.removeprefix(PREFIX).strip(b"\0"))
+
+
 def only_orientation(block: bytes | None) -> bytes | None:
     """A block that says how the pixels are to be turned and nothing else; None where ``block`` does not."""
     value = orientation(block)

@@ -40,6 +40,7 @@ from semcompress_plugin.containers import (
 )
 from semcompress_plugin.errors import BARE, ImageError, UnsupportedImageError
 from semcompress_plugin.metadata import exif_block, metadata_of, save_parameters, xmp_orientation
+from semcompress_plugin.surplus import RUBBISH
 from semcompress_plugin.types import (
     FORMATS,
     SUFFIXES,
@@ -82,8 +83,6 @@ _MOST_PARTS = 2048
 """Of a JPEG 128 MiB. Pillow joins EXIF from as many segments as there are, and copies what it has for each."""
 _MOST_SCANS = 256
 """Encoders write 1 to 70. Decoders go through all pixels for each, even where it holds nothing."""
-_MOST_BEHIND = 100
-"""Bytes behind the end of a picture that are taken for rubbish: a program's mark, an end that stands there twice."""
 _FAINT, _MOST_FAINT = 40, 0.005
 """Levels of alpha next to empty or opaque, and the share of the pixels that may have those."""
 _LFS = b"version https://git-lfs.github.com/spec/"
@@ -152,7 +151,7 @@ def refuse_what_lies_behind(data: bytes) -> None:
         ("behind its end", len(behind(data).strip(b"\0"))),
         ("between its scans", between_scans(data)),
     ):
-        if amount > _MOST_BEHIND:
+        if amount > RUBBISH:
             raise UnsupportedImageError(f"has {amount:,} bytes {where}, which would be lost: left alone")
 
 

@@ -20,6 +20,7 @@ from semcompress_plugin.pixels import fingerprint
 from semcompress_plugin.plan import Pending
 from semcompress_plugin.registry import Registry
 from semcompress_plugin.settle import Settlement
+from semcompress_plugin.surplus import has_surplus
 from semcompress_plugin.types import (
     SUFFIXES,
     EffortName,
@@ -223,7 +224,7 @@ class Work:
         if rule.metadata == "keep" or all(self.registry.compressor(use.name).writes for use in rule.compress):
             return False  # nor does a rule that writes no pictures say what is to lie in them
         here = self.decoders.decode(self.snapshot.data, None, "keep", rule.limits, rule.orientation, rule.icc)
-        return not carries(here.metadata, reference.metadata)
+        return has_surplus(self.snapshot.data) or not carries(here.metadata, reference.metadata)
 
     def _edited(self) -> Entry | None:
         """The output of ours that has these very pixels, of which somebody edited what lies beside them.

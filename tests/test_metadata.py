@@ -6,6 +6,7 @@ import io
 import json
 import os
 import shutil
+import struct
 import subprocess
 import time
 from dataclasses import replace
@@ -19,7 +20,7 @@ from PIL import Image, ImageCms, ImageOps
 import icc
 import metadata_table
 from hosts import missing
-from metadata_table import POLICIES, TABLE, TO_SRGB, TURNED, Row, picture, with_exif
+from metadata_table import POLICIES, TABLE, TO_SRGB, TURNED, Row, jpeg_with, picture, with_exif
 from pictures import encoded, photo, registry, rule
 from semcompress_plugin import exif
 from semcompress_plugin.cli import main
@@ -28,6 +29,7 @@ from semcompress_plugin.hosts._judgement import recorded, with_record
 from semcompress_plugin.images import as_stored, decode, file_of, orientation_of
 from semcompress_plugin.metadata import exif_block, lost_in, metadata_of, save_parameters, xmp_orientation
 from semcompress_plugin.profiles import space_of
+from semcompress_plugin.surplus import has_surplus
 from semcompress_plugin.types import Metadata
 from semcompress_plugin.workshop import Workshop
 
@@ -532,3 +534,62 @@ def test_a_judgement_in_exif_moves_nothing_else_there():
         assert noted.count(WORDS["UTF-8"] + b"\0") == given.count(WORDS["UTF-8"] + b"\0")
     with pytest.raises(ValueError, match="EXIF that is cut off"):
         with_record(b"Exif\0\0II*\0\xff\xff\xff\xff", {})
+
+
+def _with_thumbnail(_: str) -> bytes:
+    block = Image.Exif()
+    block[0x013B] = "Ann"
+    whole = bytearray(block.tobytes())
+    at = 6 + 8 + 2 + 12  # the link behind the only entry
+    whole[at : at + 4] = struct.pack(">I" if whole[6:8] == b"MM" else "<I", len(whole) - 6)
+    return picture("JPEG", exif=bytes(whole) + bytes(6))
+
+
+def _webp_with(kind: bytes) -> bytes:
+    data = picture("WEBP") + kind + struct.pack("<I", 4) + b"abcd"
+    return data[:4] + struct.pack("<I", len(data) - 8) + data[8:]
+
+
+SURPLUS = {
+    "C2PA": jpeg_with((0xEB, b"JP\0\1jumb")),
+    "JFXX": jpeg_with((0xE0, b"JFXX\0\x10" + bytes(40))),
+    "thumbnail of JFIF": lambda _: picture("JPEG").replace(
+        b"\0\x10JFIF\0\1\1\0\0\1\0\1\0\0", b"\0\x13JFIF\0\1\1\0\0\1\0\1\1\1abc", 1
+    ),
+    "behind a JPEG": jpeg_with(behind=b"taken at home" * 10),
+    "behind a PNG": lambda _: picture("PNG") + b"taken at home" * 10,
+    "between scans": metadata_table._between_scans,
+    "thumbnail of EXIF": _with_thumbnail,
+    "EXIF that cannot be read": jpeg_with((0xE1, b"Exif\0\0MM\0*\0\0\0\x08\0\x40 N 48 8 0")),
+    "C2PA in a PNG": metadata_table.png_with((b"caBX", b"jumb")),
+    "an unknown chunk of a WebP": lambda _: _webp_with(b"ABCD"),
+    "a box of an AVIF": lambda _: picture("AVIF") + struct.pack(">I4s", 24, b"uuid") + b"0123456789abcdef",
+}
+
+
+@pytest.mark.parametrize("make", SURPLUS.values(), ids=SURPLUS)
+@pytest.mark.parametrize("policy", POLICIES)
+def test_what_no_policy_hands_on_is_told_of_where_a_picture_stays_as_it_is(make, policy, tmp_path, monkeypatch, capsys):
+    data = make("JPEG")
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("SEMCOMPRESS_CACHE", str(tmp_path / "cache"))
+    with Image.open(io.BytesIO(data)) as image:
+        name = f"a.{image.format.lower()}"
+    text = RULE.format(option="", files=name, policy=policy).replace("min_saving: 0", "min_saving: 0.99")
+    Path(".semcompress.yaml").write_text(
+        f"version: 1\noriginals: kept\nrules:\n{text}".replace('name: ""', "name: all")
+    )
+    Path(name).write_bytes(data)
+    assert main(["compress", "--format", "json"]) in (0, 1)
+    (result,) = json.loads(capsys.readouterr().out)["results"]
+    assert result["status"] == "unchanged" or policy == "keep"
+    assert result["unstripped"] == (policy != "keep")
+    assert Path(name).read_bytes() == data
+
+
+@pytest.mark.parametrize("format", ["JPEG", "PNG", "WEBP", "AVIF"])
+def test_what_we_write_has_no_surplus(format):
+    reference = decode(with_exif(metadata_table._credits)(format), metadata="strip-private")
+    data = encoded(reference.image, format, **save_parameters(reference.metadata, format))
+    for rubbish in (b"", bytes(1000), b"\xff\xd9"):
+        assert not has_surplus(data + rubbish)

@@ -1,0 +1,68 @@
+"""What lies in a file and is handed on by no policy: thumbnails, content credentials, what only its maker can read.
+
+Whatever we write is rid of it. A file that stays as it is keeps it, of which the report of a run tells.
+"""
+
+from __future__ import annotations
+
+from semcompress_plugin import exif
+from semcompress_plugin.containers import (
+    avif_parts,
+    behind,
+    between_scans,
+    jpeg_segments,
+    png_chunks,
+    riff_chunks,
+)
+
+RUBBISH = 100
+"""Bytes behind the end of a picture that may be a program's mark, or an end that stands there twice."""
+_HANDED_ON = {
+    0xE0: (b"JFIF\0",),
+    0xE1: (exif.PREFIX, b"http://ns.adobe.com/xap/1.0/\0"),
+    0xE2: (b"ICC_PROFILE\0",),
+    0xEE: (b"Adobe",),
+}
+"""Segments of programs in a JPEG, and what those begin with that we write ourselves."""
+_JFIF_BYTES = 14
+"""Of a JFIF segment without thumbnail (JFIF 1.02)."""
+_CHUNKS_OF_WEBP = {b"VP8X", b"VP8 ", b"VP8L", b"ALPH", b"ICCP", b"EXIF", b"XMP "}
+_CHUNKS_OF_PNG = {
+    b"IHDR", b"PLTE", b"tRNS", b"IDAT", b"IEND", b"cICP", b"iCCP", b"gAMA", b"cHRM", b"sRGB",  # pixels and colours
+    b"eXIf", b"tEXt", b"zTXt", b"iTXt", b"tIME", b"pHYs",
+    b"bKGD", b"sBIT", b"hIST", b"sPLT", b"oFFs", b"sCAL", b"sTER", b"iDOT",  # which tell nothing
+}  # fmt: skip
+_BOXES_OF_AVIF = {b"ftyp", b"meta", b"mdat"}
+
+
+def has_surplus(data: bytes) -> bool:
+    """Whether a JPEG, PNG, WebP or AVIF has anything that none which we write under ``strip-private`` has.
+
+    What :class:`~semcompress_plugin.types.Metadata` holds is compared elsewhere.
+    """
+    rest = behind(data)
+    file = data[: len(data) - len(rest)]
+    return (
+        any(_is_foreign(*one) for one in jpeg_segments(file))
+        or any(kind not in _CHUNKS_OF_PNG for kind, _ in png_chunks(file))
+        or any(kind not in _CHUNKS_OF_WEBP for kind, _ in riff_chunks(file))
+        or any(kind not in _BOXES_OF_AVIF and body.strip(b"\0") for kind, body in avif_parts(file))
+        or exif.has_thumbnail(_exif(file))
+        or between_scans(data) > 0
+        or len(rest.strip(b"\0")) > RUBBISH
+    )
+
+
+def _is_foreign(marker: int, payload: bytes) -> bool:
+    if not 0xE0 <= marker <= 0xEF:
+        return False
+    return not payload.startswith(_HANDED_ON.get(marker, ())) or (marker == 0xE0 and len(payload) > _JFIF_BYTES)
+
+
+def _exif(data: bytes) -> bytes:
+    """A file's EXIF, wherever its format has it; that of an AVIF has no thumbnail."""
+    parts = [part for marker, part in jpeg_segments(data) if marker == 0xE1 and part.startswith(exif.PREFIX)]
+    if parts:
+        return exif.PREFIX + b"".join(part.removeprefix(exif.PREFIX) for part in parts)
+    chunks = (*png_chunks(data), *riff_chunks(data))
+    return next((payload for kind, payload in chunks if kind in (b"eXIf", b"EXIF")), b"")
