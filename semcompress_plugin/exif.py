@@ -8,7 +8,7 @@ everything else in its place: writing it anew would break them.
 from __future__ import annotations
 
 import struct
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Set
 from typing import Any, NamedTuple
 
 from PIL import Image
@@ -163,24 +163,41 @@ def as_srgb(block: bytes | None) -> bytes | None:
 def public(block: bytes, shown: tuple[int, int] | None = None, *, turned: bool = False) -> bytes | None:
     """What tells when, with what and by whom the picture was made; nothing of where, and no serial numbers.
 
-    The orientation as well, where the pixels are still to be ``turned``, and the size that it is ``shown`` at because
-    this block says so (see :func:`shown_size`). None where nothing is left, or for a block that cannot be read.
+    And what :func:`how_shown` gives. None where nothing is left, or for a block that cannot be read.
     """
+    return _selected(block, _PUBLIC_TAGS, _PUBLIC_EXIF_TAGS, shown, turned)
+
+
+def how_shown(block: bytes, shown: tuple[int, int] | None = None, *, turned: bool = False) -> bytes | None:
+    """What says how the pixels are shown: the orientation, where they are still to be ``turned``, and the size that
+    the picture is ``shown`` at because this block says so (see :func:`shown_size`).
+
+    None where that is nothing, or for a block that cannot be read.
+    """
+    if shown:
+        return _selected(block, {*_RESOLUTION, _RESOLUTION_UNIT}, set(), shown, turned)
+    return only_orientation(block) if turned else None
+
+
+def _selected(
+    block: bytes, tags: Set[int], exif_tags: Set[int], shown: tuple[int, int] | None, turned: bool
+) -> bytes | None:
     try:
         given = Image.Exif()
         given.load(block)
         kept = Image.Exif()
-        kept.update(_exact({tag: value for tag, value in given.items() if tag in _PUBLIC_TAGS}))
+        kept.update(_exact({tag: value for tag, value in given.items() if tag in tags}))
         if turned and (value := orientation(block)) is not None:
             kept[ORIENTATION] = value
-        details = _exact({tag: v for tag, v in _directory(given, _EXIF_IFD).items() if tag in _PUBLIC_EXIF_TAGS})
+        details = _exact({tag: v for tag, v in _directory(given, _EXIF_IFD).items() if tag in exif_tags})
         if shown:
             details.update(zip(_DIMENSIONS, shown, strict=True))
         if not turned and orientation(block) in _SIDEWAYS:
             for values, (across, down) in ((kept, _RESOLUTION), (details, _DIMENSIONS)):
                 if across in values and down in values:
                     values[across], values[down] = values[down], values[across]
-        if index := _directory(given, _INTEROP_IFD).get(_INTEROP_INDEX):
+        index = _directory(given, _INTEROP_IFD).get(_INTEROP_INDEX)
+        if index and _COLOUR_SPACE in exif_tags:
             details[_INTEROP_IFD] = _exact({_INTEROP_INDEX: index})
         if details:
             kept.get_ifd(_EXIF_IFD).update(details)

@@ -74,13 +74,15 @@ def metadata_of(
     chunks = list(png_chunks(source)) if source else []
     colours = _colour_chunks(chunks) if chunks else _colour_info(image)
     block, turned = exif_block(image), orientation == "keep"
+    shown = exif.shown_size(block, image.size) if image.format == "JPEG" else None
     if policy == "strip-all":
-        return Metadata(icc_profile=icc, exif=exif.only_orientation(block) if turned else None, png_chunks=colours)
+        how = exif.how_shown(block, shown, turned=turned) if block else None
+        return Metadata(icc_profile=icc, exif=how, png_chunks=colours)
     keep = policy == "keep"
     texts = tuple(_beside_pixels(chunks, keep))
     return Metadata(
         icc_profile=icc,
-        exif=_exif(block, image, keep, turned),
+        exif=_exif(block, shown, keep, turned),
         # XMP may repeat places and serial numbers under any name
         xmp=_xmp(image) if keep else None,
         dpi=_dpi(image),
@@ -90,10 +92,9 @@ def metadata_of(
     )
 
 
-def _exif(block: bytes | None, image: Image.Image, keep: bool, turned: bool) -> bytes | None:
+def _exif(block: bytes | None, shown: tuple[int, int] | None, keep: bool, turned: bool) -> bytes | None:
     if block is None:
         return None
-    shown = exif.shown_size(block, image.size) if image.format == "JPEG" else None
     return exif.whole(block, turned=turned) if keep else exif.public(block, shown, turned=turned)
 
 

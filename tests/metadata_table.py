@@ -370,7 +370,7 @@ TABLE = (
         note="browsers ignore it",
     ),
     Row(
-        "EXIF: size to be shown at, of dense screens", ("JPEG",), with_exif(_dense), ("kept", "kept", "dropped"),
+        "EXIF: size to be shown at, of dense screens", ("JPEG",), with_exif(_dense), KEPT,
         exiv2=("Exif.Photo.PixelXDimension", "Exif.Photo.PixelYDimension", "Exif.Image.XResolution"),
         exiftool=("ExifIFD:ExifImageWidth", "ExifIFD:ExifImageHeight"),
         note="Chromium heeds it, in JPEG only",
