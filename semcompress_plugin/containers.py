@@ -5,9 +5,11 @@ Nothing here decodes pixels, and nothing raises: what cannot be read ends the wa
 
 from __future__ import annotations
 
+import contextlib
 import re
 import struct
 from collections.abc import Iterator
+from itertools import islice
 
 _PNG = b"\x89PNG\r\n\x1a\n"
 _JPEG = b"\xff\xd8"
@@ -35,6 +37,8 @@ _BOXES_DEEP = 4
 _FULL_BOX = 4
 """Bytes of version and flags that a "full" ISO box has before what it holds."""
 _ITEM_PROTECTION = 2
+_MOST_ITEMS = 1024
+"""More than any grid of tiles has, with their transparency."""
 
 
 def png_chunks(data: bytes) -> Iterator[tuple[bytes, bytes]]:
@@ -200,6 +204,42 @@ def avif_boxes(data: bytes) -> Iterator[tuple[bytes, bytes]]:
 def avif_parts(data: bytes) -> Iterator[tuple[bytes, bytes]]:
     """Type and payload of the boxes that an AVIF is made of (ISO 14496-12, 4.2)."""
     return _boxes(data) if data[4:8] == b"ftyp" else iter(())
+
+
+def avif_items(data: bytes, most: int) -> Iterator[bytes]:
+    """The first bytes, ``most`` at most, of each of an AVIF's items (``iloc``: ISO 14496-12, 8.11.3)."""
+    meta = next((body[_FULL_BOX:] for kind, body in avif_parts(data) if kind == b"meta"), b"")
+    boxes = {kind: body for kind, body in _boxes(meta) if kind in (b"iloc", b"idat")}
+    with contextlib.suppress(struct.error):
+        for within, start, length in islice(_item_places(boxes.get(b"iloc", b"")), _MOST_ITEMS):
+            yield (boxes.get(b"idat", b"") if within else data)[start : start + min(length or most, most)]
+
+
+def _item_places(iloc: bytes) -> Iterator[tuple[bool, int, int]]:
+    """Whether an item is in ``idat``, where there or in the file its first extent begins, and how long that is.
+
+    Raises struct.error where the box ends.
+    """
+    at = 0
+
+    def read(size: int) -> int:
+        nonlocal at
+        at += size
+        if at > len(iloc):
+            raise struct.error("cut off")
+        return int.from_bytes(iloc[at - size : at], "big")
+
+    version, _, sizes, more = read(1), read(3), read(1), read(1)
+    offset_size, length_size, base_size, index_size = sizes >> 4, sizes & 15, more >> 4, more & 15 if version else 0
+    for _ in range(read(4 if version == 2 else 2)):
+        read(4 if version == 2 else 2)
+        method = read(2) & 15 if version else 0
+        read(2)
+        base, extents = read(base_size), read(2)
+        if extents:
+            read(index_size)
+            yield method == 1, base + read(offset_size), read(length_size)
+            read((extents - 1) * (index_size + offset_size + length_size))
 
 
 def metadata_parts(data: bytes) -> Iterator[int]:

@@ -26,6 +26,7 @@ from PIL import (
 
 from semcompress_plugin import exif
 from semcompress_plugin.ambiguity import doubt
+from semcompress_plugin.av1 import stream_colours
 from semcompress_plugin.colours import convertible, with_colours
 from semcompress_plugin.containers import (
     avif_colours,
@@ -382,9 +383,11 @@ def _refuse_unsupported(image: Image.Image, data: bytes, limits: Limits, icc: Pr
         raise UnsupportedImageError("is made for HDR screens (mDCV, cLLI), which would be lost: left alone")
     if image.format == "AVIF" and not image.info.get("icc_profile"):
         colours = avif_colours(data)
-        if colours is not None and colours not in _SRGB_AS_NUMBERS:
+        named = [colours] if colours is not None else list(stream_colours(data))
+        if other := next((one for one in named if one not in _SRGB_AS_NUMBERS), None):
+            where = "nclx" if colours is not None else "AV1"
             raise UnsupportedImageError(
-                f"has colours by number (nclx {colours[0]}/{colours[1]}), not sRGB and without a profile: left alone"
+                f"has colours by number ({where} {other[0]}/{other[1]}), not sRGB and without a profile: left alone"
             )
 
 

@@ -265,6 +265,15 @@ def _numbered(_: str) -> bytes:
     return picture("AVIF").replace(b"colrnclx\0\x01\0\x0d", b"colrnclx\0\x0c\0\x0d")
 
 
+def stream_says(data: bytes, primaries: int, transfer: int) -> bytes:
+    """An AVIF of Pillow's in which only the header of the coded picture names colours."""
+    start = data.index(b"mdat") + 4
+    bits = f"{int.from_bytes(data[start : start + 40], 'big'):0320b}".replace(
+        f"{1:08b}{13:08b}", f"{primaries:08b}{transfer:08b}", 1
+    )
+    return data[:start].replace(b"colrnclx", b"freenclx") + int(bits, 2).to_bytes(40, "big") + data[start + 40 :]
+
+
 def _gain_map(format: str) -> bytes:
     if format == "AVIF":  # the item type is all that tells
         exif = Image.Exif()
@@ -458,6 +467,8 @@ TABLE = (
         jpeg_with(*[(0xE2, b"ICC_PROFILE\0\x01\x01" + WIDE)] * 2), LEFT, why="parts are missing"),
     Row("mDCV, cLLI (HDR screens)", ("PNG",), png_with((b"cLLI", bytes(8))), LEFT, why="HDR screens"),
     Row("nclx other than sRGB, no profile", ("AVIF",), _numbered, LEFT, why="colours by number"),
+    Row("AV1 stream that says other than sRGB, no nclx, no profile", ("AVIF",),
+        lambda f: stream_says(picture(f), 12, 13), LEFT, why="colours by number (AV1 12/13)"),
     Row(
         "private chunks that say they may be copied", ("PNG",), png_with((b"prVt", b"private"), (b"npTc", bytes(32))),
         ("kept", "dropped", "dropped"),

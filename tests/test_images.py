@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import io
 import struct
+import time
 import zlib
 
 import pyexiv2
 import pytest
 from PIL import Image, ImageCms
 
+import metadata_table
 from pictures import photo
 from semcompress_plugin import containers
+from semcompress_plugin.av1 import stream_colours
 from semcompress_plugin.errors import ImageError, UnsupportedImageError
 from semcompress_plugin.images import (
     decode,
@@ -420,3 +423,36 @@ def test_a_jpeg_whose_profile_is_not_there_once_and_whole_is_left_alone(parts, w
     else:
         with pytest.raises(UnsupportedImageError, match="profile of which parts are missing or come twice, on which"):
             decode(data)
+
+
+@pytest.mark.parametrize(
+    ("primaries", "transfer", "plain"), [(1, 13, True), (2, 2, True), (9, 16, False), (12, 13, False)]
+)
+@pytest.mark.parametrize("mode", ["RGB", "L", "RGBA"])
+def test_colours_that_the_stream_of_an_avif_names_alone_count(mode, primaries, transfer, plain):
+    data = metadata_table.stream_says(encoded(photo((60, 40)).convert(mode), "AVIF", quality=60), primaries, transfer)
+    assert containers.avif_colours(data) is None
+    assert set(stream_colours(data)) >= {(primaries, transfer)}
+    if plain:
+        decode(data)
+    else:
+        with pytest.raises(UnsupportedImageError, match=rf"colours by number \(AV1 {primaries}/{transfer}\)"):
+            decode(data)
+
+
+def test_where_colours_stand_in_an_avif_is_read_from_any_bytes():
+    whole = metadata_table.stream_says(encoded(photo((60, 40)), "AVIF"), 12, 13)
+    start = whole.index(b"mdat") + 4
+    in_box = whole[:start].replace(b"av1C", b"av1C" + whole[start : start + 4])  # sizes are wrong then, too
+    for data in (whole, in_box, metadata_table.TEN_BITS):
+        for end in range(0, len(data), 3):
+            list(stream_colours(data[:end]))
+        for at in range(0, 400):
+            list(stream_colours(data[:at] + b"\xff" + data[at + 1 :]))
+    extents = b"iloc\1\0\0\0\0\0" + struct.pack(">H", 65535) + struct.pack(">HHHH", 1, 0, 0, 65535) * 65535
+    meta = b"meta" + bytes(4) + struct.pack(">I", len(extents) + 4) + extents
+    many = struct.pack(">I4s", 8, b"ftyp") + struct.pack(">I", len(meta) + 4) + meta
+    started = time.process_time()
+    assert len(list(containers.avif_items(many, 99))) == 1024
+    assert list(stream_colours(many)) == []
+    assert time.process_time() - started < 1
