@@ -9,7 +9,7 @@ import contextlib
 import re
 import struct
 from collections.abc import Iterator
-from itertools import islice
+from itertools import chain, islice
 
 _PNG = b"\x89PNG\r\n\x1a\n"
 _JPEG = b"\xff\xd8"
@@ -37,6 +37,8 @@ _BOXES_DEEP = 4
 _FULL_BOX = 4
 """Bytes of version and flags that a "full" ISO box has before what it holds."""
 _ITEM_PROTECTION = 2
+_MOST_PARTS = 4096
+"""Whoever decodes refuses files of so many, but not before they were looked at."""
 _MOST_ITEMS = 1024
 """More than any grid of tiles has, with their transparency."""
 
@@ -134,7 +136,7 @@ def pixels_at_a_glance(data: bytes) -> int:
 
 def _sizes(data: bytes) -> Iterator[tuple[int, int]]:
     """Width and height, turned or not, of the picture in a file, and of its parts."""
-    for marker, start, end in _jpeg_places(data):
+    for marker, start, end in islice(_jpeg_places(data), _MOST_PARTS):
         if marker in _FRAMES and min(end, len(data)) - start >= 5:
             yield _pair(">HH", data, start + 1)
             return
@@ -142,7 +144,7 @@ def _sizes(data: bytes) -> Iterator[tuple[int, int]]:
         yield _pair(">II", data, 16)
     if data[:3] == b"GIF" and len(data) >= 10:
         yield _pair("<HH", data, 6)
-    for kind, payload in riff_chunks(data):
+    for kind, payload in islice(riff_chunks(data), _MOST_PARTS):
         if kind == b"VP8X" and len(payload) >= 10:
             yield int.from_bytes(payload[4:7], "little") + 1, int.from_bytes(payload[7:10], "little") + 1
         elif kind == b"VP8L" and len(payload) >= 5:
@@ -151,7 +153,7 @@ def _sizes(data: bytes) -> Iterator[tuple[int, int]]:
         elif kind == b"VP8 " and len(payload) >= 10:
             width, height = _pair("<HH", payload, 6)
             yield width & 0x3FFF, height & 0x3FFF
-    for kind, payload in avif_boxes(data):
+    for kind, payload in islice(avif_boxes(data), _MOST_PARTS):
         if kind == b"ispe" and len(payload) >= 12:  # a full box (ISO 23008-12, 6.5.3)
             yield _pair(">II", payload, 4)
 
@@ -245,14 +247,19 @@ def _item_places(iloc: bytes) -> Iterator[tuple[bool, int, int]]:
 def metadata_parts(data: bytes) -> Iterator[int]:
     """How many bytes each part of a JPEG, PNG or WebP takes that is not needed for its pixels, as it is stored.
 
-    Parts are segments before the first scan and chunks, those of image data left out: there is one for each frame, or
-    for every few kilobytes. Such as pixels need are 0 bytes. Nothing is copied and nothing read ahead, so that whoever
-    asks may stop. Other files have no parts.
+    Parts are segments up to the end of the image and chunks, those of image data left out: there is one for each frame,
+    or for every few kilobytes. Such as pixels need, or as lie where nobody reads metadata, are 0 bytes, and so are an
+    AVIF's boxes. Nothing is copied and nothing read ahead, so that whoever asks may stop. Other files have no parts.
     """
+    scanned = False
     for marker, start, end in _jpeg_places(data):
-        if marker == _START_OF_SCAN:
+        if scanned and marker == _END_OF_IMAGE:
             break
-        yield min(end, len(data)) - start + _HEAD_OF_SEGMENT if marker == _COMMENT or _is_app(marker) else 0
+        scanned |= marker == _START_OF_SCAN
+        read = not scanned and (marker == _COMMENT or _is_app(marker))
+        yield min(end, len(data)) - start + _HEAD_OF_SEGMENT if read else 0
+    for _ in chain(avif_parts(data), avif_boxes(data)):
+        yield 0
     for kind, at, length in _png_places(data):
         if kind not in _IMAGE_DATA_OF_PNG or not length:
             yield 0 if kind in _PIXELS_OF_PNG else min(at + length + 4, len(data)) - at + 8
@@ -328,7 +335,9 @@ def _is_app(marker: int) -> bool:
 
 def _boxes(data: bytes) -> Iterator[tuple[bytes, bytes]]:
     at = 0
-    while at + 8 <= len(data):
+    for _ in range(_MOST_PARTS):
+        if at + 8 > len(data):
+            return
         length, kind = struct.unpack_from(">I4s", data, at)
         head = 8
         if length == 1 and at + 16 <= len(data):

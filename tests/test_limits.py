@@ -277,3 +277,24 @@ def test_without_isolation_too_memory_that_is_not_there_costs_one_picture(reposi
     results = {result["path"]: result for result in json.loads(capsys.readouterr().out)["results"]}
     assert results["huge.png"]["reason"] == "needs more memory than there is"
     assert results["good.png"]["status"] == "compressed"
+
+
+MILLIONS = 2 << 20
+BEGUN = struct.pack(">I4s", 16, b"ftyp") + b"avif\0\0\0\0"
+BOXES = struct.pack(">I4s", 8, b"free") * MILLIONS
+OF_MANY_PARTS = {
+    "segments before a JPEG's frame": b"\xff\xd8" + b"\xff\xe0\0\2" * MILLIONS,
+    "segments between a JPEG's scans": encoded(photo((48, 32)), "JPEG")[:-2] + b"\xff\xe0\0\2" * MILLIONS + b"\xff\xd9",
+    "chunks of a WebP": b"RIFF\0\0\0\1WEBP" + b"junk\0\0\0\0" * MILLIONS,
+    "boxes of an AVIF": BEGUN + BOXES,
+    "boxes that describe an AVIF": BEGUN + struct.pack(">I4sI", 12 + len(BOXES), b"meta", 0) + BOXES,
+}
+
+
+@pytest.mark.parametrize("data", OF_MANY_PARTS.values(), ids=OF_MANY_PARTS)
+def test_a_file_of_millions_of_parts_costs_no_time_before_it_is_refused(data):
+    started = time.process_time()
+    containers.pixels_at_a_glance(data)
+    with pytest.raises(ImageError, match="metadata in more than 2,048 parts"):
+        decode(data)
+    assert time.process_time() - started < 0.5
