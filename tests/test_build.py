@@ -482,6 +482,24 @@ def test_a_settled_picture_that_cannot_be_copied_is_offered_nothing_and_the_rest
     assert Path("../out/index.html").read_text() == PAGE
 
 
+def test_in_place_a_picture_that_a_link_leads_to_keeps_its_name(site, capsys):
+    (site / ".semcompress.yaml").write_text(
+        POLICY.replace("[avif, webp, keep], place: beside", "[webp], place: replace")
+    )
+    (site / "soft.jpg").symlink_to("img/again.jpg")
+    (site / "img/again.jpg").symlink_to("a.jpg")
+    before = (site / "img/a.jpg").read_bytes()
+    for _ in range(2):
+        assert main(["build", "--in-place", "site", "--format", "json"]) == 1
+        results = by_path(Result(**one) for one in json.loads(capsys.readouterr().out)["results"])
+        failed = [result for result in results.values() if result.status == "failed"]
+        assert [result.path for result in failed] == ["img/a.jpg"]
+        assert "soft.jpg is a link to it" in failed[0].reason
+        assert (site / "soft.jpg").read_bytes() == before
+        assert {"a.jpg", "again.jpg", "b.webp"} == {path.name for path in (site / "img").iterdir()}
+    assert 'src="img/a.jpg"' in (site / "index.html").read_text()
+
+
 def test_in_place_a_page_that_is_saved_meanwhile_is_not_written_over(site, capsys, monkeypatch):
     really = html.rewrite
 

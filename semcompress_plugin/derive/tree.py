@@ -48,6 +48,8 @@ class Tree:
         """Picture -> what lies beside it in the tree that is written."""
         self._moved: dict[str, str] = {}
         """Picture -> the one file that was written for it, under another name."""
+        self._links: dict[Path, Path] = {}
+        """File of the sources -> the first link that leads there, in place."""
         self.failures: list[Result] = []
         """Files that are no pictures, and could not be copied or seen to."""
 
@@ -66,6 +68,9 @@ class Tree:
             paths = (here / name for name in sorted(names) if name not in _NOT_CONTENT and not files.is_temporary(name))
             rest = (path for path in paths if str(path) not in pictures and path not in apart)
             found += filter(self._is_ours_to_copy, rest)
+        if self.in_place:
+            links = (path for path in found if path.is_symlink())
+            self._links = {Path(os.path.realpath(link)): link for link in reversed(list(links))}
         return found
 
     def _sweep_taken_out(self, folder: Path) -> None:
@@ -262,6 +267,9 @@ class Tree:
         own = self._target(item.asset.path)
         replaced = bool(payloads) and item.asset.rule.outputs.place == "replace"
         targets = {own.with_name(name): data for name, data in payloads.items()}
+        if replaced and own not in targets and (link := self._links.get(Path(os.path.realpath(own)))):
+            reason = f"would get another name, and {self._inside(link)} is a link to it: make that a file of its own"
+            return item.left("failed", reason)
         owners = {
             target: result.path if target == own else self._claims.claim(self._inside(target), result.path)
             for target in targets
