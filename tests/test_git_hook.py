@@ -147,6 +147,36 @@ def test_what_the_hook_shrank_is_not_committed_big_because_nobody_staged_it(hook
     assert stopped.stdout == "semcompress: what is staged is not yet what was shrunk: git add a.jpg\n"
 
 
+def test_a_picture_that_has_another_name_by_now_is_not_committed_big_because_nobody_staged_that(hooked, blind):
+    policy = POLICY.replace("[jpeg]", "[webp]") + "    outputs: {formats: [webp], place: replace}\n"
+    (hooked / ".semcompress.yaml").write_text(policy)
+    done("commit", "-qam", "webp")
+    before = big(hooked / "a.jpg")
+    done("add", "a.jpg")
+    assert git("commit", "-m", "a").returncode == 1
+    assert not (hooked / "a.jpg").exists()
+    for stage in ([], ["a.webp", "semcompress.lock"]):
+        done("add", "--", *stage)
+        stopped = git("commit", "-m", "a", **blind)
+        assert stopped.returncode == 1
+        lock = "" if stage else " semcompress.lock"
+        said = "a.jpg is staged as it was before it was shrunk, and lies here no more: "
+        assert stopped.stdout == f"semcompress: {said}git add -A -- a.jpg a.webp{lock}\n"
+        assert staged("a.jpg") == before
+    subprocess.run(stopped.stdout.partition("no more: ")[2], shell=True, check=True)
+    passed = git("commit", "-qm", "a", **blind)
+    assert (passed.returncode, passed.stdout) == (0, "")
+    assert done("ls-files") == ".semcompress.yaml\na.webp\nsemcompress.lock\n"
+    assert done("status", "--porcelain") == ""
+
+
+def test_a_staged_picture_that_was_removed_since_and_never_shrunk_passes(hooked, blind):
+    big(hooked / "a.jpg")
+    done("add", "a.jpg")
+    (hooked / "a.jpg").unlink()
+    assert git("commit", "-qm", "a", **blind).returncode == 0
+
+
 def test_a_forgotten_lock_stops_the_commit_with_one_line(hooked, blind):
     big(hooked / "a.jpg")
     done("add", "a.jpg")

@@ -13,11 +13,13 @@ import sys
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
-from semcompress_plugin.domains import Domain
+from semcompress_plugin import files
+from semcompress_plugin.domains import Domain, Domains
 from semcompress_plugin.entries import Index
 from semcompress_plugin.errors import ImageError
 from semcompress_plugin.hosts.git import Commit
 from semcompress_plugin.lock_in_git import NAME, is_ignored
+from semcompress_plugin.naming import output_beside
 from semcompress_plugin.plan import Asset
 from semcompress_plugin.types import Result
 from semcompress_plugin.words import printable, quoted
@@ -35,7 +37,7 @@ class Hook:
         self.paths = paths or self.commit.pictures()
         self._locks: dict[Domain, Index] = {}
 
-    def review(self, governed: Iterable[Asset | Result]) -> tuple[list[Asset | Result], list[str]]:
+    def review(self, governed: Iterable[Asset | Result], domains: Domains) -> tuple[list[Asset | Result], list[str]]:
         """What this run is to handle, and what keeps it from even starting (a line each)."""
         admitted: list[Asset | Result] = []
         unstaged: list[Path] = []
@@ -55,6 +57,8 @@ class Hook:
         objections = [self._forgotten(domain, assets) for domain, assets in forgotten.items()]
         if unstaged:
             objections.append(f"what is staged is not yet what was shrunk: {self._add(unstaged)}")
+        if self.staged_only:
+            objections += filter(None, (self._outlived(path, domains) for path in self.commit.gone()))
         return admitted, objections
 
     def object(self, objections: Iterable[str]) -> int:
@@ -82,6 +86,21 @@ class Hook:
         how = " without paths, or with all of these named" if self.commit.is_of_paths else ""
         self._say(f"{what}, and commit again{how}: {command}")
 
+    def _outlived(self, path: Path, domains: Domains) -> str | None:
+        """What to stage for a picture that was replaced by one of another name, and is staged as it was; else None."""
+        if (domain := domains.of(path, named=True)) is None:
+            return None
+        sha256 = files.digest(self.commit.content(path))
+        made = [entry for entry in domain.lock.by_original(sha256) if entry.relation == "replaced"]
+        if not made:
+            return None
+        places = dict.fromkeys(output_beside(path, entry) for entry in made)
+        there = [place for place in places if any(files.holds(place, entry.output.sha256) for entry in made)]
+        known = self.commit.lock(domain.lock.path).by_original(sha256)
+        locks = [] if known or not domain.lock.path.exists() else [domain.lock.path]
+        add = self._add([path, *there, *locks], " -A --")
+        return f"{self._shown(path)} is staged as it was before it was shrunk, and lies here no more: {add}"
+
     def _is_forgotten(self, asset: Asset) -> bool:
         if asset.domain not in self._locks:
             self._locks[asset.domain] = self.commit.lock(asset.domain.lock.path)
@@ -103,9 +122,9 @@ class Hook:
             line += f" (if that adds nothing, first: semcompress compress {pictures})"
         return line
 
-    def _add(self, paths: Sequence[Path]) -> str:
+    def _add(self, paths: Sequence[Path], options: str = "") -> str:
         force = " -f" if any(path.name == NAME and is_ignored(path) for path in paths) else ""
-        return f"git add{force} {self._few(paths)}"
+        return f"git add{force}{options} {self._few(paths)}"
 
     def _few(self, paths: Iterable[Path]) -> str:
         called = map(self._called, paths)

@@ -60,7 +60,7 @@ def run(arguments: argparse.Namespace, write: bool = True) -> int:
     del found  # of what is known of each picture, as little as possible is held until all are done
     verb = "compressed" if write else "would be compressed"
     if hook:
-        admitted, objections = hook.review(governed)
+        admitted, objections = hook.review(governed, domains)
         if objections:
             if arguments.format == "json":  # of a run that has not begun
                 print_report((), time.monotonic() - started, arguments, (), verb)

@@ -32,11 +32,16 @@ class Commit:
 
     def pictures(self) -> list[Path]:
         """Pictures that the commit adds, changes or renames, and that the work tree has as regular files."""
-        # no content is compared: a rename with a change is a new name
-        changed = self._names("diff", "--cached", "--name-only", "--no-renames", "--diff-filter=ACMR", *_PLAIN)
-        return [
-            path for path in changed if path.suffix.lower() in SUFFIXES and path.is_file() and not path.is_symlink()
-        ]
+        return [path for path in self._changed if path.is_file() and not path.is_symlink()]
+
+    def gone(self) -> list[Path]:
+        """Those that the work tree has no more, though it should: a sparse checkout leaves others out."""
+        return [path for path in self._changed if not os.path.lexists(path) and path in self.unstaged]
+
+    def content(self, path: Path) -> bytes:
+        """The file ``path`` as the commit has it. Raises OriginalsError where it has none."""
+        name = os.path.relpath(path, self.root).replace(os.sep, "/")
+        return git.run(self.root, "cat-file", "blob", f":0:{name}", inherit=True)
 
     def holds(self, path: Path) -> bool:
         """Whether the commit has the file ``path`` just as the work tree has it."""
@@ -66,6 +71,12 @@ class Commit:
         if is_foreign(text):
             raise LockError(no_lock(path))
         return Index.load(text, f"{path} (as it is staged)")
+
+    @cached_property
+    def _changed(self) -> list[Path]:
+        # no content is compared: a rename with a change is a new name
+        changed = self._names("diff", "--cached", "--name-only", "--no-renames", "--diff-filter=ACMR", *_PLAIN)
+        return [path for path in changed if path.suffix.lower() in SUFFIXES]
 
     @cached_property
     def _tracked(self) -> frozenset[Path]:
