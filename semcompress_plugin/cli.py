@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import argparse
 import errno
+import os
 import sys
 import warnings
 from collections.abc import Sequence
@@ -35,6 +36,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 def _run(arguments: argparse.Namespace) -> int:
     warnings.filterwarnings("ignore", module="PIL")  # about damaged pictures, in words that help nobody
     try:
+        _follow_to_repositories(arguments)
         code: int = import_module(f"semcompress_plugin.commands.{arguments.command.replace('-', '_')}").run(arguments)
         sys.stdout.flush()
         return code
@@ -47,6 +49,9 @@ def _run(arguments: argparse.Namespace) -> int:
         print("semcompress: interrupted; files are whole, and the next run goes on from here", file=sys.stderr)
         return INTERRUPTED
     except OSError as error:
+        if not _is_somewhere():
+            print("semcompress: the working folder is not there any more: go to another (cd)", file=sys.stderr)
+            return USAGE
         if error.errno != errno.ENOSPC or error.filename is not None:
             return _report_this_bug()
         silence(sys.stdout)
@@ -56,6 +61,26 @@ def _run(arguments: argparse.Namespace) -> int:
         raise
     except BaseException:
         return _report_this_bug()
+
+
+def _follow_to_repositories(arguments: argparse.Namespace) -> None:
+    """Have what was named through a link to a repository called as policies there call it."""
+    from semcompress_plugin.walk import in_its_repository
+
+    for name, given in vars(arguments).items():
+        if name in ("in_place", "path", "policy", "source") and isinstance(given, Path):
+            setattr(arguments, name, in_its_repository(given))
+        elif name == "paths":
+            arguments.paths = [in_its_repository(path) for path in given]
+
+
+def _is_somewhere() -> bool:
+    """Whether there still is a working folder."""
+    try:
+        os.getcwd()  # noqa: PTH109  # as Path.cwd does
+    except OSError:
+        return False
+    return True
 
 
 def _report_this_bug() -> int:

@@ -100,6 +100,20 @@ def find_images(
     return list(unique.values())
 
 
+def in_its_repository(path: Path) -> Path:
+    """``path`` as the repository it lies in calls it, where it was named through a link that leads there from outside.
+
+    Policies are looked for up to a repository's root, and that has no link in its name.
+    """
+    try:
+        top, place = repository_root(path.parent if path.is_symlink() else path), absolute(path)
+    except (OSError, ValueError):  # no name that a file can have: said when it is looked for
+        return path
+    if top is None or place.is_relative_to(top):
+        return path
+    return Path(os.path.realpath(place.parent)) / place.name
+
+
 def repository_root(path: Path) -> Path | None:
     """The working tree that ``path`` (a folder, or a file in one) belongs to."""
     repository = git.find(path if path.is_dir() else path.parent)

@@ -358,6 +358,19 @@ def test_the_nearest_policy_governs_and_policy_overrides_it(folder, capsys):
     assert report["results"][0]["rule"] == "all"
 
 
+@pytest.mark.parametrize("outside", [False, True])
+def test_a_picture_named_through_a_link_to_the_repository_is_governed_by_its_policy(
+    folder, tmp_path, capsys, monkeypatch, outside
+):
+    (folder / "real").mkdir()
+    (folder / "0.jpg").rename(folder / "real/0.jpg")
+    (tmp_path / "link").symlink_to(folder)
+    monkeypatch.chdir(tmp_path if outside else folder)
+    for policy in ([], ["--policy", os.path.relpath(folder / ".semcompress.yaml")]):
+        _, report = as_json(capsys, "check", str(tmp_path / "link/real/0.jpg"), *policy)
+        assert [(one["status"], one["rule"]) for one in report["results"]] == [("compressed", "all")]
+
+
 def test_a_policy_with_mistakes_is_exit_2_with_every_mistake_at_its_place(folder, capsys):
     (folder / ".semcompress.yaml").write_text(
         POLICY.replace("js_divergence", "js_divergense").replace("[jpeg]", "[jpg]")
@@ -941,6 +954,16 @@ def test_whatever_else_escapes_is_exit_3_with_its_traceback_kept(folder, capsys,
     assert code == 3
     assert "this is a bug of ours (" in err
     Path(err.strip().rsplit(" ", 1)[1]).unlink()
+
+
+@pytest.mark.parametrize("command", [["compress"], ["check", "0.jpg"], ["lock"], ["build", "a", "b"], ["init"]])
+def test_a_working_folder_that_was_removed_is_said_in_one_line(tmp_path, capsys, monkeypatch, command):
+    (tmp_path / "gone").mkdir()
+    monkeypatch.chdir(tmp_path / "gone")
+    (tmp_path / "gone").rmdir()
+    code, _, err = run(capsys, *command)
+    assert (code, err) == (2, "semcompress: the working folder is not there any more: go to another (cd)\n")
+    monkeypatch.undo()
 
 
 def test_an_interruption_is_exit_130_with_a_tidy_message(folder, capsys, monkeypatch):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+import shutil
 import signal
 from hashlib import sha256
 from pathlib import Path
@@ -265,6 +266,20 @@ def test_a_baseline_of_one_picture_speaks_of_one(folder, capsys):
     (folder / "0.jpg").unlink()
     assert main(["baseline"]) == 0
     assert capsys.readouterr().out == "semcompress.baseline: 0 pictures may stay as they are; 1 no longer needs to\n"
+
+
+def test_a_baseline_whose_policy_has_no_pictures_left_loses_its_lines_too(folder, capsys):
+    (folder / "n").mkdir()
+    shutil.copy(folder / ".semcompress.yaml", folder / "n")
+    (folder / "0.jpg").rename(folder / "n/0.jpg")
+    assert main(["baseline"]) == 0
+    old = parse((folder / "n/semcompress.baseline").read_text(), "")
+    assert [one.path for one in old] == ["0.jpg"]
+    capsys.readouterr()
+    (folder / "n/0.jpg").unlink()
+    assert main(["baseline"]) == 0
+    assert "n/semcompress.baseline: 0 pictures may stay as they are; 1 no longer needs to" in capsys.readouterr().out
+    assert not parse((folder / "n/semcompress.baseline").read_text(), "")
 
 
 def test_a_baseline_only_ratchets_down_unless_it_is_renewed(folder, capsys):

@@ -6,7 +6,7 @@ import os
 from pathlib import Path
 
 from disk import commit, git, repository
-from semcompress_plugin.walk import Found, find_images, repository_root
+from semcompress_plugin.walk import Found, find_images, in_its_repository, repository_root
 
 
 def touch(root, *names):
@@ -55,6 +55,20 @@ def test_naming_a_file_elsewhere_or_through_a_linked_root_is_fine(tmp_path):
     root = tmp_path / "tree"
     names = [tmp_path / "alias/a.jpg", root / "../other/b.jpg"]
     assert find_images(names, root) == [Found(str(name), named=True) for name in names]
+
+
+def test_what_is_named_through_a_link_to_its_repository_is_called_as_policies_there_call_it(tmp_path, monkeypatch):
+    touch(tmp_path, "tree/real/b.jpg", "other/c.jpg")
+    repository(tmp_path / "tree")
+    for link, target in (("alias", "tree"), ("above", "."), ("tree/inside", "real"), ("elsewhere", "other")):
+        (tmp_path / link).symlink_to(target)
+    tree = tmp_path / "tree"
+    for name in ("real/b.jpg", "real", "real/gone.jpg", "inside", "inside/b.jpg"):
+        assert in_its_repository(tmp_path / "alias" / name) == tree / name.replace("inside/", "real/")
+    assert in_its_repository(tmp_path / "above/tree") == tree
+    monkeypatch.chdir(tmp_path)
+    for name in ("alias", "elsewhere/c.jpg", "tree/inside/b.jpg", "tree/real", "above", "x" * 300, "a\0b"):
+        assert in_its_repository(Path(name)) == Path(name)
 
 
 def test_named_files_come_whatever_their_extension_and_what_is_missing_is_said(tmp_path):

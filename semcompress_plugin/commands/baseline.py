@@ -13,7 +13,7 @@ from semcompress_plugin.domains import Domain, Domains
 from semcompress_plugin.errors import BaselineError, ImageError
 from semcompress_plugin.plan import Pending, assets, pending, shown_path
 from semcompress_plugin.types import Result
-from semcompress_plugin.walk import find_images, here, repository_root
+from semcompress_plugin.walk import absolute, find_images, here, repository_root
 from semcompress_plugin.words import counted, printable
 
 
@@ -43,6 +43,10 @@ def run(arguments: argparse.Namespace) -> int:
             snapshot = files.read(base / result.path)
             path = domain.lock.relative(snapshot.path)
             old.setdefault(domain, set()).add(Old(path, snapshot.sha256, len(snapshot.data)))
+    # those of policies without pictures, or with none left, are to be met as well
+    suffix = Path(baseline.NAME).suffix
+    for item in find_images([top.policy.root], repository_root(base), suffixes={suffix}):
+        domains.of(absolute(item.path), named=True)
     for domain in domains.used():
         _write(domain, old.get(domain, set()), base, renew=arguments.renew)
     return 0
