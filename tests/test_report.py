@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import json
 import math
+import re
 from dataclasses import fields, replace
 
 import jsonschema
 import pytest
 
+from pictures import encoded, photo
+from semcompress_plugin.cli import main
 from semcompress_plugin.report import json as json_report
 from semcompress_plugin.report import markdown as markdown_report
 from semcompress_plugin.report import text as text_report
@@ -88,6 +91,20 @@ def test_the_table_shows_the_metrics_that_the_rule_bounds():
         "failed: c.jpg: is empty",
         "1 compressed, 1 unchanged, 1 skipped, 1 failed, 1.26 kB -> 660 B (-48 %); 9 looks in 1.0 s",
     ]
+
+
+@pytest.mark.parametrize("command", [["compress"], ["build", ".", "../out"]])
+def test_rules_of_one_name_in_several_policies_each_have_their_readers_shown(repository, capsys, command):
+    policy = 'version: 1\nrules: [{name: all, files: ["*"], compress: [{jpeg: {quality: 40}}], keep: {%s}}]\n'
+    keep = {"app": "msssim: {score: {min: 0.3}}", "web": "classifier: {js_divergence: {max: 0.5}}"}
+    for seed, (folder, bound) in enumerate(keep.items()):
+        (repository / folder).mkdir()
+        (repository / folder / ".semcompress.yaml").write_text(policy % bound)
+        (repository / folder / "a.jpg").write_bytes(encoded(photo((240, 180), seed), "JPEG", quality=97))
+    main(command)
+    _, app, web = capsys.readouterr().out.splitlines()[:3]
+    assert re.search(r"^app/a.jpg .* msssim: score [\d.]+$", app)
+    assert re.search(r"^web/a.jpg .* classifier: js_divergence [\d.e-]+$", web)
 
 
 def test_many_that_were_skipped_for_one_reason_share_a_line():

@@ -16,7 +16,7 @@ from semcompress_plugin.lock_in_git import is_ignored
 from semcompress_plugin.plan import shown_path
 from semcompress_plugin.policy import default_policy
 from semcompress_plugin.registry import Registry
-from semcompress_plugin.types import Constraint, Result, Rule
+from semcompress_plugin.types import Result, Rule
 from semcompress_plugin.walk import absolute
 from semcompress_plugin.words import printable
 
@@ -98,8 +98,7 @@ def print_report(
     elif not arguments.quiet:
         from semcompress_plugin.report import text
 
-        bounds: dict[str, Sequence[Constraint]] = {rule.name: rule.keep for rule in rules}
-        for line in text.lines(results, seconds, bounds, verb):
+        for line in text.lines(results, seconds, text.bounds_of(rules), verb):
             print(line)
     else:
         for result in results:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import time
 from collections import deque
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import chain
 from pathlib import Path
@@ -23,6 +23,7 @@ from semcompress_plugin.pages import PagesReport, Site
 from semcompress_plugin.plan import Pending, assets
 from semcompress_plugin.registry import Registry
 from semcompress_plugin.report.ledger import Ledger
+from semcompress_plugin.report.text import bounds_of
 from semcompress_plugin.types import Constraint, EffortName, Result
 from semcompress_plugin.walk import absolute, find_images, place_below
 
@@ -31,14 +32,14 @@ from semcompress_plugin.walk import absolute, find_images, place_below
 class Report:
     """What a build did. ``pages`` is None where pages were not to be touched, or pictures gave no reason to.
 
-    ``bounds`` are the constraints of each rule by its name; ``bugs`` are tracebacks of bugs of ours, each of which
+    ``bounds`` are the constraints of rules by their name; ``bugs`` are tracebacks of bugs of ours, each of which
     is a failed picture too. ``warnings`` are one line each, such as of a plugin that failed to take a result.
     """
 
     results: Collection[Result]
     seconds: float
     pages: PagesReport | None = None
-    bounds: dict[str, Sequence[Constraint]] | None = None
+    bounds: Mapping[str, Sequence[Constraint]] | None = None
     bugs: tuple[str, ...] = ()
     warnings: tuple[str, ...] = ()
 
@@ -133,9 +134,7 @@ def build_tree(
         results.append(failed)
     results.revise(judged(results, domains, source))
     warnings += registry.plugins.tell_all(results)
-    bounds: dict[str, Sequence[Constraint]] = {
-        rule.name: rule.keep for domain in domains.used() for rule in domain.policy.rules
-    }
+    bounds = bounds_of(rule for domain in domains.used() for rule in domain.policy.rules)
     return Report(results, time.monotonic() - started, rewritten, bounds, tuple(bugs), tuple(warnings))
 
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from semcompress_plugin.errors import BARE
 from semcompress_plugin.report import totals
 from semcompress_plugin.report.ledger import Ledger
-from semcompress_plugin.types import Constraint, OutputFile, Result, Scores
+from semcompress_plugin.types import Constraint, OutputFile, Result, Rule, Scores
 from semcompress_plugin.words import percent, printable, size
 
 if TYPE_CHECKING:
@@ -22,7 +22,15 @@ _HEAD = ("file", "before", "after", "saved", "how", "readers")
 
 
 Bounds = Mapping[str, Sequence[Constraint]]
-"""Rule name -> the constraints it puts on what its readers measure."""
+"""Rule name -> the constraints that rules of that name put on what their readers measure."""
+
+
+def bounds_of(rules: Iterable[Rule]) -> Bounds:
+    """What each rule name stands for: rules of several policies may share one, and none of them hides another's."""
+    found: dict[str, dict[Constraint, None]] = {}
+    for rule in rules:
+        found.setdefault(rule.name, {}).update(dict.fromkeys(rule.keep))
+    return {name: tuple(constraints) for name, constraints in found.items()}
 
 
 def report(
