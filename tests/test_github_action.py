@@ -274,3 +274,40 @@ def test_the_module_converts_what_check_prints(repository):
     command = [sys.executable, "-m", "semcompress_plugin.report.markdown", "would be compressed"]
     converted = subprocess.run(command, input=checked.stdout, capture_output=True, check=True)
     assert converted.stdout == b"**semcompress: 0 would be compressed**; 0 unchanged, 0 skipped, 0 failed\n"
+
+
+@pytest.mark.parametrize(
+    ("given", "said"),
+    [
+        (b"", "the report is empty: "),
+        (b"\n", "the report is empty: "),
+        (b'{"results": [', "the report is not what semcompress --format json prints (JSONDecodeError: "),
+        (b"[]", "the report is not what semcompress --format json prints (TypeError: "),
+        (b'{"results": []}', "the report is not what semcompress --format json prints (KeyError: 'totals')"),
+        (b"\xff", "the report is not what semcompress --format json prints (UnicodeDecodeError: "),
+    ],
+)
+def test_a_report_that_is_none_is_one_line_and_exit_2(given, said):
+    command = [sys.executable, "-m", "semcompress_plugin.report.markdown"]
+    done = subprocess.run(command, input=given, capture_output=True, check=False)
+    (line,) = done.stderr.decode().splitlines()
+    assert (done.returncode, done.stdout) == (2, b"")
+    assert line.startswith(f"semcompress: {said}")
+
+
+@pytest.mark.parametrize(
+    ("policy", "code", "table"), [(POLICY, 1, "1 would be compressed"), (POLICY + "nonsense: 1\n", 2, "")]
+)
+def test_the_recommendation_for_any_other_ci_tells_of_pictures_and_of_a_mistake_alike(repository, policy, code, table):
+    page = (ROOT / "docs/hosts/github-actions.md").read_text()
+    script = page.partition("For any other CI")[2].partition("```sh\n")[2].partition("```")[0]
+    (repository / ".semcompress.yaml").write_text(policy)
+    (repository / "a.jpg").write_bytes(encoded(photo(), "JPEG", quality=97))
+    path = os.pathsep.join([str(Path(sys.executable).parent), os.environ["PATH"]])
+    done = subprocess.run(
+        ["sh", "-ec", script], env=os.environ | {"PATH": path}, capture_output=True, text=True, check=False
+    )
+    assert done.returncode == code
+    assert (table in done.stdout, bool(done.stdout)) == (True, bool(table))
+    assert "Traceback" not in done.stderr
+    assert bool(table) or "nonsense" in done.stderr

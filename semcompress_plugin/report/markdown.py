@@ -42,10 +42,20 @@ def report(value: Mapping[str, Any], verb: str = "compressed") -> str:
     return "\n".join(lines).rstrip() + "\n"
 
 
-def main() -> None:
+def main() -> int:
     """Standard input to standard output; an argument says the verb (``would be compressed``)."""
     sys.stdout.reconfigure(encoding="utf-8")  # type: ignore[union-attr]  # a TextIOWrapper unless somebody replaced it
-    sys.stdout.write(report(json.load(sys.stdin), *sys.argv[1:2]))
+    data = sys.stdin.buffer.read()
+    try:
+        sys.stdout.write(report(json.loads(data), *sys.argv[1:2]))
+    except (ValueError, LookupError, TypeError, AttributeError, RecursionError) as error:
+        why = f"is not what semcompress --format json prints ({type(error).__name__}: {error})"
+        print(f"semcompress: the report {why if data.strip() else _EMPTY}", file=sys.stderr)
+        return 2
+    return 0
+
+
+_EMPTY = "is empty: the command that should have written it could not run, and said why on standard error"
 
 
 def _told_as(result: Mapping[str, Any]) -> str | None:
@@ -87,4 +97,4 @@ def _code(text: str) -> str:
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(main())
