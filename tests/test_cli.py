@@ -22,6 +22,10 @@ from semcompress_plugin import runner, settle, shrink
 from semcompress_plugin.cli import main, parser
 from semcompress_plugin.commands import compress
 from semcompress_plugin.errors import LockError, ModelError
+
+
+
+from semcompress_plugin.errors import PluginError
 from semcompress_plugin.evaluators.classifier import ClassifierEvaluator
 from semcompress_plugin.lock import Lock
 from semcompress_plugin.originals import is_original
@@ -719,6 +723,26 @@ def test_explain_says_rule_readers_and_what_is_settled(folder, capsys):
     run(capsys, "compress")
     _, out, _ = run(capsys, "explain", "0.jpg")
     assert "by jpeg quality" in out
+
+
+@pytest.mark.parametrize("method", ["__init__", "describe"])
+def test_explain_names_a_reader_that_fails_after_all_else_was_said(folder, capsys, monkeypatch, method):
+    def broken(*_: object, **__: object) -> None:
+        raise PluginError("lens fogged")
+
+    monkeypatch.setattr(ClassifierEvaluator, method, broken)
+    (folder / ".semcompress.yaml").write_text(POLICY.replace("files:", "budget: 200 kB\n    files:"))
+    code, out, err = run(capsys, "explain", "0.jpg")
+    assert (code, err) == (0, "")
+    beginnings = "0.jpg: |policy: |rule: all|may use: |must keep: |writes: |budget: at most 200 kB|settled: not yet"
+    *lines, last = out.splitlines()
+    assert [*map(str.startswith, lines, beginnings.split("|"))] == [True] * len(lines)
+    assert last == "seen by classifier: nothing: lens fogged"
+
+
+def test_explain_tells_the_budget_of_a_rule_that_skips(folder, capsys):
+    (folder / ".semcompress.yaml").write_text(POLICY.replace("files:", "budget: 1 MB\n    skip: true\n    files:"))
+    assert "rule: all, which says to skip it\nbudget: at most 1 MB" in run(capsys, "explain", "0.jpg")[1]
 
 
 @pytest.mark.parametrize("command", ["check", "compress"])

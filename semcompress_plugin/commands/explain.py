@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import argparse
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 from semcompress_plugin import files
 from semcompress_plugin.commands._shared import load_registry
 from semcompress_plugin.domains import Domain, Domains
 from semcompress_plugin.entries import Entry
-from semcompress_plugin.errors import ImageError, UsageError
+from semcompress_plugin.errors import ImageError, SemcompressError, UsageError
 from semcompress_plugin.registry import Registry
 from semcompress_plugin.report.text import scores_in_words, settings_in_words
 from semcompress_plugin.types import SUFFIXES, CompressorUse, Rule
@@ -37,15 +38,16 @@ def run(arguments: argparse.Namespace) -> int:
         print(f"rule: none{' matches' if inside else outside}, so it is left alone")
         return 0
     if rule.skip:
-        print(f"rule: {rule.name}, which says to skip it")
+        _tell([f"rule: {rule.name}, which says to skip it", *_budget(rule)])
         return 0
-    told = [
-        *_rule(rule, path, registry),
-        *_settled(snapshot.sha256, domain, rule),
-        *_seen(snapshot.data, path, rule, registry),
-    ]
-    print("\n".join(map(printable, told)))
+    _tell([*_rule(rule, path, registry), *_budget(rule), *_settled(snapshot.sha256, domain, rule)])
+    _tell(_seen(snapshot.data, path, rule, registry))
     return 0
+
+
+def _tell(lines: Iterable[str]) -> None:
+    for line in lines:
+        print(printable(line))
 
 
 def _rule(rule: Rule, path: Path, registry: Registry) -> list[str]:
@@ -59,6 +61,10 @@ def _rule(rule: Rule, path: Path, registry: Registry) -> list[str]:
         f"must keep: {'; '.join(map(str, rule.keep))}",
         f"writes: {', '.join(rule.outputs.formats)} ({rule.outputs.place}), saving at least {rule.min_saving:.0%}",
     ]
+
+
+def _budget(rule: Rule) -> list[str]:
+    return [] if rule.budget is None else [f"budget: at most {size(rule.budget)}, or it fails"]
 
 
 def _able(rule: Rule, path: Path, registry: Registry) -> list[CompressorUse]:
@@ -90,8 +96,8 @@ def _outdated(entry: Entry, rule: Rule) -> str:
     return "" if entry.policy == rule.digest else " (under another policy)"
 
 
-def _seen(data: bytes, path: Path, rule: Rule, registry: Registry) -> list[str]:
-    """What each reader that can say so sees in the picture."""
+def _seen(data: bytes, path: Path, rule: Rule, registry: Registry) -> Iterator[str]:
+    """What each reader that can say so sees in the picture, or why one cannot be asked."""
     from semcompress_plugin.isolation import Decoders
     from semcompress_plugin.workshop import Workshop
 
@@ -99,9 +105,11 @@ def _seen(data: bytes, path: Path, rule: Rule, registry: Registry) -> list[str]:
         with Decoders() as decoders:
             image = decoders.decode_for(rule, data, path.name).image
     except ImageError as error:
-        return [f"seen: nothing, for it {error}"]
+        yield f"seen: nothing, for it {error}"
+        return
     workshop = Workshop(registry)
-    lines = []
     for use in rule.evaluators:
-        lines += [f"seen by {use.name}: {text}" for text in workshop.describe(use, image)]
-    return lines
+        try:
+            yield from [f"seen by {use.name}: {text}" for text in workshop.describe(use, image)]
+        except SemcompressError as error:
+            yield f"seen by {use.name}: nothing: {error}"
