@@ -134,7 +134,7 @@ class _Edits:
         if not offers or any(_LAZY.match(name) for name in node.attrs):
             return
         tag = Tag.read(self.text, node)
-        if tag is None:
+        if tag is None or tag.name != "img":
             return
         end = " />" if self.text[tag.end - 2] == "/" else ">"
         sizes = node.attrs.get("sizes")

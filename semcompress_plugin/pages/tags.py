@@ -13,6 +13,8 @@ _ATTRIBUTE = re.compile(
     r"(?P<name>=?[^\t\n\f\r />=]*)"
     r"(?:[\t\n\f\r ]*=[\t\n\f\r ]*(?P<value>\"(?P<double>[^\"]*)\"|'(?P<single>[^']*)'|(?P<bare>[^\t\n\f\r >]*)))?"
 )
+_READ_AS = {"image": "img"}
+"""Names that the HTML standard has parsers take for others, outside of SVG."""
 
 Node = Any
 """A node of justhtml: an element (``name``, ``namespace``, ``attrs``, ``children``), a text or a comment (``data``)."""
@@ -20,10 +22,13 @@ Node = Any
 
 @dataclass(frozen=True, slots=True)
 class Tag:
-    """A start tag's place in the text, and the places of its attributes' values with their quotes."""
+    """A start tag's place in the text, its name there in lower case, and the places of its attributes' values with
+    their quotes.
+    """
 
     start: int
     end: int
+    name: str
     attributes: dict[str, tuple[int, int]]
 
     @classmethod
@@ -32,7 +37,10 @@ class Tag:
         to us as to the parser (a tag may stand for an element of another name, or for several).
         """
         start = node.origin_offset
-        if start is None or not (name := _NAME.match(text, start)) or name[1].lower() != node.name:
+        if start is None or not (name := _NAME.match(text, start)):
+            return None
+        spelt = name[1].lower()
+        if node.name.lower() not in (spelt, _READ_AS.get(spelt)):  # SVG's are feImage and the like
             return None
         values: dict[str, str] = {}
         places: dict[str, tuple[int, int]] = {}
@@ -52,11 +60,11 @@ class Tag:
                 if match["value"] is not None:
                     places[key] = match.span("value")
             position = match.end()
-        known = {key.lower(): value or "" for key, value in node.attrs.items()}  # SVG's are viewBox and the like
+        known = {key.lower(): value or "" for key, value in node.attrs.items()}  # SVG's again: viewBox
         agrees = values.keys() == known.keys() and all(
             "&" in value or "\0" in value or lines(value) == known[key] for key, value in values.items()
         )
-        return cls(start, position + 1, places) if agrees else None
+        return cls(start, position + 1, spelt, places) if agrees else None
 
 
 def _skip(text: str, position: int) -> int:
