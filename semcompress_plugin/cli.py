@@ -270,9 +270,13 @@ def _place(text: str) -> Path | str:
 
 
 def _path(text: str) -> Path:
-    """A path; an empty text, such as of a variable that is not set, is not taken for the working folder."""
+    """A path; an empty text, such as of a variable that is not set, is not taken for the working folder, nor an URL for
+    a folder that is not there.
+    """
     if not text:
         raise argparse.ArgumentTypeError("expected a path, got an empty text")
+    if "://" in text and not os.path.exists(text):  # noqa: PTH110  # a name that is too long is not there
+        raise argparse.ArgumentTypeError(f"expected a path, got {text!r}: only `semcompress build SRC OUT` takes URLs")
     return Path(text)
 
 

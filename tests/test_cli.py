@@ -802,6 +802,24 @@ def test_an_option_that_a_command_does_not_know_is_refused_with_the_commands_usa
         assert "unrecognized arguments: --formt json" in said
 
 
+@pytest.mark.parametrize(
+    "arguments",
+    [["compress", "s3://bkt/in"], ["build", "--in-place", "s3://bkt/in"], ["verify", "--policy", "s3://bkt/x.yaml"]],
+)
+def test_an_url_where_a_path_is_wanted_is_answered_with_the_command_that_takes_urls(folder, capsys, arguments):
+    with pytest.raises(SystemExit) as stop:
+        main(arguments)
+    assert stop.value.code == 2
+    said = f"expected a path, got '{arguments[-1]}': only `semcompress build SRC OUT` takes URLs\n"
+    assert capsys.readouterr().err.endswith(said)
+
+
+def test_a_path_that_looks_like_an_url_and_is_there_is_a_path(folder, capsys):
+    (folder / "s3:").mkdir()
+    (folder / "0.jpg").rename(folder / "s3:" / "0.jpg")
+    assert run(capsys, "explain", "s3://0.jpg")[0] == 0
+
+
 def test_explain_says_that_a_picture_lies_outside_its_policys_folder(folder, capsys):
     (folder / "config").mkdir()
     (folder / ".semcompress.yaml").rename(folder / "config" / "pictures.yaml")
