@@ -18,6 +18,7 @@ import pluggy
 from semcompress_plugin import hookspecs
 from semcompress_plugin.errors import NOT_THEIRS, PluginError
 from semcompress_plugin.streams import aside
+from semcompress_plugin.words import shortened
 
 if TYPE_CHECKING:
     from importlib.metadata import EntryPoint
@@ -99,7 +100,7 @@ class Plugins:
                 with aside():
                     offered = implementation.function()
                     if not isinstance(offered, Iterable):
-                        raise TypeError(f"{hook} must yield specs, got {offered!r:.80}")
+                        raise TypeError(f"{hook} must yield specs, got {shortened(repr(offered))}")
                     offered = list(offered)
             except NOT_THEIRS:
                 raise

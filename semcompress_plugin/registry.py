@@ -14,6 +14,7 @@ from semcompress_plugin.plugins import DISTRIBUTION, Broken, Offer, Plugins, Pro
 from semcompress_plugin.search import STRATEGIES, Problem, SearchSpec
 from semcompress_plugin.streams import aside
 from semcompress_plugin.types import Compressor, CompressorSpec, Evaluator, EvaluatorSpec, Search
+from semcompress_plugin.words import shortened
 
 Spec = TypeVar("Spec", CompressorSpec, EvaluatorSpec)
 
@@ -92,7 +93,7 @@ class Registry:
     def _sound(self, kind: str, hook: str, wanted: type[Spec], offer: Offer) -> bool:
         """Whether what a stranger offers can be worked with; if not, it is left out, and told of."""
         if not isinstance(offer.spec, wanted):
-            said = f"{hook} must yield {wanted.__name__}, got {offer.spec!r:.80}"
+            said = f"{hook} must yield {wanted.__name__}, got {shortened(repr(offer.spec))}"
             self.plugins.broken.append(Broken(offer.plugin, offer.provider, said))
             return False
         from semcompress_plugin.strangers import mistakes
@@ -137,9 +138,13 @@ class Registry:
 
     def _make(self, kind: str, spec: CompressorSpec | EvaluatorSpec, options: Mapping[str, Any]) -> object:
         try:
-            return self._factory(kind, spec)(**options)
+            made = self._factory(kind, spec)(**options)
         except ImportError as error:  # also what a factory imports only when it is called
             raise self._unusable(kind, spec, error) from error
+        if not _is_ours(provider := self.provider(spec)) and (lacking := _lacking(made, spec)):
+            why = f"its factory made {shortened(repr(made))}, which has no method {' or '.join(lacking)}"
+            raise UnusablePluginError(f"{kind} {spec.name!r} of {provider} cannot be used: {why}")
+        return made
 
     def _factory(self, kind: str, spec: CompressorSpec | EvaluatorSpec) -> Callable[..., Any]:
         try:
@@ -159,6 +164,12 @@ class Registry:
         wanted = spec.extra and isinstance(error, ImportError)
         extra = f"; install it with: pip install '{provider.distribution}[{spec.extra}]'" if wanted else ""
         return UnusablePluginError(f"{kind} {spec.name!r} of {provider} cannot be used: {reason(error)}{extra}")
+
+
+def _lacking(made: object, spec: CompressorSpec | EvaluatorSpec) -> list[str]:
+    """The methods that it must have and has not, for whatever picture."""
+    methods = ("compress",) if isinstance(spec, CompressorSpec) else ("observe", "compare")
+    return [method for method in methods if not callable(getattr(made, method, None))]
 
 
 _EITHER = "uninstall one, or name the plugins to load in SEMCOMPRESS_PLUGINS"

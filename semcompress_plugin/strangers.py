@@ -27,6 +27,7 @@ from semcompress_plugin.types import (
     Proposal,
     Transform,
 )
+from semcompress_plugin.words import shortened
 
 if TYPE_CHECKING:
     from PIL import Image
@@ -137,7 +138,8 @@ def _doubled(field: str, names: Sequence[str]) -> Iterator[str]:
 
 
 def _wrong(field: str, expected: str, got: object) -> str:
-    return f"{field}: expected {expected}, got {got if isinstance(got, str) and ' to ' in got else repr(got):.80}"
+    said = got if isinstance(got, str) and " to " in got else repr(got)
+    return f"{field}: expected {expected}, got {shortened(said)}"
 
 
 def _are(values: object, kind: type) -> bool:
@@ -271,13 +273,16 @@ def check_values(answers: Sequence[Mapping[str, float]], spec: EvaluatorSpec) ->
     for metric in spec.metrics:
         for answer in answers:
             if not isinstance(answer, Mapping):
-                raise TypeError(f"compare must give a mapping of metrics for each candidate, got {answer!r:.80}")
+                raise TypeError(
+                    f"compare must give a mapping of metrics for each candidate, got {shortened(repr(answer))}"
+                )
             if metric.name not in answer:
                 given = f"only {', '.join(map(str, answer))}" if answer else "and nothing else"
-                raise ValueError(f"compare gave no {metric.name!r}, {given:.200}")
+                raise ValueError(f"compare gave no {metric.name!r}, {shortened(given, 200)}")
             value = _number(answer[metric.name])
             if value is None:
-                raise TypeError(f"compare gave {answer[metric.name]!r:.80} for {metric.name!r}: expected a number")
+                gave = shortened(repr(answer[metric.name]))
+                raise TypeError(f"compare gave {gave} for {metric.name!r}: expected a number")
             if math.isnan(value):
                 raise ValueError(f"compare gave NaN for {metric.name!r}")
             if not metric.minimum - _ROUNDING <= value <= metric.maximum + _ROUNDING:
@@ -307,9 +312,8 @@ def reason(error: BaseException) -> str:
         raise
     except BaseException:  # its words are a stranger's code, too
         first_line = ""
-    if len(first_line) > _LINE:  # of a whole array, or of what a program said
-        first_line = f"{first_line[:_LINE]}…"
-    text = f"{type(error).__name__}: {first_line}".rstrip(": ")
+    # of a whole array, or of what a program said
+    text = f"{type(error).__name__}: {shortened(first_line, _LINE)}".rstrip(": ")
     frames = [frame for frame in traceback.extract_tb(error.__traceback__) if not _is_ours(Path(frame.filename))]
     if not frames or isinstance(error, SemcompressError):
         return text

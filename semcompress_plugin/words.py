@@ -31,6 +31,11 @@ def percent(before: int, after: int) -> str:
     return f"{change:+.0f} %"
 
 
+def shortened(text: str, most: int = 80) -> str:
+    """The first ``most`` characters, with ``…`` where there are more."""
+    return text if len(text) <= most else f"{text[:most]}…"
+
+
 def printable(text: str) -> str:
     """``text`` on one line and without power over a terminal, whatever bytes a file's name has.
 

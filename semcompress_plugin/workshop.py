@@ -34,7 +34,7 @@ from semcompress_plugin.types import (
     Proposal,
     Reference,
 )
-from semcompress_plugin.words import counted
+from semcompress_plugin.words import counted, shortened
 
 
 class Workshop:
@@ -142,7 +142,9 @@ class Workshop:
                 with self._turns.setdefault(identity(use), threading.Lock()):
                     answers = getattr(evaluator, method)(*arguments)
             if not hasattr(answers, "__len__") or isinstance(answers, (str, Mapping)):
-                raise TypeError(f"{method} must give a list with an answer for each picture, got {answers!r:.80}")
+                raise TypeError(
+                    f"{method} must give a list with an answer for each picture, got {shortened(repr(answers))}"
+                )
             if len(answers) != len(arguments[-1]):
                 gave, shown = (
                     counted(len(answers), "answer", "answers"),

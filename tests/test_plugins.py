@@ -240,6 +240,8 @@ def semcompress_evaluators():
         ("@hookimpl\ndef offer(): return []", "unknown hook 'offer'; known hooks: semcompress_compressors"),
         ("@hookimpl\ndef semcompress_evaluators(config): return []", "does not fit its hook: "),
         ("@hookimpl\ndef semcompress_evaluators(): return ['bad']", "must yield EvaluatorSpec, got 'bad'"),
+        ("@hookimpl\ndef semcompress_evaluators(): return ['x' * 999]", f"must yield EvaluatorSpec, got '{'x' * 79}…"),
+        ("@hookimpl\ndef semcompress_evaluators(): return 10**99", f"must yield specs, got 1{'0' * 79}…"),
     ],
 )
 def test_a_mistake_of_one_plugin_is_a_warning_and_stops_neither_commands_nor_others(

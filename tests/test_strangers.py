@@ -109,6 +109,8 @@ def test_a_compressor_that_draws_on_the_picture_is_judged_by_what_the_picture_wa
 
 def test_a_preview_is_made_of_a_copy_too():
     class Draws:
+        compress = saved  # which nobody asks for
+
         def preview(self, picture, settings):
             ImageDraw.Draw(picture.image).rectangle((0, 0, *picture.image.size), fill=(255, 0, 0))
             return picture.image
@@ -559,6 +561,8 @@ def test_a_compressor_without_the_method_that_its_spec_promises_is_told_of_when_
         ("stranger_plugin:nothing", "AttributeError: module 'stranger_plugin' has no attribute 'nothing'"),
         ("stranger_nowhere:nothing", "ModuleNotFoundError: No module named 'stranger_nowhere'"),
         ("stranger_syntax:nothing", "SyntaxError: "),
+        ("gc:enable", "its factory made None, which has no method observe or compare"),
+        ("builtins:list", "its factory made [], which has no method observe or compare"),
     ],
 )
 def test_what_can_never_be_made_ends_the_run_in_one_line(tmp_path: Path, factory: str, words: str):
@@ -669,6 +673,8 @@ def test_plugins_hear_of_what_was_done_and_of_nothing_else(repository: Path, mon
 
 def test_a_decoder_that_fails_is_named():
     class Theirs:
+        compress = saved  # which nobody asks for
+
         def decode(self, data):
             raise KeyError("no such table")
 
