@@ -95,6 +95,16 @@ class Domain:
         in_git = None if repository is None else self.locks.in_git(repository)
         return Lock(self.policy.root / NAME, self.originals.state, in_git)
 
+    @cached_property
+    def has_several_rules(self) -> bool:
+        """Whether what one rule has made may lie under a name that is another rule's."""
+        return sum(not rule.skip for rule in self.policy.rules) > 1
+
+    def outputs(self, sha256: str) -> tuple[Entry, ...]:
+        """As :meth:`made`, with what lies beside its original."""
+        here = tuple(entry for entry in self.lock.by_output(sha256) if entry.relation != "kept")
+        return here or self.made_elsewhere(sha256)
+
     def made(self, sha256: str) -> tuple[Entry, ...]:
         """What this lock, or else another of the repository, says of a content that is an output of ours."""
         found = tuple(entry for entry in self.lock.by_output(sha256) if entry.relation == "replaced")

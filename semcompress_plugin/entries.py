@@ -39,6 +39,7 @@ _GIT_ID = re.compile("[0-9a-f]{40}|[0-9a-f]{64}")
 _MODE = re.compile("[0-7]{1,4}")
 _AFTER_KEY = ', "name": '
 """Where the identity of a line ends; within a string these quotes would be escaped."""
+_AFTER_NAME = '", "mode": '
 _PIXELS = ', "pixels": "'
 _SIGNIFICANT = 6
 
@@ -212,6 +213,11 @@ class Index:
         return any('"relation": "beside"' in key for key in keys) and not any(
             '"relation": "replaced"' in key for key in keys
         )
+
+    def kept_suffix(self, sha256: str, suffix: str) -> bool:
+        """Whether there are lines of an output, and in all of them its original has this suffix; none is decoded."""
+        names = (line.partition(_AFTER_KEY)[2].partition(_AFTER_NAME)[0] for line in self._by_output.get(sha256, ()))
+        return sha256 in self._by_output and all(name.endswith(f".{suffix}") for name in names)
 
     def by_output(self, sha256: str) -> tuple[Entry, ...]:
         return self._entries(self._by_output, sha256)

@@ -119,6 +119,10 @@ class Lock:
         """Whether there is an entry that settles a content, as :meth:`settled` says; as a rule none need be decoded."""
         return self._index.settles(sha256, policy) or self.settled(sha256, policy, Path(path)) is not None
 
+    def kept_suffix(self, sha256: str, place: str) -> bool:
+        """Whether all lines of a content, if there are any, say that it was called as the file at ``place`` ends."""
+        return self._index.kept_suffix(sha256, place.rpartition(".")[2])
+
     def settled(self, sha256: str, policy: str, path: Path | None = None) -> Entry | None:
         """The entry that settles a content under the policy with this digest, or None if there is work to do.
 

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 from semcompress_plugin.domains import Domain, Domains
 from semcompress_plugin.entries import Entry, ambiguous
 from semcompress_plugin.errors import ImageError, UsageError
+from semcompress_plugin.naming import name_of_original
 from semcompress_plugin.types import Result, Rule, Status
 from semcompress_plugin.walk import Found
 
@@ -102,21 +103,47 @@ def assets(found: Iterable[Found], domains: Domains, base: Path) -> Iterator[Ass
         )
 
 
-def pending(asset: Asset, refresh: dict[str, str] | None = None) -> Pending | Result:
+def at_home(asset: Asset, sha256: str) -> Asset:
+    """``asset`` under the rule for the picture that its content was made of, where that had another name.
+
+    The rule for the new name would shrink an output once more or turn it back, and the two would take turns for ever.
+    """
+    domain = asset.domain
+    if not domain.has_several_rules or domain.lock.kept_suffix(sha256, asset.place):
+        return asset
+    return as_made_of(asset, domain.outputs(sha256))
+
+
+def as_made_of(asset: Asset, made: Collection[Entry]) -> Asset:
+    """``asset`` under the rule for what ``made``, entries about its content, say it was made of, if there is one."""
+    told = asset.domain.lock.origin(made, asset.path)
+    names = {name_of_original(entry, asset.path) for entry in (made if told is None else (told,))}
+    inside = _below(asset.place, asset.domain.policy.root)
+    if inside is None or names <= {asset.path.name}:
+        return asset
+    folder = inside[: -len(asset.path.name)]
+    first, *others = (asset.domain.policy.rule_for(folder + name) for name in names)
+    if first is None or first.skip or any(other is not first for other in others):
+        return asset
+    return replace(asset, rule=first)
+
+
+def pending(asset: Asset, refresh: Callable[[Rule], Mapping[str, str]] | None = None) -> Pending | Result:
     """What is to be done about ``asset``: a Result when it is settled or cannot be read.
 
-    ``refresh`` are versions of what decides: what others have made is then outdated too.
+    ``refresh`` gives the versions of what decides under a rule: what others have made is then outdated too.
     """
     try:
         sha256, size = asset.domain.digests.of(asset.place)
     except ImageError as error:
         return Result(asset.shown, "failed", 0, 0, asset.rule.name, reason=str(error))
+    asset = at_home(asset, sha256)
     lock, digest = asset.domain.lock, asset.rule.digest
     if refresh is None:
         settled, stale = lock.is_settled(sha256, digest, asset.place), False
     else:
         entry = lock.settled(sha256, digest, asset.path)
-        stale = entry is not None and entry.relation != "beside" and not _is_current(entry, refresh)
+        stale = entry is not None and entry.relation != "beside" and not _is_current(entry, refresh(asset.rule))
         settled = entry is not None and not stale
     if settled and not (asset.rule.outputs.place == "beside" and lock.lacks(sha256, digest, asset.path)):
         return Result(asset.shown, "unchanged", size, size, asset.rule.name)
@@ -143,13 +170,13 @@ def unless_said_before(item: Pending) -> Pending | Result:
     What this branch has said once holds, and its line comes back. What was only ever said on another one, which may be
     a stranger's, is no reason to take the picture for another: it is left alone.
     """
-    asset = item.asset
-    told = asset.domain.said_before(item.sha256) if item.is_new else []
+    told = item.asset.domain.said_before(item.sha256) if item.is_new else []
     made = tuple(entry for commit, entry in told if commit is None)
     if not made:
         commit = next((commit for commit, _ in told), None)
         return item if commit is None else item.left("skipped", _SAID_ELSEWHERE.format(commit[:12], item.sha256[:16]))
-    lock = asset.domain.lock
+    asset = as_made_of(item.asset, made)
+    item, lock = replace(item, asset=asset), asset.domain.lock
     if settled := [entry for entry in made if entry.policy == asset.rule.digest or entry.relation == "beside"]:
         lock.recall(settled)
         return item.left("unchanged", "an earlier commit has its line in the lock, which is back")
@@ -158,7 +185,7 @@ def unless_said_before(item: Pending) -> Pending | Result:
     return replace(item, outdated=outdated)
 
 
-def _is_current(entry: Entry, versions: dict[str, str]) -> bool:
+def _is_current(entry: Entry, versions: Mapping[str, str]) -> bool:
     return all(versions.get(name) == version for name, version in entry.made_with.items())
 
 

@@ -17,7 +17,7 @@ from semcompress_plugin.isolation import Decoders
 from semcompress_plugin.metadata import carries
 from semcompress_plugin.naming import name_of_original
 from semcompress_plugin.pixels import fingerprint
-from semcompress_plugin.plan import Pending
+from semcompress_plugin.plan import Pending, as_made_of
 from semcompress_plugin.registry import Registry
 from semcompress_plugin.settle import Settlement
 from semcompress_plugin.surplus import has_surplus
@@ -179,6 +179,7 @@ class Work:
 
     def _judge_edit(self, ours: Entry) -> Rounds[Found]:
         """What lies beside the pixels of ``ours`` was edited. Where the policy is another as well, it is measured."""
+        self.pending = replace(self.pending, asset=as_made_of(self.pending.asset, (ours,)))
         path = self.pending.asset.path
         place, name = self.pending.asset.domain.lock.relative(path), name_of_original(ours, path)
         line = replace(ours, output=self._here, path=place, name=name, edited=True, looks=0)

@@ -11,6 +11,7 @@ import time
 from collections import deque
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -171,10 +172,10 @@ def _planned(
 
 def _state(asset: Asset, registry: Registry, arguments: argparse.Namespace) -> Pending | Result:
     """What is to be shrunk, or why a file is not even looked at."""
-    current = versions(asset.rule, registry) if arguments.refresh else None
-    state = pending(asset, current)
+    state = pending(asset, partial(versions, registry=registry) if arguments.refresh else None)
     if isinstance(state, Result):
         return state
+    asset = state.asset
     if state.outdated is None and _was_built(state.sha256):
         return state.left("unchanged", "was made by a build of ours, from an original elsewhere")
     if not arguments.no_baseline and state.sha256 in asset.domain.baseline:

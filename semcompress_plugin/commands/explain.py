@@ -11,6 +11,7 @@ from semcompress_plugin.commands._shared import load_registry
 from semcompress_plugin.domains import Domain, Domains
 from semcompress_plugin.entries import Entry
 from semcompress_plugin.errors import ImageError, SemcompressError, UsageError
+from semcompress_plugin.plan import Asset, at_home
 from semcompress_plugin.registry import Registry
 from semcompress_plugin.report.text import scores_in_words, settings_in_words
 from semcompress_plugin.types import SUFFIXES, CompressorUse, Rule
@@ -40,6 +41,7 @@ def run(arguments: argparse.Namespace) -> int:
     if rule.skip:
         _tell([f"rule: {rule.name}, which says to skip it", *_budget(rule)])
         return 0
+    rule = at_home(Asset(str(path), str(arguments.path), domain, rule), snapshot.sha256).rule
     _tell([*_rule(rule, path, registry), *_budget(rule), *_settled(snapshot.sha256, domain, rule)])
     _tell(_seen(snapshot.data, path, rule, registry))
     return 0

@@ -15,7 +15,7 @@ from semcompress_plugin.budgeting import judged
 from semcompress_plugin.commands._shared import finish, load_registry
 from semcompress_plugin.domains import Domains
 from semcompress_plugin.errors import ImageError, UsageError, failure
-from semcompress_plugin.plan import Asset, assets
+from semcompress_plugin.plan import Asset, assets, at_home
 from semcompress_plugin.registry import Registry
 from semcompress_plugin.types import Result
 from semcompress_plugin.walk import MISSING, find_images, here, repository_root
@@ -60,7 +60,7 @@ def _of(asset: Asset) -> Iterator[Comparison | Result]:
     from semcompress_plugin.verify import comparisons  # only now: this brings Pillow and numpy along
 
     try:
-        yield from comparisons(asset)
+        yield from comparisons(at_home(asset, asset.domain.digests.of(asset.place)[0]))
     except ImageError as error:
         yield Result(asset.shown, "failed", 0, 0, asset.rule.name, reason=str(error))
 

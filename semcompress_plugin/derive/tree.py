@@ -129,7 +129,7 @@ class Tree:
                 yield state.left("unchanged", "was made by an earlier build")
             else:
                 self._claims.occupy(self._place(asset.path), asset.shown)
-                claims.append(asset)
+                claims.append(state.asset)
                 waiting.append(state)
         self._claim_names(claims)
         while waiting:
