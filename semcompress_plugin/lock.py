@@ -127,12 +127,13 @@ class Lock:
         """The entry that settles a content under the policy with this digest, or None if there is work to do.
 
         Settled are: an output of this policy (replaced or kept); an original whose outputs all lie beside it at
-        ``path``, as large as we wrote them; and an output that itself lies beside its original, under whatever policy,
-        for it is never a picture to start from.
+        ``path``, as large as we wrote them, unless one took its place; and an output that itself lies beside its
+        original, under whatever policy, for it is never a picture to start from.
         """
-        if found := _settling(self._index, sha256, policy, path):
+        shrunk = self._is_shrunk_itself(sha256, policy)
+        if found := _settling(self._index, sha256, policy, None if shrunk else path):
             return found[0]
-        if found := self._remembered(lambda index: _settling(index, sha256, policy, path)):
+        if found := self._remembered(lambda index: _settling(index, sha256, policy, None if shrunk else path)):
             return self.recall(found)[0]
         known = self._index.by_output(sha256)
         made = known + self._remembered(lambda index: index.by_output(sha256))
@@ -140,6 +141,11 @@ class Lock:
             return None
         entry = next(entry for entry in made if entry.relation == "beside")
         return entry if entry in known else self.recall([entry])[0]
+
+    def _is_shrunk_itself(self, sha256: str, policy: str) -> bool:
+        """Whether the policy has put an output in the place of this original: what lies beside it is not all then."""
+        made = (*self._index.by_original(sha256), *self._remembered(lambda index: index.by_original(sha256)))
+        return any(entry.relation == "replaced" and entry.policy == policy for entry in made)
 
     def lies_beside(self, made: Iterable[Entry], path: Path | None) -> bool:
         """Whether an output of which ``made`` tells lies beside its original, and not in an original's place.

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
@@ -260,6 +260,7 @@ class Work:
             return result, Settlement(self.snapshot, still)
         writes = {target: candidate.data for _, candidate, target in made}
         entries = tuple(self._made(decision, candidate, target) for decision, candidate, target in made) + still
+        entries += self._kept_this_time(entries)
         outputs = tuple(
             OutputFile(
                 str(Path(self.pending.asset.shown).with_name(target.name).as_posix()),
@@ -321,6 +322,13 @@ class Work:
         settlement = Settlement(self.snapshot, (kept,), {place: self.original_data}, removed=place != path)
         back = f"the original is back, since under the changed policy {reason}"
         return self._result("compressed", after=self.original.bytes, looks=looks, reason=back), settlement
+
+    def _kept_this_time(self, entries: Iterable[Entry]) -> tuple[Entry, ...]:
+        """The line that settles an original whose place an output once took, and no output takes now."""
+        was_shrunk = any(entry.relation == "replaced" for entry in self.pending.known)
+        if not was_shrunk or self.original != self._here or any(entry.relation == "replaced" for entry in entries):
+            return ()
+        return (self._line(self.original, "kept", self.pending.asset.path, 0, generation=0),)
 
     def _still(self, found: Holds) -> Entry:
         """What was said of an output of ours, said under this rule and of where it lies."""

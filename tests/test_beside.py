@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import subprocess
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -35,6 +36,7 @@ def folder(repository: Path) -> Path:
 
 
 def run(capsys: pytest.CaptureFixture[str], command: str, *more: str) -> tuple[int, list[dict]]:
+    capsys.readouterr()
     code = main([command, *more, "--format", "json"])
     return code, json.loads(capsys.readouterr().out)["results"]
 
@@ -125,6 +127,58 @@ def test_without_the_original_what_lies_beside_is_not_measured_but_missed_all_th
     assert run(capsys, "verify", "--require-originals")[0] == 1
     Path("a.webp").unlink()
     assert run(capsys, "verify")[0] == 1
+
+
+
+@pytest.mark.parametrize("how", ["restored", "from a commit", "in a clone", "with a lock that knows half of it"])
+def test_an_original_that_comes_back_is_shrunk_again_though_an_output_lies_beside_it(folder, capsys, monkeypatch, how):
+    commit(folder)
+    assert run(capsys, "compress")[0] == 1
+    commit(folder)
+    before = files(folder)
+    if how == "in a clone":
+        git(folder.parent, "clone", "-q", f"file://{folder}", "clone")
+        monkeypatch.chdir(folder := folder.parent / "clone")
+    if how == "restored":
+        assert main(["restore", "a.jpg"]) == 0
+    else:
+        git(folder, "checkout", "-q", "HEAD~1", "--", "a.jpg")
+    if how == "with a lock that knows half of it":
+        lock = folder / "semcompress.lock"
+        lines = lock.read_text().splitlines(keepends=True)
+        lock.write_text("".join(line for line in lines if '"relation": "replaced"' not in line))
+    assert files(folder) != before
+    assert run(capsys, "check")[0] == 1
+    code, results = run(capsys, "compress")
+    assert (code, [one["status"] for one in results if one["path"] == "a.jpg"]) == (1, ["compressed"])
+    assert files(folder) == before
+    settled(capsys)
+
+
+def test_a_build_shrinks_it_too(folder, capsys, tmp_path):
+    assert run(capsys, "compress")[0] == 1
+    before = files(folder)
+    assert main(["restore", "a.jpg"]) == 0
+    assert run(capsys, "build", ".", str(tmp_path / "public"))[0] == 0
+    assert files(tmp_path / "public") == {name: data for name, data in before.items() if name != ".semcompress.yaml"}
+
+
+def test_where_nothing_takes_its_place_any_more_that_is_not_asked_again_either(folder, capsys, monkeypatch):
+    """Another version of an encoder may write larger files: then the original is kept, beside its WebP."""
+    from semcompress_plugin.shrink import Work
+
+    assert run(capsys, "compress")[0] == 1
+    assert main(["restore", "a.jpg"]) == 0
+    really = Work.study
+
+    def study(self, reference):
+        found = yield from really(self, reference)
+        alone = tuple(one for one in found.decisions if one.candidate and one.candidate.proposal.format != "JPEG")
+        return replace(found, decisions=alone)
+
+    monkeypatch.setattr(Work, "study", study)
+    run(capsys, "compress")
+    settled(capsys)
 
 
 def test_a_rule_that_comes_to_want_a_file_beside_a_picture_gets_it_from_the_original(folder, capsys):
