@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import contextlib
 import os
+from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path, PurePosixPath
 
-from semcompress_plugin import files
+from semcompress_plugin import files, linewise
 from semcompress_plugin.digests import Digests
 from semcompress_plugin.entries import Entry, Index
-from semcompress_plugin.errors import ImageError, OriginalsError
+from semcompress_plugin.errors import ImageError, LockError, OriginalsError
 from semcompress_plugin.git import Repository
 from semcompress_plugin.git import find as find_repository
 from semcompress_plugin.git import run as run_git
@@ -22,15 +23,50 @@ from semcompress_plugin.originals import Originals, open_originals
 from semcompress_plugin.policy import Policy, PolicyFinder, default_policy, load_originals, load_policy
 from semcompress_plugin.registry import Registry
 
+Said = tuple[list[tuple[Path, Index]], str | None]
+"""Folders and the lines of the lock in each; and why more could not be read, or None."""
+
 
 class Locks:
     """What all locks of a repository say: each is read once, whatever the number of policies that ask."""
 
     def __init__(self) -> None:
+        self._repositories: dict[Path, Repository | None] = {}
+        self._every: dict[Path, Said] = {}
         self._listed: dict[Path, list[Path]] = {}
         self._read: dict[Path, Index] = {}
         self._in_git: dict[Path, LocksInGit] = {}
         self._history: dict[Path, History] = {}
+
+    def repository(self, folder: Path) -> Repository | None:
+        """The one that ``folder`` lies in."""
+        if folder not in self._repositories:
+            self._repositories[folder] = find_repository(folder)
+        return self._repositories[folder]
+
+    def every(self, repository: Repository) -> Said:
+        """What its locks say, and its journal, of whose paths its top is the folder."""
+        if repository.root not in self._every:
+            found, doubt = self.told((), repository)
+            try:
+                found, doubt = self.told(self.of(repository), repository)
+                journal = linewise.read(repository.state / "journal", "journal")
+                found.append((repository.root, Index.salvage(journal)))
+            except (OriginalsError, LockError) as error:
+                doubt = str(error)
+            self._every[repository.root] = found, doubt
+        return self._every[repository.root]
+
+    def told(self, paths: Iterable[Path], repository: Repository | None) -> Said:
+        """What the locks at ``paths`` say."""
+        found: list[tuple[Path, Index]] = []
+        doubt = None
+        for path in dict.fromkeys(paths):
+            try:
+                found.append((path.parent, self.read(path, repository)))
+            except OriginalsError as error:
+                doubt = str(error)
+        return found, doubt
 
     def of(self, repository: Repository) -> list[Path]:
         """Where they lie. Raises OriginalsError where git cannot say."""
@@ -91,8 +127,7 @@ class Domain:
 
     @cached_property
     def lock(self) -> Lock:
-        repository = find_repository(self.policy.root)
-        in_git = None if repository is None else self.locks.in_git(repository)
+        in_git = None if self._repository is None else self.locks.in_git(self._repository)
         return Lock(self.policy.root / NAME, self.originals.state, in_git)
 
     @cached_property
@@ -100,88 +135,92 @@ class Domain:
         """Whether what one rule has made may lie under a name that is another rule's."""
         return sum(not rule.skip for rule in self.policy.rules) > 1
 
-    def outputs(self, sha256: str) -> tuple[Entry, ...]:
+    def outputs(self, sha256: str, path: Path) -> tuple[Entry, ...]:
         """As :meth:`made`, with what lies beside its original."""
         here = tuple(entry for entry in self.lock.by_output(sha256) if entry.relation != "kept")
-        return here or self.made_elsewhere(sha256)
+        return here or self.made_elsewhere(sha256, path)
 
-    def made(self, sha256: str) -> tuple[Entry, ...]:
-        """What this lock, or else another of the repository, says of a content that is an output of ours."""
+    def made(self, sha256: str, path: Path) -> tuple[Entry, ...]:
+        """What this lock, or else another one, says of a content at ``path`` that is an output of ours."""
         found = tuple(entry for entry in self.lock.by_output(sha256) if entry.relation == "replaced")
-        return found or self.made_elsewhere(sha256)
+        return found or self.made_elsewhere(sha256, path)
 
-    def made_elsewhere(self, sha256: str) -> tuple[Entry, ...]:
-        """What other locks of the same repository say of a content that is an output of ours."""
+    def made_elsewhere(self, sha256: str, path: Path | None = None) -> tuple[Entry, ...]:
+        """What other locks say of a content, which lies at ``path``, that is an output of ours."""
         return tuple(
-            replace(entry, path=self.lock.relative(folder / PurePosixPath(entry.path)))
-            for folder, index in self._other_locks
+            self._as_here(entry, folder)
+            for folder, index in self._elsewhere(path)[0]
             for entry in index.by_output(sha256)
             if entry.relation != "kept"
         )
 
-    def said_before(self, sha256: str) -> list[tuple[str | None, Entry]]:
-        """What no lock says by now, and some commit did, of a content that is an output of ours.
+    def said_before(self, sha256: str, path: Path) -> list[tuple[str | None, Entry]]:
+        """What no lock says by now, and some commit did, of a content at ``path`` that is an output of ours.
 
         Each with the commit, or None where that is behind the one that the working tree stands on.
         """
-        repository = find_repository(self.policy.root)
-        history = None if repository is None else self.locks.history(repository)
-        if repository is None or history is None:
-            return []
-        return [
-            (
-                None if history.is_behind(told.commit) else told.commit,
-                replace(entry, path=self.lock.relative(repository.root / told.folder / PurePosixPath(entry.path))),
-            )
-            for told in history.of(sha256)
-            if (entry := told.entry()) is not None and entry.relation != "kept"
-        ]
+        found: list[tuple[str | None, Entry]] = []
+        for repository in self._repositories(path):
+            history = self.locks.history(repository)
+            for told in history.of(sha256):
+                if (entry := told.entry()) is not None and entry.relation != "kept":
+                    commit = None if history.is_behind(told.commit) else told.commit
+                    found.append((commit, self._as_here(entry, repository.root / told.folder)))
+        return found
 
-    def with_pixels(self, fingerprint: str) -> tuple[Entry, ...]:
+    def with_pixels(self, fingerprint: str, path: Path) -> tuple[Entry, ...]:
         """What this lock, its journal, or else another lock says of outputs of ours that have these pixels."""
         return self.lock.by_pixels(fingerprint) or tuple(
-            replace(entry, path=self.lock.relative(folder / PurePosixPath(entry.path)))
-            for folder, index in self._other_locks
+            self._as_here(entry, folder)
+            for folder, index in self._elsewhere(path)[0]
             for entry in index.by_pixels(fingerprint)
         )
 
-    @property
-    def doubt(self) -> str | None:
-        """Why it cannot be told of a content that no lock knows whether it is an output of ours, or None."""
-        return self.lock.doubt or self._elsewhere[1]
+    def doubt(self, path: Path) -> str | None:
+        """Why it cannot be told whether a content at ``path``, which no lock knows, is an output of ours; or None."""
+        return self.lock.doubt or self._elsewhere(path)[1]
 
-    @property
-    def _other_locks(self) -> list[tuple[Path, Index]]:
-        """The folders and lines of all other locks of the repository; outside git of those in the folders above.
+    def _as_here(self, entry: Entry, folder: Path) -> Entry:
+        """What the lock in ``folder`` says, as this one would."""
+        return replace(entry, path=self.lock.relative(folder / PurePosixPath(entry.path)))
+
+    def _repositories(self, path: Path) -> list[Repository]:
+        """The policy's, and that of the picture at ``path``: below a policy there may be submodules, or only they."""
+        both = (self._repository, self.locks.repository(path.parent))
+        return list({one.root: one for one in both if one is not None}.values())
+
+    def _elsewhere(self, path: Path | None) -> Said:
+        """The folders and lines of all other locks of the policy's repository (outside git: of those in the folders
+        above), and of the repository of the picture at ``path``.
 
         Policies come and go, and pictures move from one to another: what one lock knows for an output of ours must not
         be an original to the next.
         """
-        return self._elsewhere[0]
+        found, doubt = self._near
+        for repository in [] if path is None else self._repositories(path):
+            if repository != self._repository:
+                more, doubted = self.locks.every(repository)
+                found, doubt = [*found, *more], doubt or doubted
+        return found, doubt
 
     @cached_property
-    def _elsewhere(self) -> tuple[list[tuple[Path, Index]], str | None]:
-        root, repository, doubt = self.policy.root, find_repository(self.policy.root), None
-        paths = [folder / NAME for folder in root.parents]
-        if repository is not None:
+    def _repository(self) -> Repository | None:
+        return self.locks.repository(self.policy.root)
+
+    @cached_property
+    def _near(self) -> Said:
+        paths = [folder / NAME for folder in self.policy.root.parents]
+        if self._repository is not None:
             try:
-                paths = self.locks.of(repository)
+                paths = self.locks.of(self._repository)
             except OriginalsError as error:
-                doubt = str(error)
-        found = []
-        for path in dict.fromkeys(paths):
-            try:
-                if path.parent != root:
-                    found.append((path.parent, self.locks.read(path, repository)))
-            except OriginalsError as error:
-                doubt = str(error)
-        return found, doubt
+                return [], str(error)
+        return self.locks.told((path for path in paths if path.parent != self.policy.root), self._repository)
 
     @cached_property
     def digests(self) -> Digests:
         """Hashes of files that have not changed: in the git directory of this working tree, else by the originals."""
-        repository = find_repository(self.policy.root)
-        folder = self.originals.state if repository is None else repository.own / "semcompress"
+        folder = self.originals.state if self._repository is None else self._repository.own / "semcompress"
         name = f"digests-{files.digest(os.fsencode(self.policy.root))[:16]}"
         return Digests(None if folder is None else folder / name, learn=self.in_place)
 

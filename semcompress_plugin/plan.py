@@ -111,7 +111,7 @@ def at_home(asset: Asset, sha256: str) -> Asset:
     domain = asset.domain
     if not domain.has_several_rules or domain.lock.kept_suffix(sha256, asset.place):
         return asset
-    return as_made_of(asset, domain.outputs(sha256))
+    return as_made_of(asset, domain.outputs(sha256, asset.path))
 
 
 def as_made_of(asset: Asset, made: Collection[Entry]) -> Asset:
@@ -147,7 +147,7 @@ def pending(asset: Asset, refresh: Callable[[Rule], Mapping[str, str]] | None = 
         settled = entry is not None and not stale
     if settled and not (asset.rule.outputs.place == "beside" and lock.lacks(sha256, digest, asset.path)):
         return Result(asset.shown, "unchanged", size, size, asset.rule.name)
-    made = asset.domain.made(sha256)
+    made = asset.domain.made(sha256, asset.path)
     if lock.lies_beside(made, asset.path):  # never a picture to start from
         return Result(asset.shown, "unchanged", size, size, asset.rule.name)
     made = tuple(entry for entry in made if entry.relation == "replaced")
@@ -158,7 +158,7 @@ def pending(asset: Asset, refresh: Callable[[Rule], Mapping[str, str]] | None = 
     original = sha256 if outdated is None else outdated.original.sha256
     known = [e for e in lock.by_original(original) if e.policy == digest and e.relation != "kept"]
     # a build harms no source: where there is no git, or it trusts nobody's repositories, so be it
-    if asset.domain.in_place and not (outdated or known or stale) and (doubt := asset.domain.doubt):
+    if asset.domain.in_place and not (outdated or known or stale) and (doubt := asset.domain.doubt(asset.path)):
         reason = f"whether it is an output of ours cannot be told, so it was left alone: {doubt}"
         return Result(asset.shown, "failed", size, size, asset.rule.name, reason=reason)
     return Pending(asset, sha256, size, outdated, tuple(known), anew=stale)
@@ -170,7 +170,7 @@ def unless_said_before(item: Pending) -> Pending | Result:
     What this branch has said once holds, and its line comes back. What was only ever said on another one, which may be
     a stranger's, is no reason to take the picture for another: it is left alone.
     """
-    told = item.asset.domain.said_before(item.sha256) if item.is_new else []
+    told = item.asset.domain.said_before(item.sha256, item.asset.path) if item.is_new else []
     made = tuple(entry for commit, entry in told if commit is None)
     if not made:
         commit = next((commit for commit, _ in told), None)

@@ -233,9 +233,9 @@ class Work:
         It is a file of the same format, wherever it lay: what was converted is another picture, and so is an original.
         """
         asset, original = self.pending.asset, self.original
-        seen = asset.domain.with_pixels(self.pixels)
+        seen = asset.domain.with_pixels(self.pixels, asset.path)
         if not seen and self.stored is not None:
-            seen = asset.domain.with_pixels(self.stored)
+            seen = asset.domain.with_pixels(self.stored, asset.path)
         format = SUFFIXES[asset.path.suffix.lower()]
         alike = [e for e in seen if e.original != original and SUFFIXES.get(Path(e.path).suffix.lower()) == format]
         alike = [entry for entry in alike if entry.policy == asset.rule.digest] or alike

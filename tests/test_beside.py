@@ -129,7 +129,6 @@ def test_without_the_original_what_lies_beside_is_not_measured_but_missed_all_th
     assert run(capsys, "verify")[0] == 1
 
 
-
 @pytest.mark.parametrize("how", ["restored", "from a commit", "in a clone", "with a lock that knows half of it"])
 def test_an_original_that_comes_back_is_shrunk_again_though_an_output_lies_beside_it(folder, capsys, monkeypatch, how):
     commit(folder)

@@ -21,11 +21,7 @@ from policies import POLICY
 from semcompress_plugin import runner, settle, shrink
 from semcompress_plugin.cli import main, parser
 from semcompress_plugin.commands import compress
-from semcompress_plugin.errors import LockError, ModelError
-
-
-
-from semcompress_plugin.errors import PluginError
+from semcompress_plugin.errors import LockError, ModelError, PluginError
 from semcompress_plugin.evaluators.classifier import ClassifierEvaluator
 from semcompress_plugin.lock import Lock
 from semcompress_plugin.originals import is_original

@@ -42,7 +42,7 @@ def run(arguments: argparse.Namespace) -> int:
         _tell([f"rule: {rule.name}, which says to skip it", *_budget(rule)])
         return 0
     rule = at_home(Asset(str(path), str(arguments.path), domain, rule), snapshot.sha256).rule
-    _tell([*_rule(rule, path, registry), *_budget(rule), *_settled(snapshot.sha256, domain, rule)])
+    _tell([*_rule(rule, path, registry), *_budget(rule), *_settled(snapshot.sha256, path, domain, rule)])
     _tell(_seen(snapshot.data, path, rule, registry))
     return 0
 
@@ -78,8 +78,8 @@ def _able(rule: Rule, path: Path, registry: Registry) -> list[CompressorUse]:
     return [u for u in uses if "smallest" in formats or not wanted.isdisjoint(registry.compressor(u.name).formats)]
 
 
-def _settled(sha256: str, domain: Domain, rule: Rule) -> list[str]:
-    made = domain.lock.by_output(sha256) or domain.made_elsewhere(sha256)
+def _settled(sha256: str, path: Path, domain: Domain, rule: Rule) -> list[str]:
+    made = domain.lock.by_output(sha256) or domain.made_elsewhere(sha256, path)
     sources = [entry for entry in domain.lock.by_original(sha256) if entry not in made]
     lines = [f"settled: {_made(entry)}{_outdated(entry, rule)}" for entry in made]
     lines += [f"settled: the original of {_made(entry)}{_outdated(entry, rule)}" for entry in sources]

@@ -64,7 +64,7 @@ class _Domains(Domains):
 
 def _restored(path: Path, shown: str, domain: Domain) -> tuple[Restoration, Result]:
     """What became of a file."""
-    (plan,) = plan_restore([path], domain.lock, domain.made_elsewhere)
+    (plan,) = plan_restore([path], domain.lock, lambda sha256: domain.made_elsewhere(sha256, path))
     before = len(plan.snapshot.data) if plan.snapshot else 0
     if plan.entry is None:
         return plan, Result(shown, "unchanged" if plan.snapshot else "failed", before, before, reason=plan.reason)
