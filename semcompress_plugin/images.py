@@ -40,7 +40,7 @@ from semcompress_plugin.containers import (
     png_chunks,
 )
 from semcompress_plugin.errors import BARE, ImageError, UnsupportedImageError
-from semcompress_plugin.metadata import exif_block, metadata_of, save_parameters, xmp_orientation
+from semcompress_plugin.metadata import exif_block, is_panorama, metadata_of, save_parameters, xmp_orientation
 from semcompress_plugin.surplus import RUBBISH
 from semcompress_plugin.types import (
     FORMATS,
@@ -133,6 +133,11 @@ def decode(
     pixels = _load(image)
     _refuse_unpacked_metadata(pixels, limits)
     _refuse_ambiguous(pixels, data, orientation)
+    if metadata == "strip-private" and is_panorama(pixels):
+        raise UnsupportedImageError(
+            "is shown all around (360°) for its XMP, which strip-private drops: left alone "
+            "(`metadata: keep` keeps it, strip-all drops it)"
+        )
     reference = Reference(
         upright(pixels, orientation_of(pixels)),
         source=data,

@@ -22,6 +22,7 @@ _XMP_ORIENTATION = re.compile(
     rb"""tiff:Orientation\s*+=\s*+(["'])\s*+([0-9])\s*+\1|<tiff:Orientation>\s*+([0-9])\s*+</tiff:Orientation>"""
 )
 """An attribute or an element. It begins with text and gives no space back: what strangers write is read once."""
+_PANORAMA = b"http://ns.google.com/photos/1.0/panorama/"
 _APP0, _APP1, _APP2, _APP8, _APP11, _APP13, _APP14, _APP15, _COMMENT = (
     0xE0, 0xE1, 0xE2, 0xE8, 0xEB, 0xED, 0xEE, 0xEF, 0xFE,
 )  # fmt: skip
@@ -193,6 +194,12 @@ def xmp_orientation(image: Image.Image) -> int | None:
     """The orientation that XMP claims, 0 to 9, or None."""
     found = _XMP_ORIENTATION.search(_xmp_packet(image) or b"")
     return int(found[2] or found[3]) if found else None
+
+
+def is_panorama(image: Image.Image) -> bool:
+    """Whether XMP says how viewers are to show the picture all around (Google's namespace GPano)."""
+    packet = _xmp_packet(image) or b""
+    return _PANORAMA in packet and b"ProjectionType" in packet
 
 
 def _xmp(image: Image.Image) -> bytes | None:

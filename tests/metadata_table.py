@@ -185,6 +185,12 @@ def _xmp(format: str, more: bytes = b"") -> bytes:
     return picture(format, pnginfo=info)
 
 
+def _panorama(format: str) -> bytes:
+    return _xmp(
+        format, b"xmlns:GPano='http://ns.google.com/photos/1.0/panorama/' GPano:ProjectionType='equirectangular'"
+    )
+
+
 def _extended_xmp(_: str) -> bytes:
     guid = b"0123456789ABCDEF0123456789ABCDEF"
     body = XMP % b""
@@ -392,6 +398,11 @@ TABLE = (
     Row(
         "XMP", ALL, _xmp, ("kept", "dropped", "dropped"),
         exiv2=("Xmp.photoshop.City",), exiftool=("XMP-photoshop:City",), note="it may repeat places under any name",
+    ),
+    Row(
+        "XMP: 360° panorama (GPano)", ALL, _panorama, ("kept", "left alone", "dropped"), why="all around",
+        exiv2=("Xmp.GPano.ProjectionType",), exiftool=("XMP-GPano:ProjectionType",),
+        note="viewers show it all around for that",
     ),
     Row(
         "extended XMP", ("JPEG",), _extended_xmp, ("kept", "dropped", "dropped"), exiftool=("XMP-photoshop:City",),
