@@ -98,28 +98,41 @@ def whole(block: bytes, *, turned: bool = False) -> bytes | None:
     """The block without thumbnail (it shows the picture as it was stored) and, unless the pixels are still to be
     ``turned``, without orientation (it has been applied: width and height are exchanged where it did that).
 
-    Everything else stays at its offset. None for a block that cannot be read.
+    Everything else stays at its offset. None where nothing else is there, or for a block that cannot be read.
     """
     try:
-        tiff = _Tiff(block)
-        tiff.drop_thumbnail()
-        if not turned:
-            if orientation(block) in _SIDEWAYS:
-                tiff.exchange(*_RESOLUTION)
-                tiff.exchange(*_DIMENSIONS)
-            tiff.drop(ORIENTATION)
-        return PREFIX + bytes(tiff.data) if any(tiff.entries(tiff.first)) else None
+        return _whole(block, turned)
     except (struct.error, ValueError):
         return None
 
 
+def is_damaged(block: bytes) -> bool:
+    """Whether a block holds anything, and :func:`whole` cannot read it."""
+    try:
+        _whole(block, turned=False)
+    except (struct.error, ValueError):
+        return bool(block.removeprefix(PREFIX).strip(b"\0"))
+    return False
+
+
+def _whole(block: bytes, turned: bool) -> bytes | None:
+    tiff = _Tiff(block)
+    tiff.drop_thumbnail()
+    if not turned:
+        if orientation(block) in _SIDEWAYS:
+            tiff.exchange(*_RESOLUTION)
+            tiff.exchange(*_DIMENSIONS)
+        tiff.drop(ORIENTATION)
+    return PREFIX + bytes(tiff.data) if any(tiff.entries(tiff.first)) else None
+
+
 def has_thumbnail(block: bytes) -> bool:
-    """Whether a block has a second directory, the thumbnail's, or cannot be read and may hold anything."""
+    """Whether a block has a second directory, the thumbnail's."""
     try:
         tiff = _Tiff(block)
         return bool(tiff.next_after(tiff.first))
     except (struct.error, ValueError):
-        return bool(block.removeprefix(PREFIX).strip(b"\0"))
+        return False
 
 
 def only_orientation(block: bytes | None) -> bytes | None:

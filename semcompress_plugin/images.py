@@ -41,7 +41,7 @@ from semcompress_plugin.containers import (
 )
 from semcompress_plugin.errors import BARE, ImageError, UnsupportedImageError
 from semcompress_plugin.metadata import exif_block, is_panorama, metadata_of, save_parameters, xmp_orientation
-from semcompress_plugin.surplus import RUBBISH
+from semcompress_plugin.surplus import RUBBISH, exif_in
 from semcompress_plugin.types import (
     FORMATS,
     SUFFIXES,
@@ -66,7 +66,7 @@ __all__ = [
     "has_transparency",
     "metadata_of",
     "orientation_of",
-    "refuse_what_lies_behind",
+    "refuse_what_would_be_lost",
     "refuse_written",
     "renditions",
     "same_shape",
@@ -148,10 +148,11 @@ def decode(
     return with_colours(reference, icc)
 
 
-def refuse_what_lies_behind(data: bytes) -> None:
-    """Raise :class:`UnsupportedImageError` for a picture with more than rubbish where no reader of pictures looks.
+def refuse_what_would_be_lost(data: bytes) -> None:
+    """Raise :class:`UnsupportedImageError` for a picture that holds what no file of ours could have.
 
-    It may be anything, a film or an archive, and where everything is to be kept that may not be lost.
+    More than rubbish where no reader of pictures looks, which may be anything, a film or an archive; and EXIF that
+    cannot be read. Where everything is to be kept neither may be lost.
     """
     for where, amount in (
         ("behind its end", len(behind(data).strip(b"\0"))),
@@ -159,6 +160,8 @@ def refuse_what_lies_behind(data: bytes) -> None:
     ):
         if amount > RUBBISH:
             raise UnsupportedImageError(f"has {amount:,} bytes {where}, which would be lost: left alone")
+    if exif.is_damaged(exif_in(data)):
+        raise UnsupportedImageError("has EXIF that cannot be read, which would be lost: left alone")
 
 
 def refuse_written(image: Image.Image, data: bytes) -> None:

@@ -25,7 +25,7 @@ from typing import IO, Any, cast
 from PIL import Image
 
 from semcompress_plugin.errors import ImageError, UnsupportedImageError, UsageError
-from semcompress_plugin.images import MODES, MetadataPolicy, decode, refuse_what_lies_behind
+from semcompress_plugin.images import MODES, MetadataPolicy, decode, refuse_what_would_be_lost
 from semcompress_plugin.types import Limits, Metadata, OrientationPolicy, ProfilePolicy, Reference, Rule
 
 MEMORY_AT_REST = 1 << 30
@@ -62,7 +62,7 @@ class Decoders:
         """The picture in ``data`` as ``rule`` wants it: see :meth:`decode`. Nothing is lost where all is to be kept."""
         reference = self.decode(data, name, rule.metadata, rule.limits, rule.orientation, rule.icc)
         if rule.metadata == "keep":
-            refuse_what_lies_behind(data)
+            refuse_what_would_be_lost(data)
         return reference
 
     def decode(

@@ -47,7 +47,8 @@ def has_surplus(data: bytes) -> bool:
         or any(kind not in _CHUNKS_OF_PNG for kind, _ in png_chunks(file))
         or any(kind not in _CHUNKS_OF_WEBP for kind, _ in riff_chunks(file))
         or any(kind not in _BOXES_OF_AVIF and body.strip(b"\0") for kind, body in avif_parts(file))
-        or exif.has_thumbnail(_exif(file))
+        or exif.has_thumbnail(exif_in(file))
+        or exif.is_damaged(exif_in(file))
         or between_scans(data) > 0
         or len(rest.strip(b"\0")) > RUBBISH
     )
@@ -59,8 +60,8 @@ def _is_foreign(marker: int, payload: bytes) -> bool:
     return not payload.startswith(_HANDED_ON.get(marker, ())) or (marker == 0xE0 and len(payload) > _JFIF_BYTES)
 
 
-def _exif(data: bytes) -> bytes:
-    """A file's EXIF, wherever its format has it; that of an AVIF has no thumbnail."""
+def exif_in(data: bytes) -> bytes:
+    """The EXIF of a JPEG, PNG or WebP as it is stored; empty for other files, and where there is none."""
     parts = [part for marker, part in jpeg_segments(data) if marker == 0xE1 and part.startswith(exif.PREFIX)]
     if parts:
         return exif.PREFIX + b"".join(part.removeprefix(exif.PREFIX) for part in parts)

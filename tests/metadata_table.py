@@ -166,6 +166,7 @@ XMP = (
     b" photoshop:City='Berlin' %s/></rdf:RDF></x:xmpmeta>"
 )
 TURNED_EXIF = b"MM\0*\0\0\0\x08\0\x01\x01\x12\0\x03\0\0\0\x01\0\x06\0\0\0\0\0\0"
+CUT_OFF = b"Exif\0\0MM\0*\0\0\0\x08\0\x40 taken at home"
 LONG_TURN = b"MM\0*\0\0\0\x08\0\x01\x01\x12\0\x04\0\0\0\x01\0\0\0\x06\0\0\0\0"
 TEN_BITS = base64.b64decode(
     "AAAAIGZ0eXBhdmlmAAAAAGF2aWZtaWYxbWlhZk1BMUEAAADrbWV0YQAAAAAAAAAhaGRscgAAAAAAAAAAcGljdAAAAAAAAAAAAAAAAAAAAAAO"
@@ -378,6 +379,9 @@ TABLE = (
         exiv2=("Exif.Thumbnail.JPEGInterchangeFormatLength",), exiftool=("IFD1:ThumbnailLength",),
         note="it shows the picture as it was stored",
     ),
+    Row("EXIF that cannot be read", ("JPEG", "PNG", "WEBP"), lambda f: picture(f, exif=CUT_OFF),
+        ("left alone", "dropped", "dropped"), seen=lambda image, data: b"taken at home" in data,
+        why="EXIF that cannot be read"),
     Row(
         "EXIF: Adobe RGB said by interoperability index", ALL, with_exif(_adobe_rgb), ("kept", "kept", "dropped"),
         exiv2=("Exif.Iop.InteroperabilityIndex", "Exif.Photo.ColorSpace"),
