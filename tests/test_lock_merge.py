@@ -182,6 +182,28 @@ def test_without_git_the_markers_alone_are_resolved(tmp_path, monkeypatch, capsy
     assert capsys.readouterr().out == "no lock is in conflict here\n"
 
 
+def test_markers_that_were_committed_further_down_are_resolved_from_above_and_from_beside(
+    tmp_path, monkeypatch, capsys
+):
+    conflict(tmp_path / "made")
+    text = (tmp_path / "made/semcompress.lock").read_text()
+    for where in ("", "other"):
+        root = repository(tmp_path / f"r{where}")
+        for name in ("n", "other"):
+            (root / name).mkdir()
+        (root / "n/semcompress.lock").write_text(text)
+        (root / "other/semcompress.lock").write_text(render([entry(1)]))
+        commit(root)
+        monkeypatch.chdir(root / where)
+        assert main(["lock", "--merge"]) == 0
+        assert {line.original for line in MERGED} <= {line.original for line in read(root / "n")}
+        said = capsys.readouterr().out
+        assert "n/semcompress.lock: merged, " in said
+        assert said.count("merged") == 1
+        assert main(["lock", "--merge"]) == 0
+        assert capsys.readouterr().out == "no lock is in conflict here\n"
+
+
 def test_a_lock_that_one_side_deleted_is_the_other_sides(tmp_path, monkeypatch):
     root = repository(tmp_path)
     write(root, *BASE)

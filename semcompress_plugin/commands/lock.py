@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import contextlib
 import os
 import shlex
 import shutil
@@ -11,6 +12,7 @@ from pathlib import Path
 
 from semcompress_plugin import files, git
 from semcompress_plugin.commands._shared import warn_of_ignored
+from semcompress_plugin.domains import Locks
 from semcompress_plugin.entries import Index
 from semcompress_plugin.errors import ImageError, LockError, OriginalsError, UsageError
 from semcompress_plugin.lock import NAME, Lock
@@ -51,6 +53,7 @@ def _resolve() -> int:
     base = here()
     unmerged = _unmerged(base)
     locks = list(unmerged) or [path for path in [_nearest(base)] if path is not None and path.exists()]
+    locks = list(dict.fromkeys([*locks, *_marked(base)]))
     resolved: list[str] = []
     for path in locks:
         text = _text(path) if path.exists() else ""
@@ -131,6 +134,17 @@ def _unmerged(folder: Path) -> dict[Path, Sides]:
         path: Sides(texts.get("1", "") if {"2", "3"} <= texts.keys() else "", texts.get("2", ""), texts.get("3", ""))
         for path, texts in stages.items()
     }
+
+
+def _marked(folder: Path) -> list[Path]:
+    """Locks of the repository, wherever they lie, with markers in them: they were committed so, and stop every run."""
+    repository = git.find(folder)
+    found: list[Path] = []
+    for path in () if repository is None else Locks().of(repository):
+        with contextlib.suppress(LockError):  # not here, or not to be read
+            sides = parted(_text(path))
+            found += [path] if sides.ours != sides.theirs else []
+    return found
 
 
 def _brought(path: Path) -> dict[str, str]:
