@@ -109,9 +109,8 @@ def build_tree(
         domains.only = replace(domains.only, policy=replace(domains.only.policy, root=absolute(root)))
     tree = Tree(registry, source, target, effort)
     found = find_images([source], skip_ignored=False, skip_nested=False)
-    passed_by = {absolute(folder) for folder in exclude}
-    if out is not None and (within := place_below(target, source)) is not None:
-        passed_by.add(within)
+    apart = [*exclude, *([] if out is None else [target])]
+    passed_by = {place for folder in apart if (place := place_below(folder, source)) is not None}
     if passed_by:
         found = [item for item in found if not any(item.path.is_relative_to(folder) for folder in passed_by)]
     governed = deque(assets(found, domains, source))
