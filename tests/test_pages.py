@@ -295,6 +295,8 @@ def renamed(text: str, path: str = "index.html") -> names.Renamed:
         ("<img src=%C3%A9,.jpg>", '<img src="%C3%A9,.webp">'),
         ("<svg><filter><feImage href='a.jpg'/><FEIMAGE xlink:href=a.jpg /></filter><image href=a.jpg></svg>",
          '<svg><filter><feImage href="a.webp"/><FEIMAGE xlink:href="a.webp" /></filter><image href="a.webp"></svg>'),
+        ("<h1>İİİ</h1><style>p { mask: url(a.jpg) }</STYLE><noscript><img src=a.jpg></noscript>",
+         '<h1>İİİ</h1><style>p { mask: url("a.webp") }</STYLE><noscript><img src="a.webp"></noscript>'),
         ("<Image src=a.jpg srcset='b.png 2x'>", '<Image src="a.webp" srcset="b.webp 2x">'),
         ("<picture><source type=image/jpeg srcset=a.jpg><img src=other.jpg></picture>",
          '<picture><source type="image/webp" srcset="a.webp"><img src=other.jpg></picture>'),

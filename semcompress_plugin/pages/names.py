@@ -26,6 +26,8 @@ _QUOTED = re.compile(r"(?<=[\"'])[^\"'<>\n]+(?=[\"'])")
 _SELECTOR = re.compile(
     r"\[\s*(?:src|href|srcset|data|poster)\s*[$*]?=\s*[\"']?([^\s\"'\]<>]+)[\"']?(?:\s+i)?\s*\]", re.IGNORECASE
 )
+_END = {name: re.compile(f"</{name}", re.IGNORECASE | re.ASCII) for name in ("style", "noscript")}
+"""Where elements end that hold text."""
 _SELECTED = "selects pictures by an extension that some have no more in the tree"
 _NAMED = "has another name in the tree, and is named where that cannot be put"
 
@@ -119,10 +121,11 @@ def _changes(text: str, node: Node, desk: Desk) -> Iterator[Change]:
     if tag is None:
         return
     yield from _attributes(node, tag.attributes, desk)
-    if node.name in ("style", "noscript") and node.children:  # both hold text
-        end = text.lower().find(f"</{node.name}", tag.end)
+    if node.name in _END and node.children:
+        close = _END[node.name].search(text, tag.end)
+        end = close.start() if close else len(text)
         inner = text[tag.end : end]
-        if end >= 0 and lines(inner) == lines("".join(child.data or "" for child in node.children)):
+        if close and lines(inner) == lines("".join(child.data or "" for child in node.children)):
             new = css.renamed(inner, desk) if node.name == "style" else _html(inner, parse(inner), desk)
             yield tag.end, end, new
 
