@@ -34,14 +34,15 @@ class Backlog:
             self._waiting.append((shared, row))
         else:
             outdated = None if item.outdated is None else encode(item.outdated)
-            self._waiting.append((shared, row, (outdated, tuple(map(encode, item.known)), item.anew)))
+            known, earlier = tuple(map(encode, item.known)), tuple(map(encode, item.earlier))
+            self._waiting.append((shared, row, (outdated, known, item.anew, earlier)))
 
     def popleft(self) -> Pending:
         shared, row, *told = self._waiting.popleft()
         place = os.path.join(shared.folder, row[40:].decode("utf-8", "surrogatepass"))  # noqa: PTH118  # as text
         shown = place[shared.hidden :].replace(os.sep, "/") if shared.hidden else place
         asset = Asset(place, shown, shared.domain, shared.rule)
-        outdated, known, anew = told[0] if told else (None, (), False)
+        outdated, known, anew, earlier = told[0] if told else (None, (), False, ())
         return Pending(
             asset,
             row[:32].hex(),
@@ -49,6 +50,7 @@ class Backlog:
             None if outdated is None else decode(outdated),
             tuple(map(decode, known)),
             anew,
+            tuple(map(decode, earlier)),
         )
 
     def repeated(self) -> frozenset[tuple[str, int]]:
@@ -82,5 +84,6 @@ class _Shared:
     hidden: int
 
 
-_Told = tuple[str | None, tuple[str, ...], bool]
-"""Lines of the lock: of the outdated output, of what is known of the original; whether to look anew."""
+_Told = tuple[str | None, tuple[str, ...], bool, tuple[str, ...]]
+"""Lines of the lock: of the outdated output, of what is known of its originals; whether to look anew; what that output
+was made of, where those are outputs."""

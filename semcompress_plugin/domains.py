@@ -154,6 +154,21 @@ class Domain:
             if entry.relation != "kept"
         )
 
+    def lineage(self, line: Entry, path: Path) -> tuple[Entry, ...]:
+        """Where the original of the output at ``path`` is an output of ours itself, as after a generation loss that was
+        allowed: the line that tells what that was made of, and so on.
+        """
+        found: list[Entry] = []
+        maker = self._maker(line, path)
+        while maker is not None and maker not in found:
+            found.append(maker)
+            maker = self._maker(maker, path)
+        return tuple(found)
+
+    def _maker(self, line: Entry, path: Path) -> Entry | None:
+        made = self.made(line.original.sha256, path)
+        return self.lock.origin([one for one in made if one.relation == "replaced"], path)
+
     def said_before(self, sha256: str, path: Path) -> list[tuple[str | None, Entry]]:
         """What no lock says by now, and some commit did, of a content at ``path`` that is an output of ours.
 

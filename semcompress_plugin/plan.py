@@ -39,8 +39,9 @@ class Pending:
     """A picture that is to be looked at. Its bytes are read again then: thousands may be pending.
 
     ``outdated`` is our own output, settled under another policy (or by older versions, when refreshing), or which lacks
-    an output beside it. ``known`` are entries of its original under this very rule: what was found then is tried
-    first. With ``anew`` neither what lies there nor what is known counts.
+    an output beside it. ``earlier`` are entries of the outputs that it was made of, if any, the last one first.
+    ``known`` are entries of its originals under this very rule: what was found then is tried first. With ``anew``
+    neither what lies there nor what is known counts.
     """
 
     asset: Asset
@@ -49,6 +50,7 @@ class Pending:
     outdated: Entry | None = None
     known: tuple[Entry, ...] = ()
     anew: bool = False
+    earlier: tuple[Entry, ...] = ()
 
     @property
     def is_new(self) -> bool:
@@ -155,13 +157,20 @@ def pending(asset: Asset, refresh: Callable[[Rule], Mapping[str, str]] | None = 
     if made and outdated is None:
         reason = f"was shrunk under another policy, and {ambiguous(made)}: left alone"
         return Result(asset.shown, "skipped", size, size, asset.rule.name, reason=reason)
-    original = sha256 if outdated is None else outdated.original.sha256
-    known = [e for e in lock.by_original(original) if e.policy == digest and e.relation != "kept"]
+    earlier = () if outdated is None else asset.domain.lineage(outdated, asset.path)
+    known = _known(asset, sha256, outdated, earlier)
     # a build harms no source: where there is no git, or it trusts nobody's repositories, so be it
     if asset.domain.in_place and not (outdated or known or stale) and (doubt := asset.domain.doubt(asset.path)):
         reason = f"whether it is an output of ours cannot be told, so it was left alone: {doubt}"
         return Result(asset.shown, "failed", size, size, asset.rule.name, reason=reason)
-    return Pending(asset, sha256, size, outdated, tuple(known), anew=stale)
+    return Pending(asset, sha256, size, outdated, known, anew=stale, earlier=earlier)
+
+
+def _known(asset: Asset, sha256: str, outdated: Entry | None, earlier: Iterable[Entry]) -> tuple[Entry, ...]:
+    """What was found under this very rule for a content, or for whatever an outdated output may be made of anew."""
+    originals = (sha256,) if outdated is None else (line.original.sha256 for line in (outdated, *earlier))
+    made = (entry for original in originals for entry in asset.domain.lock.by_original(original))
+    return tuple(entry for entry in made if entry.policy == asset.rule.digest and entry.relation != "kept")
 
 
 def unless_said_before(item: Pending) -> Pending | Result:
@@ -182,7 +191,9 @@ def unless_said_before(item: Pending) -> Pending | Result:
         return item.left("unchanged", "an earlier commit has its line in the lock, which is back")
     if (outdated := lock.origin(made, asset.path)) is None:
         return item.left("skipped", f"was shrunk under another policy, and {ambiguous(made)}: left alone")
-    return replace(item, outdated=outdated)
+    earlier = asset.domain.lineage(outdated, asset.path)
+    known = _known(asset, item.sha256, outdated, earlier)
+    return replace(item, outdated=outdated, known=known, earlier=earlier)
 
 
 def _is_current(entry: Entry, versions: Mapping[str, str]) -> bool:

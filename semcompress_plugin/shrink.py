@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
@@ -39,6 +39,7 @@ _EDITED_SINCE = (
     "was shrunk under another policy, and what lies beside its pixels was edited since: left alone "
     "(`semcompress restore` brings the original back, without the edit)"
 )
+_OF_OURS = "was made of an output of ours, for an earlier original is not here"
 _EXTENSIONS = {"JPEG": ".jpg", "PNG": ".png", "WEBP": ".webp", "AVIF": ".avif"}
 
 
@@ -122,21 +123,30 @@ class Work:
         self.original = self._here
         self.original_data, self.name = self.snapshot.data, asset.path.name
         if self.pending.outdated is not None:
-            self._start_from(self.pending.outdated)
+            self._start_from(self.pending.outdated, self.pending.earlier)
         return pixels_at_a_glance(self.original_data)
 
-    def _start_from(self, line: Entry) -> None:
-        """Have the original of an output of ours. Raises UnsupportedImageError where it is to be had and cannot be."""
-        asset = self.pending.asset
-        try:
-            self.original_data = asset.domain.originals.get(line)
-            self.original, self.name, self.told = line.original, line.name, line
-        except OriginalsError as error:
-            if not self.allow_generation_loss:
-                lacks = line.policy == asset.rule.digest
-                why = "lacks what was written beside it" if lacks else "was shrunk under another policy"
-                raise UnsupportedImageError(f"{why}, and {error}: left alone") from error
-            self.generation = line.generation
+    def _start_from(self, line: Entry, earlier: Sequence[Entry]) -> None:
+        """Have the first original of an output of ours, or whichever is nearest to that and can be had.
+
+        Raises UnsupportedImageError where one is to be had and none can be.
+        """
+        asset, lines = self.pending.asset, (line, *earlier)
+        for number, one in reversed(list(enumerate(lines))):
+            try:
+                self.original_data = asset.domain.originals.get(one)
+            except OriginalsError as error:
+                why = error
+                continue
+            self.original, self.name, self.told = one.original, one.name, one
+            # older versions took what was made of an output for a first generation
+            self.generation = max(0, one.generation - 1, *(before.generation for before in lines[number + 1 :]))
+            return
+        if not self.allow_generation_loss:
+            lacks = line.policy == asset.rule.digest
+            what = "lacks what was written beside it" if lacks else "was shrunk under another policy"
+            raise UnsupportedImageError(f"{what}, and {why}: left alone") from why
+        self.generation = line.generation
 
     def load(self) -> Reference:
         """Decode what :meth:`glance` read."""
@@ -186,7 +196,7 @@ class Work:
         if ours.policy == self.pending.asset.rule.digest or ours.relation == "beside":
             return Edited(line)
         try:
-            self._start_from(line)
+            self._start_from(line, self.pending.asset.domain.lineage(line, path))
         except UnsupportedImageError as error:
             return Edited(line, str(error))
         held = yield from self._measure(self._decoded(), self._as_it_lies(), line)
@@ -274,7 +284,8 @@ class Work:
         )
         removed = self._replace and self.pending.asset.path not in writes
         after = min(output.bytes for output in outputs)
-        reason = "; ".join(dict.fromkeys(decision.reason for decision, _, _ in made if decision.reason)) or None
+        reasons = [*(decision.reason for decision, _, _ in made), _OF_OURS if self.generation else None]
+        reason = "; ".join(dict.fromkeys(filter(None, reasons))) or None
         result = self._result("compressed", after=after, outputs=outputs, looks=looks, reason=reason)
         result = replace(result, unstripped=isinstance(found, Searched) and found.unstripped)
         source = None
@@ -294,13 +305,18 @@ class Work:
     def _replaces(self, target: Path) -> bool:
         return self._replace or target == self.pending.asset.path
 
+    @property
+    def _known_here(self) -> list[Entry]:
+        """What is known of the original that this starts from."""
+        return [entry for entry in self.pending.known if entry.original == self.original]
+
     def _known(self) -> dict[str, Proposal]:
         """Output format -> the settings that were found for this very original before."""
         return {
             SUFFIXES[Path(entry.path).suffix.lower()]: Proposal(
                 entry.compressor, SUFFIXES[Path(entry.path).suffix.lower()], entry.settings
             )
-            for entry in self.pending.known
+            for entry in self._known_here
             if entry.compressor is not None and Path(entry.path).suffix.lower() in SUFFIXES
         }
 
@@ -325,7 +341,7 @@ class Work:
 
     def _kept_this_time(self, entries: Iterable[Entry]) -> tuple[Entry, ...]:
         """The line that settles an original whose place an output once took, and no output takes now."""
-        was_shrunk = any(entry.relation == "replaced" for entry in self.pending.known)
+        was_shrunk = any(entry.relation == "replaced" for entry in self._known_here)
         if not was_shrunk or self.original != self._here or any(entry.relation == "replaced" for entry in entries):
             return ()
         return (self._line(self.original, "kept", self.pending.asset.path, 0, generation=0),)
