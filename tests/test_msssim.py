@@ -10,17 +10,22 @@ from typing import Any
 
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from PIL import Image, ImageDraw, ImageFilter
 
 from pictures import photo
 from semcompress_plugin.evaluators import _model, msssim
 from semcompress_plugin.evaluators._msssim_metrics import METRICS
 from semcompress_plugin.evaluators.msssim import MODELS_USED, PADDED, SMALLEST, MsssimEvaluator
+from semcompress_plugin.policy import default_policy
+from semcompress_plugin.registry import Registry
 
 ROOT = Path(__file__).parents[1]
 PHOTOS = ("chelsea", "coffee", "rocket", "astronaut")
-SAME = {"score": 1.0, "luma": 1.0, "chroma": 1.0, "worst_tile": 1.0, "colour_shift": 0.0, "ringing": 0.0}
-AT_WORST = {**dict.fromkeys(SAME, 0.0), "colour_shift": 1.0, "ringing": 1.0}
+ERRORS = dict.fromkeys(("colour_shift", "ringing", "contrast_error", "tint"), 0.0)
+SAME = {**dict.fromkeys(("score", "luma", "chroma", "worst_tile"), 1.0), **ERRORS}
+AT_WORST = {**dict.fromkeys(SAME, 0.0), **dict.fromkeys(ERRORS, 1.0)}
 
 
 def shipped(name: str) -> Image.Image:
@@ -119,7 +124,7 @@ def test_more_damage_scores_lower() -> None:
     for name in ("score", "luma", "chroma", "worst_tile"):
         values = [scores[name] for scores in found]
         assert values == sorted(values, reverse=True), name
-    for name in ("colour_shift", "ringing"):
+    for name in ("colour_shift", "ringing", "contrast_error"):
         assert found[-1][name] > found[0][name], name
 
 
@@ -165,6 +170,93 @@ def test_ringing_is_the_mean_error_of_a_tiles_worst_fiftieth_where_the_reference
     ImageDraw.Draw(spoilt).rectangle((0, 64, 63, 127), fill=140)
     (scores,) = measure(image.convert("RGB"), spoilt.convert("RGB"))
     assert scores["ringing"] == pytest.approx(40 / 255)
+
+
+def pale(size: tuple[int, int] = (600, 420)) -> Image.Image:
+    """A form: a grid, and what stands in fields that nobody has filled in."""
+    image = Image.new("RGB", size, "white")
+    pen = ImageDraw.Draw(image)
+    for at in range(0, max(size), 40):
+        pen.line([(at, 0), (at, size[1])], fill=(236, 240, 244))
+        pen.line([(0, at), (size[0], at)], fill=(236, 240, 244))
+    for top in range(8, size[1], 25):
+        pen.text((14, top), "What to write here, and how many words of it", fill=(215, 219, 224))
+    return image
+
+
+def missed(scores: dict[str, float]) -> set[str]:
+    """Which bounds of preset ``web`` on this reader the scores miss."""
+    (rule,) = default_policy(Registry(), Path(), "web").rules
+    return {c.metric.name for c in rule.keep if c.evaluator == "msssim" and not c.holds(scores[c.metric.name])}
+
+
+def test_web_keeps_pale_text_which_every_other_metric_takes_for_the_page() -> None:
+    rough, fair = measure(pale(), as_jpeg(pale(), 60), as_jpeg(pale(), 92))
+    assert missed(rough) == {"contrast_error"}
+    assert not missed(fair)
+
+
+def test_contrast_error_is_the_error_of_a_tile_as_a_share_of_its_own_contrast() -> None:
+    image = Image.new("L", (128, 128), 100)
+    image.paste(120, (0, 0, 64, 32))  # variance 10 * 10
+    spoilt = image.point(lambda value: value + 3)
+    (scores,) = measure(image.convert("RGB"), spoilt.convert("RGB"))
+    assert scores["contrast_error"] == pytest.approx(3 / 8), "of the tiles without any contrast, 8 levels count"
+    spoilt.paste(image.crop((64, 0, 128, 128)), (64, 0))
+    spoilt.paste(image.crop((0, 64, 64, 128)), (0, 64))
+    (scores,) = measure(image.convert("RGB"), spoilt.convert("RGB"))
+    assert scores["contrast_error"] == pytest.approx(3 / (10 * 10 + 8 * 8) ** 0.5)
+
+
+def test_contrast_error_leaves_tiles_alone_of_which_not_even_a_quarter_is_even() -> None:
+    texture = np.random.default_rng(1).integers(90, 130, (64, 64)).astype(np.uint8)
+    for even_rows, looked_at in ((14, False), (20, True)):
+        texture[:even_rows] = 100
+        spoilt = np.where(np.indices((64, 64))[0] < even_rows, texture, texture ^ 7)
+        (scores,) = measure(*(Image.fromarray(one).convert("RGB") for one in (texture, spoilt)))
+        assert (scores["contrast_error"] > 0) is looked_at
+
+
+@pytest.mark.parametrize("green", [(241, 250, 247), (244, 249, 246)])
+def test_web_keeps_a_page_of_light_grey_from_turning_green(green: tuple[int, int, int]) -> None:
+    image = pale()
+    image.paste((246, 248, 250), (0, 0, 200, 420))
+    tinted = image.copy()
+    tinted.paste(green, (0, 0, 200, 420))
+    (scores,) = measure(image, tinted)
+    assert missed(scores) == {"tint"}
+
+
+def test_tint_is_the_root_mean_square_error_of_a_plane_where_a_tile_is_of_one_colour() -> None:
+    grey, tinted = (246, 248, 250), (241, 250, 247)
+    off = abs(0.5 * (241 - 246) - 0.418688 * (250 - 248) - 0.081312 * (247 - 250))  # of Cr, and more than of Cb
+    image = Image.new("RGB", (128, 128), grey)
+    spoilt = image.copy()
+    spoilt.paste(tinted, (0, 0, 32, 64))
+    (scores,) = measure(image, spoilt)
+    assert scores["tint"] == pytest.approx(off / 2**0.5 / 255), "half of a tile, squared"
+    texture = np.random.default_rng(2).integers(90, 130, (128, 128, 3)).astype(np.uint8)
+    few = Image.fromarray(texture)
+    few.paste(
+        grey, (0, 0, 18, 18)
+    )  # 8 x 8 halved pixels of one colour: a sixteenth of a tile, which counts as a quarter
+    spoilt = Image.fromarray(texture ^ 3)
+    spoilt.paste(tinted, (0, 0, 18, 18))
+    (scores,) = measure(few, spoilt)
+    assert scores["tint"] == pytest.approx(off / 2 / 255)
+
+
+@pytest.mark.parametrize("name", ["chelsea", "coffee", "astronaut"])
+def test_photographs_keep_what_flat_graphics_are_bound_to_at_any_fair_quality(name: str) -> None:
+    for scores in measure(shipped(name), *(as_jpeg(shipped(name), quality) for quality in (60, 70, 80))):
+        assert not missed(scores) & {"ringing", "contrast_error", "tint"}
+
+
+@given(st.integers(1, 150), st.integers(1, 150), st.integers(0, 2**32), st.sampled_from([1, 3, 255]))
+def test_identical_pictures_score_perfectly(width: int, height: int, seed: int, levels: int) -> None:
+    pixels = np.random.default_rng(seed).integers(0, levels, (height, width, 3)) + (255 - levels) // 2
+    image = Image.fromarray(pixels.astype(np.uint8))
+    assert measure(image, image.copy()) == [SAME]
 
 
 @pytest.mark.parametrize("corner", [(0, 0), (437, 0), (0, 289), (437, 289)])
@@ -244,8 +336,8 @@ def test_a_candidate_does_not_pay_for_a_reference_it_is_not(sessions: tuple[Coun
     reference, candidate = reader.observe([image, as_jpeg(image, 30)])
     reader.compare(reference, [candidate])
     assert candidate._scales is None
-    held = sum(plane.nbytes for plane in candidate.planes)
-    assert held == pytest.approx(1.5 * image.width * image.height, rel=0.01)
+    held = sum(plane.nbytes for plane in (*candidate.planes, candidate.halved))
+    assert held == pytest.approx(2.25 * image.width * image.height, rel=0.01)
 
 
 def test_threads_may_share_a_reader_and_a_reference(sessions: tuple[Counting, ...]) -> None:

@@ -42,4 +42,18 @@ METRICS = (
         higher_is_better=False,
         transform="log",
     ),
+    Metric(
+        "contrast_error",
+        "greatest error of a tile that is even in part, as a share of the tile's own contrast: pale text and lines, "
+        "which MS-SSIM takes for the page",
+        higher_is_better=False,
+        transform="log",
+    ),
+    Metric(
+        "tint",
+        "greatest error of Cb or Cr, root mean square over what a tile has of one colour, as a share of the whole "
+        "range: pages of a light grey that turn green",
+        higher_is_better=False,
+        transform="log",
+    ),
 )

@@ -22,9 +22,7 @@ Bytes = NDArray[np.uint8]
 
 def even(plane: Bytes) -> NDArray[np.bool_]:
     """Where the 3 x 3 pixels around each span at most ``EVEN`` levels: shape (height, width)."""
-    padded = np.pad(plane, 1, mode="edge")
-    high, low = (_of_neighbours(extreme, padded) for extreme in (np.maximum, np.minimum))
-    return np.asarray(high - low <= EVEN)
+    return np.asarray(spread(plane) <= EVEN)
 
 
 def ringing(reference: Bytes, where: NDArray[np.bool_], candidate: Bytes, tile: int) -> float:
@@ -39,9 +37,9 @@ def ringing(reference: Bytes, where: NDArray[np.bool_], candidate: Bytes, tile: 
     (height, width), worst = difference.shape, 0.0
     rows, columns = min(tile, height), min(tile, width)
     most = math.ceil(SHARE * rows * columns)
-    for top in _starts(height, rows, tile):
+    for top in starts(height, rows, tile):
         strip = difference[top : top + rows]
-        tiles = np.stack([strip[:, left : left + columns].ravel() for left in _starts(width, columns, tile)])
+        tiles = np.stack([strip[:, left : left + columns].ravel() for left in starts(width, columns, tile)])
         tiles = tiles[tiles.max(axis=1) > worst]
         if len(tiles):
             tail = np.partition(tiles, tiles.shape[1] - most, axis=1)[:, -most:]
@@ -49,11 +47,19 @@ def ringing(reference: Bytes, where: NDArray[np.bool_], candidate: Bytes, tile: 
     return worst
 
 
+def spread(plane: Bytes) -> Bytes:
+    """How many levels the 3 x 3 pixels around each span: shape (height, width)."""
+    padded = np.pad(plane, 1, mode="edge")
+    high, low = (_of_neighbours(extreme, padded) for extreme in (np.maximum, np.minimum))
+    return high - low
+
+
+def starts(length: int, size: int, tile: int) -> list[int]:
+    """Where along one axis the tiles begin, which are ``size`` long: from edge to edge."""
+    return [round(start) for start in np.linspace(0, length - size, -(-length // tile)).tolist()]
+
+
 def _of_neighbours(extreme: np.ufunc, padded: Bytes) -> Bytes:
     """The greatest or least of the 3 x 3 values around each but those at the edges."""
     rows = extreme(extreme(padded[:-2], padded[1:-1]), padded[2:])
     return np.asarray(extreme(extreme(rows[:, :-2], rows[:, 1:-1]), rows[:, 2:]))
-
-
-def _starts(length: int, size: int, tile: int) -> list[int]:
-    return [round(start) for start in np.linspace(0, length - size, -(-length // tile)).tolist()]

@@ -1,7 +1,8 @@
 """Multi-scale structural similarity (MS-SSIM) on luma and chroma: what people see, as far as a formula can say.
 
 The formula is that of Wang, Simoncelli and Bovik (2003), with the window, constants and pooling of pytorch-msssim;
-on one plane the two agree to 2e-5. Added here: chroma, tiles, and guards against shifts of colour and against ringing.
+on one plane the two agree to 2e-5. Added here: chroma, tiles, and guards against shifts of colour and against what flat
+graphics suffer.
 
 =============  =====================================================================================================
 planes         full-range BT.601 as Pillow's ``YCbCr``; Cb and Cr at half resolution, as JPEG mostly stores them and
@@ -15,6 +16,10 @@ one tile       the same with each mean over the part of the plane that lies in 6
 colour shift   |mean of the candidate - mean of the reference| over a tile, / 255; the greatest of all tiles and planes
 ringing        error where the reference is even, mean of a tile's worst fiftieth (:mod:`._ringing`), / 255; the
                greatest of all tiles and planes
+contrast       root of the squared error of a tile of Y / (its variance + 8^2), the error's mean over the tile; the
+error          greatest of all tiles of which a quarter is even (:mod:`._flat`)
+tint           root mean square error of Cb or Cr where a tile of the reference is of one colour, which counts as a
+               quarter of it where it is less, / 255; the greatest of all tiles and both planes
 =============  =====================================================================================================
 
 A plane below 161 pixels, which the formula cannot take (five scales, 11 pixels), is mirrored at its edges to 176.
@@ -35,6 +40,7 @@ import numpy as np
 from numpy.lib.stride_tricks import sliding_window_view
 from numpy.typing import NDArray
 
+from semcompress_plugin.evaluators import _flat
 from semcompress_plugin.evaluators._ringing import even, ringing
 from semcompress_plugin.evaluators._session import load_session
 
@@ -99,22 +105,35 @@ class _Scale:
     moments: tuple[tuple[NDArray[np.float16], NDArray[np.float16]], ...]
 
 
+@dataclass(frozen=True, slots=True)
+class _Ground:
+    """Where the reference has no texture that would hide errors: even pixels per plane, those of one colour (of the
+    halved planes), and what each tile allows for (:mod:`._flat`)."""
+
+    even: tuple[NDArray[np.bool_], ...]
+    flat: NDArray[np.bool_]
+    contrast: Array
+    extent: Array
+
+
 class Planes:
-    """What is kept of a picture: Y (height, width) and Cb, Cr (half of both, rounded up), uint8, 1.5 bytes a pixel.
+    """What is kept of a picture: Y (height, width) and Cb, Cr (half of both, rounded up), uint8, and RGB as ``halved``
+    (height, width, 3); 2.25 bytes a pixel.
 
     A picture that others are compared with also keeps its side of the comparison from the first one on: about 10
     bytes a pixel, for as long as this object lives.
     """
 
-    __slots__ = ("_even", "_lock", "_scales", "planes", "size")
+    __slots__ = ("_ground", "_lock", "_scales", "halved", "planes", "size")
 
     def __init__(self, image: Image.Image) -> None:
         luma, *chroma = image.convert("YCbCr").split()
         self.size: tuple[int, int] = image.size
         self.planes: tuple[Bytes, ...] = tuple(np.asarray(band) for band in (luma, *(c.reduce(2) for c in chroma)))
+        self.halved: Bytes = np.asarray(image.reduce(2))
         self._lock = Lock()
         self._scales: tuple[tuple[_Scale, ...], ...] | None = None
-        self._even: tuple[NDArray[np.bool_], ...] | None = None
+        self._ground: _Ground | None = None
 
     def scales(self) -> tuple[tuple[_Scale, ...], ...]:
         """The reference's side, per plane and scale; computed once, whichever thread asks first."""
@@ -123,19 +142,21 @@ class Planes:
                 self._scales = tuple(_study(plane, tile) for plane, tile in zip(self.planes, TILES, strict=True))
             return self._scales
 
-    def even(self) -> tuple[NDArray[np.bool_], ...]:
-        """Where the reference's planes are even; computed once, whichever thread asks first."""
+    def ground(self) -> _Ground:
+        """Where the reference is even, and of one colour; computed once, whichever thread asks first."""
         with self._lock:
-            if self._even is None:
-                self._even = tuple(map(even, self.planes))
-            return self._even
+            if self._ground is None:
+                where, flat = tuple(map(even, self.planes)), _flat.flat(self.planes[0], self.halved)
+                contrast = _flat.contrast(self.planes[0], where[0], TILES[0])
+                self._ground = _Ground(where, flat, contrast, _flat.extent(flat, TILES[1]))
+            return self._ground
 
 
 class MsssimEvaluator:
     """Measures how far candidates are from a reference of the same size, for people; see the module's formula.
 
     ``score``, ``luma``, ``chroma`` (the worse of the two planes) and ``worst_tile`` are 1 for equal pictures and 0 at
-    worst; ``colour_shift`` and ``ringing`` are 0 for equal pictures and 1 at worst. All instances and threads share
+    worst; the others are 0 for equal pictures and 1 at worst. All instances and threads share
     the model, which is opened at the first comparison (:class:`~semcompress_plugin.errors.ModelError` if it is not
     what was shipped).
     """
@@ -154,6 +175,7 @@ class MsssimEvaluator:
 
     def _compare(self, reference: Planes, candidate: Planes) -> dict[str, float]:
         similarities, shifts = zip(*map(_judge, reference.scales(), candidate.planes), strict=True)
+        ground = reference.ground()
         whole = [float(similarity[-1, -1]) for similarity in similarities]
         joined = sum(weight * similarity for weight, similarity in zip(PLANE_WEIGHTS, similarities, strict=True))
         return {
@@ -162,7 +184,11 @@ class MsssimEvaluator:
             "chroma": min(whole[1:]),
             "worst_tile": float(joined[:-1, :-1].min()),
             "colour_shift": min(1.0, max(float(np.abs(shift[:-1, :-1]).max()) for shift in shifts) / 255),
-            "ringing": max(map(ringing, reference.planes, reference.even(), candidate.planes, TILES)) / 255,
+            "ringing": max(map(ringing, reference.planes, ground.even, candidate.planes, TILES)) / 255,
+            "contrast_error": min(
+                1.0, _flat.contrast_error(reference.planes[0], candidate.planes[0], ground.contrast, TILES[0])
+            ),
+            "tint": _flat.tint(reference.halved, ground.flat, ground.extent, candidate.halved, TILES[1]) / 255,
         }
 
 
