@@ -20,7 +20,7 @@ from pictures import encoded, photo
 from policies import POLICY
 from semcompress_plugin import runner, settle, shrink
 from semcompress_plugin.cli import main, parser
-from semcompress_plugin.commands import compress
+from semcompress_plugin.commands import _shrinking
 from semcompress_plugin.errors import LockError, ModelError, PluginError
 from semcompress_plugin.evaluators.classifier import ClassifierEvaluator
 from semcompress_plugin.lock import Lock
@@ -577,7 +577,7 @@ def refused(folder: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
         return really(self, *arguments)
 
     monkeypatch.setattr(Lock, "_write", write)
-    monkeypatch.setattr(compress, "FILES_BETWEEN_COMMITS", 1)
+    monkeypatch.setattr(_shrinking, "FILES_BETWEEN_COMMITS", 1)
     return folder / "zz"
 
 
@@ -620,7 +620,7 @@ def test_what_ends_a_run_is_told_behind_the_report_on_what_it_changed(folder, ca
         return really(self)
 
     monkeypatch.setattr(shrink.Work, "glance", glance)
-    monkeypatch.setattr(compress, "FILES_BETWEEN_COMMITS", 1)
+    monkeypatch.setattr(_shrinking, "FILES_BETWEEN_COMMITS", 1)
     monkeypatch.setattr(runner, "PIXELS_IN_FLIGHT", 1)
     monkeypatch.setattr(runner, "PIXELS_PER_THREAD", 1)
     before = (folder / "0.jpg").read_bytes()
@@ -634,8 +634,8 @@ def test_few_files_are_open_at_once_however_fast_they_are_shrunk(folder, capsys,
     groups = []
     really = settle.settle
     monkeypatch.setattr(settle, "settle", lambda group, *rest: groups.append(len(group)) or really(group, *rest))
-    monkeypatch.setattr(compress, "SECONDS_BETWEEN_COMMITS", 60.0)
-    monkeypatch.setattr(compress, "FILES_BETWEEN_COMMITS", 2)
+    monkeypatch.setattr(_shrinking, "SECONDS_BETWEEN_COMMITS", 60.0)
+    monkeypatch.setattr(_shrinking, "FILES_BETWEEN_COMMITS", 2)
     assert run(capsys, "compress")[0] == 1
     assert groups == [2, 1]
 

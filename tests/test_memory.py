@@ -19,7 +19,7 @@ from hypothesis import strategies as st
 from disk import POLICY, content, entry
 from semcompress_plugin import cli, files
 from semcompress_plugin.backlog import Backlog
-from semcompress_plugin.commands import compress
+from semcompress_plugin.commands import _shrinking, compress
 from semcompress_plugin.derive import build
 from semcompress_plugin.domains import Domain
 from semcompress_plugin.entries import HEADER, Index, encode, is_sound, lacking, merged, render
@@ -91,7 +91,7 @@ def test_memory_hardly_grows_with_the_number_of_pictures(tmp_path, monkeypatch, 
         monkeypatch.setenv("SEMCOMPRESS_CACHE", str(tmp_path / f"cache{os.urandom(4).hex()}"))
         monkeypatch.setattr(compress, "look", looked)
         monkeypatch.setattr(build, "look", looked)
-        monkeypatch.setattr(compress, "BYTES_BETWEEN_COMMITS", 10_000)
+        monkeypatch.setattr(_shrinking, "BYTES_BETWEEN_COMMITS", 10_000)
         return peak(tmp_path / os.urandom(4).hex(), monkeypatch, count, [*words, "--format", form])
 
     run(10)  # whatever is imported and remembered by then

@@ -37,7 +37,7 @@ rules:
 """
 # every picture is settled on its own, so that many of the kills fall into a settlement
 EAGER = (
-    "import semcompress_plugin.commands.compress as c; c.SECONDS_BETWEEN_COMMITS = 0;"
+    "import semcompress_plugin.commands._shrinking as c; c.SECONDS_BETWEEN_COMMITS = 0;"
     "from semcompress_plugin.cli import main; raise SystemExit(main())"
 )
 RESTLESS_CLOCK = "import random, time; now = time.time; time.time = lambda: now() + random.uniform(-1e8, 1e8);" + EAGER

@@ -19,7 +19,7 @@ from policy_registry import Stand
 from semcompress_plugin import budget, interrupt, settle, shrink
 from semcompress_plugin.baseline import Old, parse, render
 from semcompress_plugin.cli import main
-from semcompress_plugin.commands import compress
+from semcompress_plugin.commands import _shrinking, compress
 from semcompress_plugin.errors import BaselineError, PluginError, PolicyError
 from semcompress_plugin.evaluators.classifier import ClassifierEvaluator
 from semcompress_plugin.policy import parse_policy
@@ -339,7 +339,7 @@ def test_a_damaged_baseline_stops_a_run(folder, capsys):
 
 
 def test_an_interruption_settles_what_is_finished(folder, capsys, monkeypatch):
-    monkeypatch.setattr(compress, "SECONDS_BETWEEN_COMMITS", 1e9)
+    monkeypatch.setattr(_shrinking, "SECONDS_BETWEEN_COMMITS", 1e9)
     real = compress.look
 
     def look(*arguments, **options):
@@ -362,7 +362,7 @@ def test_an_interruption_settles_what_is_finished(folder, capsys, monkeypatch):
 
 
 def test_an_interruption_while_a_group_is_written_leaves_no_half_of_it(folder, monkeypatch):
-    monkeypatch.setattr(compress, "SECONDS_BETWEEN_COMMITS", 1e9)
+    monkeypatch.setattr(_shrinking, "SECONDS_BETWEEN_COMMITS", 1e9)
     really = settle._commit
 
     def commit(*arguments):

@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import argparse
+import contextlib
 import shlex
 import sys
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 
 from semcompress_plugin.bugs import report
 from semcompress_plugin.domains import Domains
-from semcompress_plugin.errors import UsageError
+from semcompress_plugin.errors import SemcompressError, UsageError
 from semcompress_plugin.lock_in_git import is_ignored
 from semcompress_plugin.plan import shown_path
 from semcompress_plugin.policy import default_policy
@@ -104,3 +105,12 @@ def print_report(
         for result in results:
             if result.status == "failed":
                 print(f"semcompress: {printable(result.path)}: {printable(result.reason or '')}", file=sys.stderr)
+
+
+@contextlib.contextmanager
+def put_off(errors: list[SemcompressError]) -> Iterator[None]:
+    """Add what fails to ``errors``, to be raised behind the report: that tells of files that were changed before."""
+    try:
+        yield
+    except SemcompressError as error:
+        errors.append(error)
