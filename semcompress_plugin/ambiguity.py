@@ -6,6 +6,7 @@ from collections import Counter
 
 from semcompress_plugin import exif
 from semcompress_plugin.containers import jpeg_segments, png_chunks
+from semcompress_plugin.tiff import PREFIX
 
 _PALETTE, _PIXELS, _END = b"PLTE", b"IDAT", b"IEND"
 _COLOURS = {b"cICP", b"iCCP", b"gAMA", b"cHRM", b"sRGB"}
@@ -13,7 +14,7 @@ _COLOURS = {b"cICP", b"iCCP", b"gAMA", b"cHRM", b"sRGB"}
 _TRANSPARENCY = b"tRNS"
 """It stands once, before the pixels."""
 _APP1, _APP2 = 0xE1, 0xE2
-_EXIF = exif.PREFIX[:-1]
+_EXIF = PREFIX[:-1]
 """Chromium passes over the byte behind it, others want 0."""
 _PROFILE = b"ICC_PROFILE\0"
 
@@ -42,7 +43,7 @@ def _chunks_in_doubt(data: bytes, orientation: int) -> str | None:
             if late or seen[kind]:
                 return f"has {kind.decode()} twice, or too late"
         if kind == b"eXIf":
-            turns.append(exif.orientation(exif.PREFIX + payload) or 1)
+            turns.append(exif.orientation(PREFIX + payload) or 1)
             early &= not seen[_PIXELS]
         seen[kind] += 1
     if any(turn != 1 for turn in (*turns, orientation)) and not (early and len(turns) == 1):
@@ -54,7 +55,7 @@ def _segments_in_doubt(data: bytes) -> str | None:
     """Parts of a profile are numbered from 1, and each says how many there are (ICC.1, B.4)."""
     parts = []
     for marker, payload in jpeg_segments(data):
-        if marker == _APP1 and payload.startswith(_EXIF) and not payload.startswith(exif.PREFIX):
+        if marker == _APP1 and payload.startswith(_EXIF) and not payload.startswith(PREFIX):
             return "has EXIF that begins as none should"
         if marker == _APP2 and payload.startswith(_PROFILE):
             parts.append(tuple(payload[len(_PROFILE) :][:2]))

@@ -8,25 +8,19 @@ everything else in its place: writing it anew would break them.
 from __future__ import annotations
 
 import struct
-from collections.abc import Iterator, Mapping, Set
-from typing import Any, NamedTuple
+from collections.abc import Mapping, Set
+from typing import Any
 
 from PIL import Image
 
-PREFIX = b"Exif\0\0"
+from semcompress_plugin.tiff import COLOUR_SPACE, EXIF_IFD, INTEROP_IFD, POINTERS, PREFIX, SHORT, Tiff
+
 ORIENTATION = 0x0112
 _SIDEWAYS = (5, 6, 7, 8)
-_EXIF_IFD, _GPS_IFD, _INTEROP_IFD = 0x8769, 0x8825, 0xA005
-_THUMBNAIL, _THUMBNAIL_BYTES = 0x0201, 0x0202
-_SIZES = {1: 1, 2: 1, 3: 2, 4: 4, 5: 8, 6: 1, 7: 1, 8: 2, 9: 4, 10: 8, 11: 4, 12: 8, 13: 4}
-"""TIFF type -> bytes of one value (TIFF 6.0, section 2)."""
-_INTEGERS = {1: "B", 3: "H", 4: "I"}
-_SHORT, _LONG, _UNDEFINED = 3, 4, 7
 _EMPTY = PREFIX + b"II*\0\x08\0\0\0" + bytes(6)
 """A block whose only directory has no entries."""
 _ONE_SHORT = struct.Struct("<4sIHHHIHHI")
 """A whole block with one entry: header, offset of the directory, its length, the entry, padding, no next directory."""
-_COLOUR_SPACE, _SRGB = 0xA001, 1
 _USER_COMMENT = 0x9286
 # What says how a picture was made and whose it is, and nothing about where, by which body, or by whom else: an
 # allowlist, because makers invent new tags for serial numbers and places.
@@ -43,27 +37,14 @@ _RESOLUTION, _RESOLUTION_UNIT, _INCHES = (0x011A, 0x011B), 0x0128, 2
 _DIMENSIONS = (0xA002, 0xA003)
 """PixelXDimension and PixelYDimension, which browsers read as the size to show a picture of more dots an inch at."""
 _DOTS_PER_CSS_INCH = 72
-_POINTERS = {_EXIF_IFD, _GPS_IFD, _INTEROP_IFD}
-_DIRECTORIES = 8
-"""More than any camera writes."""
-_ADOBE_RGB = (0x0001, 2, 4)
-"""Tag, type and length of the index for interoperability, whose text then is R03."""
 _INTEROP_INDEX = 0x0001
 """R98 is sRGB, R03 Adobe RGB: without a profile the only word about the colours."""
-
-
-class _Entry(NamedTuple):
-    tag: int
-    type: int
-    values: int
-    at: int
-    """Where the entry's 12 bytes stand in the block."""
 
 
 def orientation(block: bytes | None) -> int | None:
     """1 to 8 as the EXIF standard numbers them; None where the block does not say or cannot be read."""
     try:
-        tiff = _Tiff(block or b"")
+        tiff = Tiff(block or b"")
         value = next((tiff.integer(entry) for entry in tiff.entries(tiff.first) if entry.tag == ORIENTATION), 0)
     except (struct.error, ValueError):
         return None
@@ -77,12 +58,12 @@ def is_disputed(block: bytes | None) -> bool:
     """
     said: list[int | None] = []
     try:
-        tiff = _Tiff(block or b"")
+        tiff = Tiff(block or b"")
         for entry in tiff.entries(tiff.first):
             if entry.tag == ORIENTATION:
                 said.append(None)  # should it be none that can be read
                 value = tiff.integer(entry)
-                said[-1] = value if entry.type == _SHORT or value == 1 else None
+                said[-1] = value if entry.type == SHORT or value == 1 else None
         tiff.next_after(tiff.first)
     except (struct.error, ValueError):
         said += [None for value in said if value != 1]
@@ -116,7 +97,7 @@ def is_damaged(block: bytes) -> bool:
 
 
 def _whole(block: bytes, turned: bool) -> bytes | None:
-    tiff = _Tiff(block)
+    tiff = Tiff(block)
     tiff.drop_thumbnail()
     if not turned:
         if orientation(block) in _SIDEWAYS:
@@ -129,7 +110,7 @@ def _whole(block: bytes, turned: bool) -> bytes | None:
 def has_thumbnail(block: bytes) -> bool:
     """Whether a block has a second directory, the thumbnail's."""
     try:
-        tiff = _Tiff(block)
+        tiff = Tiff(block)
         return bool(tiff.next_after(tiff.first))
     except (struct.error, ValueError):
         return False
@@ -138,11 +119,11 @@ def has_thumbnail(block: bytes) -> bool:
 def only_orientation(block: bytes | None) -> bytes | None:
     """A block that says how the pixels are to be turned and nothing else; None where ``block`` does not."""
     value = orientation(block)
-    return None if value is None else PREFIX + _ONE_SHORT.pack(b"II*\0", 8, 1, ORIENTATION, _SHORT, 1, value, 0, 0)
+    return None if value is None else PREFIX + _ONE_SHORT.pack(b"II*\0", 8, 1, ORIENTATION, SHORT, 1, value, 0, 0)
 
 
 def with_orientation(block: bytes | None, value: int) -> bytes:
-    """``block``, or an empty one, with this orientation (1 to 8) and everything else at its offset.
+    """``block``, or an empty one, with this orientation (1 to 8), without thumbnail, everything else at its offset.
 
     Raises ValueError for a block that cannot be read.
     """
@@ -152,10 +133,10 @@ def with_orientation(block: bytes | None, value: int) -> bytes:
 def with_user_comment(block: bytes | None, comment: bytes) -> bytes:
     """``block``, or an empty one, with this comment, which begins with its character code (Exif 2.32, table 9).
 
-    It takes the place of one that is there; everything else stays at its offset. Raises ValueError for a block that
-    cannot be read.
+    It takes the place of one that is there; a thumbnail goes, everything else stays at its offset. Raises ValueError
+    for a block that cannot be read.
     """
-    return _with(block, _USER_COMMENT, comment, below=_EXIF_IFD)
+    return _with(block, _USER_COMMENT, comment, below=EXIF_IFD)
 
 
 def for_avif(block: bytes) -> bytes | Image.Exif:
@@ -166,7 +147,7 @@ def for_avif(block: bytes) -> bytes | Image.Exif:
 def as_srgb(block: bytes | None) -> bytes | None:
     """The block of a picture that was converted to sRGB: where it named other colours, it names those."""
     try:
-        tiff = _Tiff(block or b"")
+        tiff = Tiff(block or b"")
         tiff.name_srgb()
         return PREFIX + bytes(tiff.data)
     except (struct.error, ValueError):
@@ -202,18 +183,18 @@ def _selected(
         kept.update(_exact({tag: value for tag, value in given.items() if tag in tags}))
         if turned and (value := orientation(block)) is not None:
             kept[ORIENTATION] = value
-        details = _exact({tag: v for tag, v in _directory(given, _EXIF_IFD).items() if tag in exif_tags})
+        details = _exact({tag: v for tag, v in _directory(given, EXIF_IFD).items() if tag in exif_tags})
         if shown:
             details.update(zip(_DIMENSIONS, shown, strict=True))
         if not turned and orientation(block) in _SIDEWAYS:
             for values, (across, down) in ((kept, _RESOLUTION), (details, _DIMENSIONS)):
                 if across in values and down in values:
                     values[across], values[down] = values[down], values[across]
-        index = _directory(given, _INTEROP_IFD).get(_INTEROP_INDEX)
-        if index and _COLOUR_SPACE in exif_tags:
-            details[_INTEROP_IFD] = _exact({_INTEROP_INDEX: index})
+        index = _directory(given, INTEROP_IFD).get(_INTEROP_INDEX)
+        if index and COLOUR_SPACE in exif_tags:
+            details[INTEROP_IFD] = _exact({_INTEROP_INDEX: index})
         if details:
-            kept.get_ifd(_EXIF_IFD).update(details)
+            kept.get_ifd(EXIF_IFD).update(details)
         return kept.tobytes() if len(kept) or details else None
     except Exception:  # Pillow raises nearly anything on damaged blocks; such a one cannot be written back
         return None
@@ -228,7 +209,7 @@ def shown_size(block: bytes | None, size: tuple[int, int]) -> tuple[int, int] | 
     try:
         given = Image.Exif()
         given.load(block or b"")
-        details = _directory(given, _EXIF_IFD)
+        details = _directory(given, EXIF_IFD)
         width, height = (int(details[tag]) for tag in _DIMENSIONS)
         across, down = (_DOTS_PER_CSS_INCH / given[tag] for tag in _RESOLUTION)
         agree = (width, height) == (int(size[0] * across + 0.5), int(size[1] * down + 0.5))
@@ -243,8 +224,8 @@ def _facts(block: bytes) -> list[dict[int, object]] | None:
     try:
         given = Image.Exif()
         given.load(block)
-        below = [_directory(given, pointer) for pointer in sorted(_POINTERS)]
-        return [{tag: value for tag, value in given.items() if tag not in _POINTERS}, *below]
+        below = [_directory(given, pointer) for pointer in sorted(POINTERS)]
+        return [{tag: value for tag, value in given.items() if tag not in POINTERS}, *below]
     except Exception:  # Pillow raises nearly anything on damaged blocks
         return None
 
@@ -279,161 +260,16 @@ class _Turned(Image.Exif):
         self._block = block
 
     def tobytes(self, offset: int = 8) -> bytes:
-        tiff = _Tiff(self._block)
+        tiff = Tiff(self._block)
         tiff.drop(ORIENTATION)
         return PREFIX + bytes(tiff.data)
 
 
 def _with(block: bytes | None, tag: int, value: int | bytes, below: int | None = None) -> bytes:
     try:
-        tiff = _Tiff(block or _EMPTY)
+        tiff = Tiff(block or _EMPTY)
+        tiff.drop_thumbnail()  # it could not be cut off any more behind a directory that moved
         tiff.put(tag, value, below)
     except struct.error as error:
         raise ValueError("EXIF that is cut off") from error
     return PREFIX + bytes(tiff.data)
-
-
-class _Tiff:
-    """A block that can be changed in place. Raises ValueError or struct.error where it cannot be read."""
-
-    def __init__(self, block: bytes) -> None:
-        self.data = bytearray(block.removeprefix(PREFIX))
-        order = bytes(self.data[:4])
-        if order not in (b"II*\0", b"MM\0*"):
-            raise ValueError("not a TIFF header")
-        self._order = "<" if order.startswith(b"I") else ">"
-        self.first = self._read("I", 4)
-
-    def entries(self, at: int) -> Iterator[_Entry]:
-        for place in range(at + 2, at + 2 + 12 * self._read("H", at), 12):
-            yield _Entry(self._read("H", place), self._read("H", place + 2), self._read("I", place + 4), place)
-
-    def next_after(self, at: int) -> int:
-        """Where the directory behind this one stands; 0 where it is the last."""
-        return self._read("I", self._end(at))
-
-    def integer(self, entry: _Entry) -> int:
-        if entry.type not in _INTEGERS or entry.values != 1:
-            raise ValueError("not one integer")
-        return self._read(_INTEGERS[entry.type], entry.at + 8)
-
-    def name_srgb(self) -> None:
-        """Overwrite the colour space and the index for interoperability, where they stand."""
-        for at in self._directories():
-            for entry in self.entries(at):
-                if entry.tag == _COLOUR_SPACE and entry.type == _SHORT and entry.values == 1:
-                    self._write("H", entry.at + 8, _SRGB)
-                elif self.data[entry.at : entry.at + 12] == struct.pack(self._order + "HHI", *_ADOBE_RGB) + b"R03\0":
-                    self.data[entry.at + 8 : entry.at + 12] = b"R98\0"
-
-    def put(self, tag: int, value: int | bytes, below: int | None = None) -> None:
-        """Give the first directory, or one ``below`` it, an entry: a SHORT, the LONG of a pointer, or bytes.
-
-        A directory that grows moves to the end of the block; everything else stays at its offset.
-        """
-        at = self.first
-        if below is not None:
-            at = next((self.integer(entry) for entry in self.entries(at) if entry.tag == below), 0)
-        if isinstance(value, bytes):
-            head, value = (tag, _UNDEFINED, len(value)), self._placed(value)
-        else:
-            type, kind = (_LONG, "I") if tag in _POINTERS else (_SHORT, "H")
-            head, value = (tag, type, 1), self._pack(kind, value).ljust(4, b"\0")
-        place = self._with_entry(at, self._pack("HHI", *head), value)
-        if below is not None:
-            self.put(below, place)
-        elif place != at:
-            self.first = place
-            self._write("I", 4, place)
-
-    def _with_entry(self, at: int, head: bytes, value: bytes) -> int:
-        """Where the directory that was ``at``, or nowhere (0), stands with this entry in it."""
-        old = [bytes(self.data[entry.at : entry.at + 12]) for entry in self.entries(at)] if at else []
-        kept = [entry for entry in old if entry[:2] != head[:2]]
-        if at and len(kept) == len(old) - 1:
-            place = next(entry.at for entry in self.entries(at) if self.data[entry.at :][:2] == head[:2])
-            self.data[place : place + 12] = head + value
-            return at
-        link = bytes(self.data[self._end(at) :][:4]) if at else b""
-        kept = sorted([*kept, head + value], key=lambda entry: struct.unpack(self._order + "H", entry[:2]))
-        return self._append(self._pack("H", len(kept)) + b"".join(kept) + link.ljust(4, b"\0"))
-
-    def drop(self, tag: int) -> None:
-        """Take entries out of the first directory: those behind them move up, values stay where they are."""
-        start, end = self.first + 2, self._end(self.first)
-        kept = b"".join(self.data[entry.at : entry.at + 12] for entry in self.entries(self.first) if entry.tag != tag)
-        self.data[start : end + 4] = (kept + self.data[end : end + 4]).ljust(end + 4 - start, b"\0")
-        self._write("H", self.first, len(kept) // 12)
-
-    def exchange(self, one: int, other: int) -> None:
-        """Let two entries of a directory that has both trade type and value, or where that stands."""
-        for directory in self._directories():
-            at = {entry.tag: slice(entry.at + 2, entry.at + 12) for entry in self.entries(directory)}
-            if one in at and other in at:
-                self.data[at[one]], self.data[at[other]] = self.data[at[other]], self.data[at[one]]
-
-    def drop_thumbnail(self) -> None:
-        """Unlink the second directory, and cut it off where nothing else lies behind it."""
-        link, second = self._end(self.first), self.next_after(self.first)
-        self._write("I", link, 0)
-        if not second:
-            return
-        used = max(self._used(), link + 4)
-        try:
-            parts = {entry.tag: self.integer(entry) for entry in self.entries(second) if entry.tag in _THUMBNAIL_TAGS}
-        except (struct.error, ValueError):
-            parts = {}
-        start, length = parts.get(_THUMBNAIL, 0), parts.get(_THUMBNAIL_BYTES, 0)
-        if start >= used:
-            self.data[start : start + length] = bytes(len(self.data[start : start + length]))
-            if second >= used:
-                del self.data[min(start, second) :]
-        elif second >= used and not start:
-            del self.data[second:]
-
-    def _used(self) -> int:
-        """The end of what the first directory and those below it refer to."""
-        end = 0
-        for at in self._directories():
-            end = max(end, self._end(at) + 4)
-            for entry in self.entries(at):
-                length = _SIZES.get(entry.type, 1) * entry.values
-                if length > 4:
-                    end = max(end, self._read("I", entry.at + 8) + length)
-        return min(end, len(self.data))
-
-    def _directories(self) -> Iterator[int]:
-        """Where the first directory and those below it stand; few, for a made-up block may point anywhere."""
-        found = [self.first]
-        for at in found:
-            yield at
-            pointers = (entry for entry in self.entries(at) if entry.tag in _POINTERS)
-            below = (self.integer(entry) for entry in pointers if entry.type in _INTEGERS and entry.values == 1)
-            found += [place for place in dict.fromkeys(below) if place not in found][: _DIRECTORIES - len(found)]
-
-    def _end(self, at: int) -> int:
-        """Where a directory's entries end, and the link to the next one stands."""
-        return at + 2 + 12 * self._read("H", at)
-
-    def _placed(self, value: bytes) -> bytes:
-        """What an entry says of bytes: themselves where there is room, else where they stand."""
-        return value.ljust(4, b"\0") if len(value) <= 4 else self._pack("I", self._append(value))
-
-    def _append(self, value: bytes) -> int:
-        """Where in the block these bytes stand now: at its end, on an even offset as TIFF wants it."""
-        self.data += bytes(len(self.data) % 2)
-        self.data += value
-        return len(self.data) - len(value)
-
-    def _pack(self, kind: str, *values: int) -> bytes:
-        return struct.pack(self._order + kind, *values)
-
-    def _read(self, kind: str, at: int) -> int:
-        value: int = struct.unpack_from(self._order + kind, self.data, at)[0]
-        return value
-
-    def _write(self, kind: str, at: int, value: int) -> None:
-        struct.pack_into(self._order + kind, self.data, at, value)
-
-
-_THUMBNAIL_TAGS = {_THUMBNAIL, _THUMBNAIL_BYTES}

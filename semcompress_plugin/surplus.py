@@ -14,12 +14,13 @@ from semcompress_plugin.containers import (
     png_chunks,
     riff_chunks,
 )
+from semcompress_plugin.tiff import PREFIX
 
 RUBBISH = 100
 """Bytes behind the end of a picture that may be a program's mark, or an end that stands there twice."""
 _HANDED_ON = {
     0xE0: (b"JFIF\0",),
-    0xE1: (exif.PREFIX, b"http://ns.adobe.com/xap/1.0/\0"),
+    0xE1: (PREFIX, b"http://ns.adobe.com/xap/1.0/\0"),
     0xE2: (b"ICC_PROFILE\0",),
     0xEE: (b"Adobe",),
 }
@@ -62,8 +63,8 @@ def _is_foreign(marker: int, payload: bytes) -> bool:
 
 def exif_in(data: bytes) -> bytes:
     """The EXIF of a JPEG, PNG or WebP as it is stored; empty for other files, and where there is none."""
-    parts = [part for marker, part in jpeg_segments(data) if marker == 0xE1 and part.startswith(exif.PREFIX)]
+    parts = [part for marker, part in jpeg_segments(data) if marker == 0xE1 and part.startswith(PREFIX)]
     if parts:
-        return exif.PREFIX + b"".join(part.removeprefix(exif.PREFIX) for part in parts)
+        return PREFIX + b"".join(part.removeprefix(PREFIX) for part in parts)
     chunks = (*png_chunks(data), *riff_chunks(data))
     return next((payload for kind, payload in chunks if kind in (b"eXIf", b"EXIF")), b"")

@@ -517,6 +517,17 @@ def test_names_in_every_script_are_kept_to_the_byte(words, format, turn, orienta
             assert read.get_ifd(0x8769)[0xA434] == words.decode("latin-1")
 
 
+def test_a_thumbnail_does_not_outlive_an_entry_that_is_put_in():
+    """Behind a directory that moved it could not be told from what that refers to."""
+    with pyexiv2.ImageData(with_exif(metadata_table._credits)("JPEG")) as image:
+        image.modify_thumbnail(encoded(photo((64, 48)), "JPEG"))
+        block = exif_block(file_of(image.get_bytes()))
+    assert b"\xff\xd8" in block
+    for noted in (exif.with_orientation(block, 6), with_record(block, {})):
+        assert b"\xff\xd8" not in noted
+        assert b"Ann" in exif.whole(noted)
+
+
 def test_a_judgement_in_exif_moves_nothing_else_there():
     block = _with_words(WORDS["UTF-8"])
     for given in (block, exif.public(block), with_record(block, {"semcompress": "0"}), None):
