@@ -124,7 +124,11 @@ class Lock:
         return self._index.kept_suffix(sha256, place.rpartition(".")[2])
 
     def settled(self, sha256: str, policy: str, path: Path | None = None) -> Entry | None:
-        """The entry that settles a content under the policy with this digest, or None if there is work to do.
+        """The first of the entries that settle a content, as :meth:`settling` says; None if there is work to do."""
+        return next(iter(self.settling(sha256, policy, path)), None)
+
+    def settling(self, sha256: str, policy: str, path: Path | None = None) -> tuple[Entry, ...]:
+        """The entries that settle a content under the policy with this digest; none if there is work to do.
 
         Settled are: an output of this policy (replaced or kept); an original whose outputs all lie beside it at
         ``path``, as large as we wrote them, unless one took its place; and an output that itself lies beside its
@@ -132,15 +136,15 @@ class Lock:
         """
         shrunk = self._is_shrunk_itself(sha256, policy)
         if found := _settling(self._index, sha256, policy, None if shrunk else path):
-            return found[0]
+            return found
         if found := self._remembered(lambda index: _settling(index, sha256, policy, None if shrunk else path)):
-            return self.recall(found)[0]
+            return self.recall(found)
         known = self._index.by_output(sha256)
         made = known + self._remembered(lambda index: index.by_output(sha256))
         if not self.lies_beside(made, path):
-            return None
-        entry = next(entry for entry in made if entry.relation == "beside")
-        return entry if entry in known else self.recall([entry])[0]
+            return ()
+        beside = next(entry for entry in made if entry.relation == "beside")
+        return (beside,) if beside in known else self.recall([beside])
 
     def _is_shrunk_itself(self, sha256: str, policy: str) -> bool:
         """Whether the policy has put an output in the place of this original: what lies beside it is not all then."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -144,9 +144,9 @@ def pending(asset: Asset, refresh: Callable[[Rule], Mapping[str, str]] | None = 
     if refresh is None:
         settled, stale = lock.is_settled(sha256, digest, asset.place), False
     else:
-        entry = lock.settled(sha256, digest, asset.path)
-        stale = entry is not None and entry.relation != "beside" and not _is_current(entry, refresh(asset.rule))
-        settled = entry is not None and not stale
+        found = lock.settling(sha256, digest, asset.path)
+        stale = _are_stale(found, asset, refresh(asset.rule))
+        settled = bool(found) and not stale
     if settled and not (asset.rule.outputs.place == "beside" and lock.lacks(sha256, digest, asset.path)):
         return Result(asset.shown, "unchanged", size, size, asset.rule.name)
     made = asset.domain.made(sha256, asset.path)
@@ -194,6 +194,16 @@ def unless_said_before(item: Pending) -> Pending | Result:
     earlier = asset.domain.lineage(outdated, asset.path)
     known = _known(asset, item.sha256, outdated, earlier)
     return replace(item, outdated=outdated, known=known, earlier=earlier)
+
+
+def _are_stale(found: Sequence[Entry], asset: Asset, versions: Mapping[str, str]) -> bool:
+    """Whether none of the lines about an output, or about a picture that was kept, is of these versions.
+
+    What was renamed and looked at again has a line for either name.
+    """
+    told = asset.domain.lock.origin(found, asset.path)
+    lines = [one for one in found if told is None or one.original == told.original]
+    return any(one.relation != "beside" for one in lines) and not any(_is_current(one, versions) for one in lines)
 
 
 def _is_current(entry: Entry, versions: Mapping[str, str]) -> bool:

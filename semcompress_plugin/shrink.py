@@ -40,6 +40,7 @@ _EDITED_SINCE = (
     "(`semcompress restore` brings the original back, without the edit)"
 )
 _OF_OURS = "was made of an output of ours, for an earlier original is not here"
+_THE_SAME_AGAIN = "what is found anew is what lies there"
 _EXTENSIONS = {"JPEG": ".jpg", "PNG": ".png", "WEBP": ".webp", "AVIF": ".avif"}
 
 
@@ -283,10 +284,12 @@ class Work:
             for decision, candidate, target in made
         )
         removed = self._replace and self.pending.asset.path not in writes
-        after = min(output.bytes for output in outputs)
         reasons = [*(decision.reason for decision, _, _ in made), _OF_OURS if self.generation else None]
         reason = "; ".join(dict.fromkeys(filter(None, reasons))) or None
+        after = min(output.bytes for output in outputs)
         result = self._result("compressed", after=after, outputs=outputs, looks=looks, reason=reason)
+        if self.pending.anew and not removed and all(files.holds(p, files.digest(data)) for p, data in writes.items()):
+            result = self._result("unchanged", looks=looks, reason=_THE_SAME_AGAIN)
         result = replace(result, unstripped=isinstance(found, Searched) and found.unstripped)
         source = None
         if self.original.sha256 != self.snapshot.sha256:

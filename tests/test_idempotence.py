@@ -142,6 +142,31 @@ def test_what_another_lock_knows_for_ours_is_no_original(folder, tmp_path, monke
     assert place.read_bytes() == original
 
 
+@pytest.mark.parametrize("where", ["as it was", "renamed", "renamed in a clone"])
+def test_refreshing_ends_and_says_where_nothing_changed(folder, tmp_path, monkeypatch, capsys, worked_on, where):
+    assert main(["compress"]) == 1
+    lock = folder / "semcompress.lock"
+    lock.write_text(lock.read_text().replace('"pillow": "', '"pillow": "0'))
+    (folder / ".git/semcompress/journal").unlink()
+    commit(folder)
+    if where != "as it was":
+        git(folder, "mv", "a.jpg", "b.jpg")
+    if where == "renamed in a clone":
+        commit(folder)
+        git(tmp_path, "clone", "-q", f"file://{folder}", "clone")
+        git(folder, "push", "-q", str(tmp_path / "clone"), "refs/semcompress/*:refs/semcompress/*")
+        monkeypatch.chdir(tmp_path / "clone")
+    (path,) = Path().glob("*.jpg")
+    before = path.read_bytes()
+    for taken_up in (True, False, False):
+        worked_on.clear()
+        capsys.readouterr()
+        code = main(["compress", "--refresh", "--format", "json"])
+        (one,) = json.loads(capsys.readouterr().out)["results"]
+        assert (code, one["status"], bool(worked_on)) == (0, "unchanged", taken_up)
+    assert path.read_bytes() == before
+
+
 def tagged(path: Path, name: str = "Ada") -> bytes:
     """The same picture with another tag, as programs do it that leave the pixels alone."""
     exif = Image.Exif()
