@@ -18,8 +18,11 @@ from semcompress_plugin.evaluators._ringing import spread, starts
 FAINT = 8
 """Levels that count as contrast where a reference has less: skies are even, and not all errors in them are seen."""
 
-PART = 0.25
-"""The share of a tile that must be even for its contrast to count, and that one colour counts for where it has less."""
+EVEN_PART = 0.4
+"""The share of a tile that must be even for its contrast to count: a sky with a mountain in it is no drawing."""
+
+LEAST_PART = 0.25
+"""The share of a tile that one colour counts for where a tile has less of it."""
 
 CHROMA = np.array([[-0.168736, -0.331264, 0.5], [0.5, -0.418688, -0.081312]], np.float32)
 """Full-range BT.601: what R, G and B weigh in Cb, and in Cr."""
@@ -31,15 +34,15 @@ Array = NDArray[np.float64]
 def contrast(plane: Bytes, where: NDArray[np.bool_], tile: int) -> Array:
     """Of each tile the squared error, summed, that is as strong as its contrast: shape (tile rows, tile columns).
 
-    That is its variance plus ``FAINT`` squared, times its pixels, and infinite where less than ``PART`` of a tile is
-    even (``where``).
+    That is its variance plus ``FAINT`` squared, times its pixels, and infinite where less than ``EVEN_PART`` of a tile
+    is even (``where``).
     """
     pixels = math.prod(min(tile, length) for length in plane.shape)
     allowed = []
     for strip in _strips(len(plane), tile):
         values = plane[strip].astype(np.float32)
         total, squares = _along(values.sum(axis=0), tile), _along(np.einsum("ij,ij->j", values, values), tile)
-        enough = _along(where[strip].sum(axis=0), tile) >= PART * pixels
+        enough = _along(where[strip].sum(axis=0), tile) >= EVEN_PART * pixels
         allowed.append(np.where(enough, squares - total**2 / pixels + pixels * FAINT**2, math.inf))
     return np.stack(allowed)
 
@@ -57,9 +60,9 @@ def flat(luma: Bytes, halved: Bytes) -> NDArray[np.bool_]:
 
 
 def extent(where: NDArray[np.bool_], tile: int) -> Array:
-    """Of each tile how many pixels it has ``where``, at least ``PART`` of it, and infinite where it has none."""
+    """Of each tile how many pixels it has ``where``, at least ``LEAST_PART`` of it, and infinite where it has none."""
     count = np.stack([_along(where[strip].sum(axis=0), tile) for strip in _strips(len(where), tile)])
-    least = PART * math.prod(min(tile, length) for length in where.shape)
+    least = LEAST_PART * math.prod(min(tile, length) for length in where.shape)
     return np.where(count == 0, math.inf, np.maximum(count, least))
 
 

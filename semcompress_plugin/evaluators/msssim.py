@@ -17,7 +17,7 @@ colour shift   |mean of the candidate - mean of the reference| over a tile, / 25
 ringing        error where the reference is even, mean of a tile's worst fiftieth (:mod:`._ringing`), / 255; the
                greatest of all tiles and planes
 contrast       root of the squared error of a tile of Y / (its variance + 8^2), the error's mean over the tile; the
-error          greatest of all tiles of which a quarter is even (:mod:`._flat`)
+error          greatest of all tiles of which two fifths are even (:mod:`._flat`)
 tint           root mean square error of Cb or Cr where a tile of the reference is of one colour, which counts as a
                quarter of it where it is less, / 255; the greatest of all tiles and both planes
 =============  =====================================================================================================
