@@ -105,6 +105,12 @@ def test_any_size_can_be_measured_and_equal_pictures_are_equal(size: tuple[int, 
     assert all(0 <= value <= 1 for value in other.values())
 
 
+def test_other_modes_are_looked_at_as_rgb() -> None:
+    grey = shipped("coffee").convert("L")
+    for image in (grey, grey.convert("RGBA"), grey.convert("P")):
+        assert measure(image, grey.convert("RGB")) == [SAME]
+
+
 def test_extremes_stay_within_the_declared_ranges() -> None:
     black, white = Image.new("RGB", (200, 190)), Image.new("RGB", (200, 190), "white")
     board = Image.fromarray((np.indices((190, 200)).sum(axis=0) % 2 * 255).astype(np.uint8)).convert("RGB")

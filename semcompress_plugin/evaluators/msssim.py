@@ -127,6 +127,7 @@ class Planes:
     __slots__ = ("_ground", "_lock", "_scales", "halved", "planes", "size")
 
     def __init__(self, image: Image.Image) -> None:
+        image = image if image.mode == "RGB" else image.convert("RGB")
         luma, *chroma = image.convert("YCbCr").split()
         self.size: tuple[int, int] = image.size
         self.planes: tuple[Bytes, ...] = tuple(np.asarray(band) for band in (luma, *(c.reduce(2) for c in chroma)))
