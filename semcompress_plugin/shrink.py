@@ -67,12 +67,13 @@ class Searched:
 class Holds:
     """An output of ours holds under the rule as it is, with these scores; ``line`` is what was said of it before.
 
-    ``decisions`` are about what the rule wants beside it.
+    ``decisions`` are about what the rule wants beside it, ``beside`` are the lines of what holds there, too.
     """
 
     line: Entry
     scores: Scores
     decisions: tuple[Decision, ...] = ()
+    beside: tuple[Entry, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -208,23 +209,39 @@ class Work:
         still = yield from measure(reference, here.image, self.pending.asset.rule, self.registry)
         if not still.holds:
             return None
-        return Holds(line, still.scores, (yield from self._missing(reference)))
+        beside, missing = yield from self._beside(reference)
+        return Holds(line, still.scores, (yield from self._found_for(missing, reference)), beside)
 
     def _as_it_lies(self) -> Reference:
         """The file with whatever it holds, lest something stays that the policy now wants gone."""
         return self.decoders.decode(self.snapshot.data, None, "keep", self.pending.asset.rule.limits, "keep")
 
-    def _missing(self, reference: Reference) -> Rounds[tuple[Decision, ...]]:
-        """What is found for formats that the rule wants beside the picture, and of which nothing of ours is there."""
-        rule, path = self.pending.asset.rule, self.pending.asset.path
-        made = self.pending.asset.domain.lock.by_original(self.original.sha256)
-        ours = {entry.output.sha256 for entry in made if entry.relation == "beside"}
-        formats = tuple(
-            format
-            for format in rule.outputs.formats
-            if rule.outputs.place == "beside" and format not in ("keep", "smallest")
-            if (target := self._target(format.upper())) != path and not any(files.holds(target, one) for one in ours)
-        )
+    def _beside(self, reference: Reference) -> Rounds[tuple[tuple[Entry, ...], tuple[str, ...]]]:
+        """Lines of what another policy has made beside the picture, and holds under the rule; and the formats that the
+        rule wants there, and of which nothing of ours is there that does.
+        """
+        rule, lock = self.pending.asset.rule, self.pending.asset.domain.lock
+        made = [entry for entry in lock.by_original(self.original.sha256) if entry.relation == "beside"]
+        lines, missing = [], []
+        for format in rule.outputs.formats if rule.outputs.place == "beside" else ():
+            target = self._target(format.upper())
+            if format in ("keep", "smallest") or target == self.pending.asset.path:
+                continue
+            there = [entry for entry in made if files.holds(target, entry.output.sha256)]
+            if not there:
+                missing.append(format)
+            elif target.suffix in SUFFIXES and all(entry.policy != rule.digest for entry in there):
+                here = self.decoders.decode(files.read(target).data, None, "keep", rule.limits, "keep")
+                still = yield from measure(reference, here.image, rule, self.registry)
+                if still.holds and carries(here.metadata, reference.metadata):
+                    lines.append(self._again(there[0], target, still.scores, self.pending.asset.path.name))
+                else:
+                    missing.append(format)
+        return tuple(lines), tuple(missing)
+
+    def _found_for(self, formats: tuple[str, ...], reference: Reference) -> Rounds[tuple[Decision, ...]]:
+        """What is found for these formats alone."""
+        rule = self.pending.asset.rule
         if not formats:
             return ()
         narrowed = replace(rule, outputs=replace(rule.outputs, formats=formats))
@@ -261,7 +278,7 @@ class Work:
             why = "its pixels are those that we wrote: only what lies beside them was edited"
             status: Status = "unchanged" if found.reason is None else "skipped"
             return self._result(status, reason=found.reason or why), Settlement(self.snapshot, (found.line,))
-        still = (self._still(found),) if isinstance(found, Holds) else ()
+        still = self._still(found) if isinstance(found, Holds) else ()
         looks = len(still) + sum(decision.looks for decision in found.decisions)
         made = [(d, d.candidate, self._target(d.candidate.proposal.format)) for d in found.decisions if d.candidate]
         if not made and isinstance(found, Searched):
@@ -349,17 +366,15 @@ class Work:
             return ()
         return (self._line(self.original, "kept", self.pending.asset.path, 0, generation=0),)
 
-    def _still(self, found: Holds) -> Entry:
-        """What was said of an output of ours, said under this rule and of where it lies."""
-        path, line = self.pending.asset.path, found.line
-        return replace(
-            line,
-            policy=self.pending.asset.rule.digest,
-            path=self.pending.asset.domain.lock.relative(path),
-            name=name_of_original(line, path),
-            scores=found.scores,
-            looks=1,
-        )
+    def _still(self, found: Holds) -> tuple[Entry, ...]:
+        """What was said of outputs of ours, said under this rule and of where they lie."""
+        path = self.pending.asset.path
+        return self._again(found.line, path, found.scores, name_of_original(found.line, path)), *found.beside
+
+    def _again(self, line: Entry, path: Path, scores: Scores, name: str) -> Entry:
+        asset = self.pending.asset
+        place = asset.domain.lock.relative(path)
+        return replace(line, policy=asset.rule.digest, path=place, name=name, scores=scores, looks=1)
 
     def _made(self, decision: Decision, candidate: Candidate, target: Path) -> Entry:
         output = Content(files.digest(candidate.data), len(candidate.data))

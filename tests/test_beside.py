@@ -392,3 +392,20 @@ def test_restore_removes_what_took_an_originals_place_though_it_lies_beside_anot
     assert {entry.relation for entry in parse((site / "semcompress.lock").read_text(), "x")} == {"beside", "replaced"}
     assert run(capsys, "restore", "sub/a.webp")[0] == 0
     assert [path.name for path in (site / "sub").iterdir()] == ["a.jpg"]
+
+
+@pytest.mark.parametrize(("low", "redone"), [(0.9, False), (0.985, True)])
+def test_what_lies_beside_a_picture_is_measured_too_where_the_policy_changed(folder, capsys, low, redone):
+    """a.jpg holds under either bound; a.webp, of a poor quality, under the first alone."""
+    policy = BOTH.replace("[40, 60]", "90", 1).replace("[40, 60]", "[20, 90]")
+    (folder / ".semcompress.yaml").write_text(policy)
+    assert run(capsys, "compress")[0] == 1
+    before = files(folder)
+    (folder / ".semcompress.yaml").write_text(policy.replace("0.3", str(low)))
+    assert main(["verify", "--quiet"]) == int(redone)
+    assert run(capsys, "compress")[0] == int(redone)
+    after = files(folder)
+    assert after["a.jpg"] == before["a.jpg"]
+    assert (after["a.webp"] != before["a.webp"]) == redone
+    assert main(["verify", "--quiet"]) == 0
+    settled(capsys)
