@@ -428,9 +428,8 @@ def test_a_jpeg_whose_profile_is_not_there_once_and_whole_is_left_alone(parts, w
 @pytest.mark.parametrize(
     ("primaries", "transfer", "plain"), [(1, 13, True), (2, 2, True), (9, 16, False), (12, 13, False)]
 )
-@pytest.mark.parametrize("mode", ["RGB", "L", "RGBA"])
-def test_colours_that_the_stream_of_an_avif_names_alone_count(mode, primaries, transfer, plain):
-    data = metadata_table.stream_says(encoded(photo((60, 40)).convert(mode), "AVIF", quality=60), primaries, transfer)
+def test_colours_that_the_stream_of_an_avif_names_alone_count(primaries, transfer, plain):
+    data = metadata_table.stream_says(primaries, transfer)
     assert containers.avif_colours(data) is None
     assert set(stream_colours(data)) >= {(primaries, transfer)}
     if plain:
@@ -441,7 +440,7 @@ def test_colours_that_the_stream_of_an_avif_names_alone_count(mode, primaries, t
 
 
 def test_where_colours_stand_in_an_avif_is_read_from_any_bytes():
-    whole = metadata_table.stream_says(encoded(photo((60, 40)), "AVIF"), 12, 13)
+    whole = metadata_table.stream_says(12, 13)
     start = whole.index(b"mdat") + 4
     in_box = whole[:start].replace(b"av1C", b"av1C" + whole[start : start + 4])  # sizes are wrong then, too
     for data in (whole, in_box, metadata_table.TEN_BITS):
