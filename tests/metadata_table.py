@@ -283,10 +283,10 @@ def stream_says(primaries: int, transfer: int) -> bytes:
     """An AVIF in which only the header of the coded picture names colours."""
     data = IN_STREAM
     start = data.index(b"mdat") + 4
-    bits = f"{int.from_bytes(data[start : start + 40], 'big'):0320b}".replace(
+    bits = f"{int.from_bytes(data[start : start + 16], 'big'):0128b}".replace(
         f"{1:08b}{13:08b}", f"{primaries:08b}{transfer:08b}", 1
     )
-    return data[:start].replace(b"colrnclx", b"freenclx") + int(bits, 2).to_bytes(40, "big") + data[start + 40 :]
+    return data[:start].replace(b"colrnclx", b"freenclx") + int(bits, 2).to_bytes(16, "big") + data[start + 16 :]
 
 
 def _gain_map(format: str) -> bytes:
