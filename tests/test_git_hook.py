@@ -157,7 +157,7 @@ def test_a_picture_that_has_another_name_by_now_is_not_committed_big_because_nob
     assert not (hooked / "a.jpg").exists()
     for stage in ([], ["a.webp", "semcompress.lock"]):
         done("add", "--", *stage)
-        stopped = git("commit", "-m", "a", **blind)
+        stopped = git("commit", "-m", "a")
         assert stopped.returncode == 1
         lock = "" if stage else " semcompress.lock"
         said = "a.jpg is staged as it was before it was shrunk, and lies here no more: "
