@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path, PurePosixPath
@@ -16,7 +16,7 @@ from semcompress_plugin.errors import ImageError, LockError, OriginalsError
 from semcompress_plugin.git import Repository
 from semcompress_plugin.git import find as find_repository
 from semcompress_plugin.git import run as run_git
-from semcompress_plugin.history import History
+from semcompress_plugin.history import History, Told
 from semcompress_plugin.lock import NAME, Lock
 from semcompress_plugin.lock_in_git import LocksInGit, salvaged
 from semcompress_plugin.originals import Originals, open_originals
@@ -82,9 +82,14 @@ class Locks:
         """What git has of them."""
         return self._in_git.setdefault(repository.root, LocksInGit(repository))
 
-    def history(self, repository: Repository) -> History:
+    def history(self, repository: Repository, learn: bool) -> History:
         """What any commit ever said in one."""
-        return self._history.setdefault(repository.root, History(repository))
+        return self._history.setdefault(repository.root, History(repository, learn=learn))
+
+    def forget(self) -> None:
+        """Let go of what was read of history, which may be long; it is read again when it is next asked for."""
+        for history in self._history.values():
+            history.forget()
 
     def read(self, lock: Path, repository: Repository | None) -> Index:
         """A lock's lines, none where there is no such lock. Raises OriginalsError where that cannot be said.
@@ -174,10 +179,17 @@ class Domain:
 
         Each with the commit, or None where that is behind the one that the working tree stands on.
         """
+        return self._said(path, lambda history: history.of(sha256))
+
+    def said_of_pixels(self, fingerprint: str, path: Path) -> list[tuple[str | None, Entry]]:
+        """As :meth:`said_before`, of outputs that have these pixels."""
+        return self._said(path, lambda history: history.with_pixels(fingerprint))
+
+    def _said(self, path: Path, asked: Callable[[History], Iterable[Told]]) -> list[tuple[str | None, Entry]]:
         found: list[tuple[str | None, Entry]] = []
         for repository in self._repositories(path):
-            history = self.locks.history(repository)
-            for told in history.of(sha256):
+            history = self.locks.history(repository, self.in_place)
+            for told in asked(history):
                 if (entry := told.entry()) is not None and entry.relation != "kept":
                     commit = None if history.is_behind(told.commit) else told.commit
                     found.append((commit, self._as_here(entry, repository.root / told.folder)))
@@ -231,6 +243,11 @@ class Domain:
             except OriginalsError as error:
                 return [], str(error)
         return self.locks.told((path for path in paths if path.parent != self.policy.root), self._repository)
+
+    def forget(self) -> None:
+        """Let go of what was read of the lock and of history; it is read again when it is next asked for."""
+        self.lock.forget()
+        self.locks.forget()
 
     @cached_property
     def digests(self) -> Digests:

@@ -16,7 +16,7 @@ from semcompress_plugin.walk import Found
 
 _SAID_ELSEWHERE = (
     "was shrunk in commit {0}, which does not lie behind this one, and its line in the lock has not come along: if you "
-    "trust it, append it (`git show {0} | grep -h '^+.*{1}'`, without the +)"
+    "trust it, append it (`git show --text {0} | grep -h '^+.*{1}'`, without the +)"
 )
 
 
@@ -182,18 +182,27 @@ def unless_said_before(item: Pending) -> Pending | Result:
     told = item.asset.domain.said_before(item.sha256, item.asset.path) if item.is_new else []
     made = tuple(entry for commit, entry in told if commit is None)
     if not made:
-        commit = next((commit for commit, _ in told), None)
-        return item if commit is None else item.left("skipped", _SAID_ELSEWHERE.format(commit[:12], item.sha256[:16]))
+        reason = said_elsewhere(told, item.sha256)
+        return item if reason is None else item.left("skipped", reason)
     asset = as_made_of(item.asset, made)
     item, lock = replace(item, asset=asset), asset.domain.lock
-    if settled := [entry for entry in made if entry.policy == asset.rule.digest or entry.relation == "beside"]:
+    beside = [entry for entry in made if entry.relation == "beside"]
+    settling = [entry for entry in made if entry.policy == asset.rule.digest and entry.relation == "replaced"]
+    if settled := beside if lock.lies_beside(made, asset.path) else settling:
         lock.recall(settled)
         return item.left("unchanged", "an earlier commit has its line in the lock, which is back")
+    made = tuple(entry for entry in made if entry.relation == "replaced")
     if (outdated := lock.origin(made, asset.path)) is None:
         return item.left("skipped", f"was shrunk under another policy, and {ambiguous(made)}: left alone")
     earlier = asset.domain.lineage(outdated, asset.path)
     known = _known(asset, item.sha256, outdated, earlier)
     return replace(item, outdated=outdated, known=known, earlier=earlier)
+
+
+def said_elsewhere(told: Iterable[tuple[str | None, Entry]], sha256: str) -> str | None:
+    """Why a content is left alone of which commits that are not behind this one say that it is an output of ours."""
+    commits = [commit for commit, _ in told if commit is not None]
+    return _SAID_ELSEWHERE.format(commits[-1][:12], sha256[:16]) if commits else None
 
 
 def _are_stale(found: Sequence[Entry], asset: Asset, versions: Mapping[str, str]) -> bool:

@@ -17,7 +17,7 @@ from semcompress_plugin.isolation import Decoders
 from semcompress_plugin.metadata import carries
 from semcompress_plugin.naming import name_of_original
 from semcompress_plugin.pixels import fingerprint
-from semcompress_plugin.plan import Pending, as_made_of
+from semcompress_plugin.plan import Pending, as_made_of, said_elsewhere
 from semcompress_plugin.registry import Registry
 from semcompress_plugin.settle import Settlement
 from semcompress_plugin.surplus import has_surplus
@@ -260,17 +260,32 @@ class Work:
 
         It is a file of the same format, wherever it lay: what was converted is another picture, and so is an original.
         """
-        asset, original = self.pending.asset, self.original
+        asset = self.pending.asset
         seen = asset.domain.with_pixels(self.pixels, asset.path)
         if not seen and self.stored is not None:
             seen = asset.domain.with_pixels(self.stored, asset.path)
-        format = SUFFIXES[asset.path.suffix.lower()]
-        alike = [e for e in seen if e.original != original and SUFFIXES.get(Path(e.path).suffix.lower()) == format]
+        alike = [entry for entry in seen or self._seen_before() if self._may_be(entry)]
         alike = [entry for entry in alike if entry.policy == asset.rule.digest] or alike
         ours = asset.domain.lock.origin(alike, asset.path)
         if alike and ours is None:
             raise UnsupportedImageError(f"has the pixels of an output of ours, and {ambiguous(alike)}: left alone")
         return ours
+
+    def _may_be(self, entry: Entry) -> bool:
+        """Whether the file may be an edit of an output that has its pixels."""
+        formats = (SUFFIXES.get(path.suffix.lower()) for path in (self.pending.asset.path, Path(entry.path)))
+        return entry.original != self.original and len(set(formats)) == 1
+
+    def _seen_before(self) -> tuple[Entry, ...]:
+        """What earlier commits say, and no lock says by now, of outputs of ours that have these pixels."""
+        asset = self.pending.asset
+        for pixels in dict.fromkeys(filter(None, (self.pixels, self.stored))):
+            told = [one for one in asset.domain.said_of_pixels(pixels, asset.path) if self._may_be(one[1])]
+            if made := tuple(entry for commit, entry in told if commit is None):
+                return made
+            if reason := said_elsewhere(told, pixels):
+                raise UnsupportedImageError(reason)
+        return ()
 
     def settle(self, found: Found) -> tuple[Result, Settlement]:
         """What to report, and what to write and record."""

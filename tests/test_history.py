@@ -6,6 +6,7 @@ import json
 from pathlib import Path
 
 import pytest
+from PIL import Image
 
 from disk import commit, entry, git
 from pictures import encoded, photo
@@ -177,7 +178,13 @@ def test_history_is_walked_once_and_then_only_what_is_new(upstream, monkeypatch)
     assert any(tip.startswith("^") for tip in walked[1])
 
 
-@pytest.mark.parametrize("noted", [b"", b"nonsense\n", b"[]\n[1]\n", b'{"a": 1}\n', b'["--all"]\n', b"\xff\xfe"])
+@pytest.mark.parametrize(
+    "noted",
+    [
+        *(b"", b"nonsense\n", b"[]\n[1]\n", b'{"a": 1}\n', b'["--all"]\n', b"\xff\xfe", b"[" * 9999),
+        *(b'[[], ""]\n["--output=x", "", 1]\n', b'[[], ""]\n[1, 2, 3]\n', b'[[1], ""]\n'),
+    ],
+)
 def test_a_damaged_note_is_made_anew(upstream, noted):
     repository = module.find(upstream)
     assert repository is not None
@@ -200,6 +207,162 @@ def test_names_that_git_quotes_and_settings_that_change_what_it_shows(upstream):
     assert told.folder == folder.name
     assert told.commit == git(upstream, "rev-parse", "HEAD").strip()
     assert told.entry() == entry(3)
+
+
+HOSTILE = (
+    b'++ "b/\\xzz/semcompress.lock"\n++ b/elsewhere/semcompress.lock\n'
+    b"diff --git a/x b/x\n@@ -1 +1 @@\n" + b"[" * 50_000 + b"\n{" + b'"a":{' * 20_000 + b"\n\xff\xfe\0\n"
+)
+
+
+def test_what_a_lock_in_history_holds_is_taken_for_nothing_else(upstream):
+    repository = module.find(upstream)
+    assert repository is not None
+    line = encode(entry(5))
+    (upstream / "semcompress.lock").write_bytes(HOSTILE + line.encode() + b"\n" + b'{"original": 1}\n')
+    commit(upstream)
+    (told,) = History(repository).of(entry(5).output.sha256)
+    assert (told.folder, told.line) == ("", line)
+    assert told.commit == git(upstream, "rev-parse", "HEAD").strip()
+
+
+@pytest.mark.parametrize("attribute", ["-diff", "binary", "diff=lock"])
+def test_a_lock_that_is_said_to_be_no_text_is_read_too(upstream, monkeypatch, capsys, attribute):
+    """As those of package managers are, lest their changes be shown; merges included."""
+    (upstream / ".gitattributes").write_text(f"semcompress.lock {attribute}\n")
+    git(upstream, "config", "diff.lock.binary", "true")
+    commit(upstream)
+    clone = cloned(upstream, monkeypatch)
+    git(clone, "config", "diff.lock.binary", "true")
+    git(clone, "merge", "-q", "--no-commit", "origin/other")
+    lock, line = clone / "semcompress.lock", encode(entry(6))
+    lock.write_text(f"{lock.read_text()}{line}\n")
+    commit(clone, "what neither side has")
+    without_line(lock, "a.jpg")
+    without_line(lock, "b.jpg")
+    commit(clone)
+    commit(clone)
+    assert {one["status"] for one in found(capsys, "compress").values()} == {"unchanged"}
+    repository = module.find(Path.cwd())
+    assert repository is not None
+    assert [told.line for told in History(repository).of(entry(6).output.sha256)] == [line]
+
+
+def test_a_commit_that_git_has_tidied_up_hides_nothing_of_later_ones(upstream):
+    repository = module.find(upstream)
+    assert repository is not None
+    commit(upstream, "to be amended")
+    assert History(repository).of("0" * 64) == []
+    gone = git(upstream, "rev-parse", "HEAD").strip()
+    lock, line = upstream / "semcompress.lock", encode(entry(8))
+    lock.write_text(f"{lock.read_text()}{line}\n")
+    git(upstream, "add", "-A")
+    git(upstream, "commit", "-q", "--amend", "-m", "amended")
+    git(upstream, "reflog", "expire", "--expire=now", "--all")
+    git(upstream, "gc", "-q", "--prune=now")
+    assert gone in (repository.state / "history").read_text()
+    assert History(repository).of(entry(8).output.sha256)
+
+
+def test_what_a_shallow_clone_fetches_later_is_walked_then(upstream, monkeypatch, capsys):
+    without_line(upstream / "semcompress.lock", "a.jpg")
+    commit(upstream)
+    commit(upstream)
+    git(upstream.parent, "clone", "-q", "--depth", "1", f"file://{upstream}", "clone")
+    monkeypatch.chdir(clone := upstream.parent / "clone")
+    picture(clone / "new.jpg", 5)
+    assert main(["compress", "new.jpg"]) == 1
+    git(clone, "fetch", "-q", "--unshallow")
+    before = (clone / "a.jpg").read_bytes()
+    one = found(capsys, "compress")["a.jpg"]
+    assert (one["status"], one["looks"]) == ("unchanged", 0)
+    assert "an earlier commit has its line" in str(one["reason"])
+    assert (clone / "a.jpg").read_bytes() == before
+
+
+def test_check_finds_it_and_writes_nothing(upstream, monkeypatch, capsys):
+    clone = cloned(upstream, monkeypatch)
+    without_line(clone / "semcompress.lock", "a.jpg")
+    commit(clone)
+    commit(clone)
+    (clone / ".git/semcompress").mkdir(exist_ok=True)
+    before = sorted((clone / ".git/semcompress").iterdir())
+    assert found(capsys, "check")["a.jpg"]["looks"] == 0
+    assert sorted((clone / ".git/semcompress").iterdir()) == before
+
+
+@pytest.mark.parametrize("state", ["unborn", "detached", "a worktree", "SHA-256"])
+def test_wherever_the_working_tree_stands(tmp_path, monkeypatch, capsys, state):
+    folder = tmp_path / "somewhere"
+    git(tmp_path, "init", "-q", "-b", "main", *(["--object-format=sha256"] if state == "SHA-256" else []), str(folder))
+    for name, value in (("user.name", "Ada"), ("user.email", "ada@example.org")):
+        git(folder, "config", name, value)
+    monkeypatch.chdir(folder)
+    (folder / ".semcompress.yaml").write_text(POLICY)
+    picture(folder / "a.jpg", 1)
+    assert main(["compress"]) == 1
+    commit(folder)
+    before = (folder / "a.jpg").read_bytes()
+    (folder / ".git/semcompress/journal").unlink()
+    without_line(folder / "semcompress.lock", "a.jpg")
+    commit(folder)
+    commit(folder)
+    match state:
+        case "unborn":
+            git(folder, "checkout", "-q", "--orphan", "new")
+        case "detached":
+            git(folder, "checkout", "-q", "--detach")
+            git(folder, "branch", "-q", "-D", "main")
+        case "a worktree":
+            git(folder, "worktree", "add", "-q", str(tmp_path / "tree"))
+            monkeypatch.chdir(folder := tmp_path / "tree")
+    monkeypatch.setenv("GIT_DIR", "/nowhere")
+    monkeypatch.setenv("GIT_INDEX_FILE", "/nowhere/index")
+    one = found(capsys, "compress")["a.jpg"]
+    assert (one["status"], one["looks"]) == ("skipped" if state == "unborn" else "unchanged", 0), one
+    assert (folder / "a.jpg").read_bytes() == before
+
+
+@pytest.mark.parametrize("branch", ["here", "elsewhere"])
+def test_an_edit_beside_the_pixels_of_an_output_whose_line_is_lost_is_known(upstream, monkeypatch, capsys, branch):
+    clone = cloned(upstream, monkeypatch)
+    if branch == "here":
+        without_line(clone / "semcompress.lock", "a.jpg")
+        commit(clone)
+        commit(clone)
+    else:
+        git(clone, "checkout", "-q", "origin/other", "--", "b.jpg")
+        (clone / "a.jpg").write_bytes((clone / "b.jpg").read_bytes())
+        (clone / "b.jpg").unlink()
+    exif = Image.Exif()
+    exif[0x013B] = "Ada"
+    block = b"Exif\0\0" + exif.tobytes()
+    data = (clone / "a.jpg").read_bytes()
+    edited = data[:2] + b"\xff\xe1" + (len(block) + 2).to_bytes(2, "big") + block + data[2:]
+    (clone / "a.jpg").write_bytes(edited)
+    one = found(capsys, "compress")["a.jpg"]
+    assert (one["status"], one["looks"]) == ("unchanged" if branch == "here" else "skipped", 0), one
+    assert (clone / "a.jpg").read_bytes() == edited
+    assert ('"edited": true' in (clone / "semcompress.lock").read_text()) == (branch == "here")
+    assert found(capsys, "compress")["a.jpg"]["looks"] == 0
+
+
+def test_what_took_its_originals_place_is_not_settled_for_having_lain_beside_another(upstream, monkeypatch, capsys):
+    """Both lines are lost, and the policy is another by now: it is measured or left alone, as any that was replaced."""
+    clone = cloned(upstream, monkeypatch)
+    lock = clone / "semcompress.lock"
+    replaced = next(line for line in lock.read_text().splitlines() if '"path": "a.jpg"' in line)
+    beside = replaced.replace('"replaced"', '"beside"').replace('"path": "a.jpg"', '"path": "z.jpg"')
+    lock.write_text("\n".join([*lock.read_text().splitlines(), beside, ""]))
+    commit(clone)
+    for name in ("a.jpg", "z.jpg"):
+        without_line(lock, name)
+    (clone / ".semcompress.yaml").write_text(POLICY.replace("0.3", "0.9999"))
+    commit(clone)
+    commit(clone)
+    one = found(capsys, "compress")["a.jpg"]
+    assert one["status"] == "skipped"
+    assert "was shrunk under another policy" in str(one["reason"])
 
 
 def test_without_git_history_says_nothing(upstream, monkeypatch):

@@ -65,7 +65,7 @@ def run(arguments: argparse.Namespace, write: bool = True) -> int:
     for domain in domains.used():
         domain.digests.save()
         if work:
-            domain.lock.forget()
+            domain.forget()
     if work and not write:
         warn_of_refusals(domains.used())
     bugs: list[str] = []
