@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import os
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field, replace
@@ -97,9 +96,12 @@ class Locks:
         What a merge brings is among them, and what git's index has where a sparse checkout leaves the file out.
         """
         if lock not in self._read:
-            data = b""
-            with contextlib.suppress(ImageError):
-                data = files.read(lock).data
+            try:
+                data = files.read(lock).data if linewise.is_there(lock, "lock") else b""
+            except ImageError as error:
+                raise OriginalsError(f"{lock}: {error}") from error
+            except LockError as error:
+                raise OriginalsError(str(error)) from error
             index = salvaged(data, lock)
             if repository is not None:
                 index.add(self.in_git(repository).of(lock, *(() if data else (":0:",))).lines.values())

@@ -32,6 +32,7 @@ _LINE = re.compile(
     rf' "policy": {_STRING}, "path": (?P<path>{_STRING})), "name": .*\}}$',
     re.MULTILINE,
 )
+_VERSION = re.compile(r'^\ufeff?\{"format": "semcompress\.lock", "version": (\d{1,9})', re.MULTILINE)
 _CONFLICT = ("<<<<<<<", "|||||||", "=======", ">>>>>>>")
 _SURROGATE = re.compile("[\ud800-\udfff]")
 _SHA256 = re.compile("[0-9a-f]{64}")
@@ -416,6 +417,11 @@ def _check_version(record: Mapping[str, Any], place: str) -> None:
         raise LockError(
             f"{place}: format {record['version']} is newer than this semcompress knows ({VERSION}): upgrade semcompress"
         )
+
+
+def is_newer(text: str) -> bool:
+    """Whether a lock says that it is of a newer format, in whatever state it is: it may hold markers of a merge."""
+    return any(int(number) > VERSION for number in _VERSION.findall(text))
 
 
 def _is_entry(line: str) -> bool:

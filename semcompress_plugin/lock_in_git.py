@@ -11,7 +11,7 @@ from functools import cached_property
 from pathlib import Path
 
 from semcompress_plugin import git
-from semcompress_plugin.entries import HEADER, Index
+from semcompress_plugin.entries import HEADER, Index, is_newer
 from semcompress_plugin.errors import OriginalsError
 
 NAME = "semcompress.lock"
@@ -103,10 +103,15 @@ class LocksInGit:
 
 
 def salvaged(data: bytes, path: Path) -> Index:
-    """The whole lines of what is at ``path``, or git has there. Raises OriginalsError where that is no lock at all."""
+    """The whole lines of what is at ``path``, or git has there.
+
+    Raises OriginalsError where that is no lock at all, or one of a newer format, of which lines may mean anything.
+    """
     text = data.decode("utf-8", "surrogateescape")
     if is_foreign(text):
         raise OriginalsError(no_lock(path))
+    if is_newer(text):
+        raise OriginalsError(f"{path}: is of a newer format than this semcompress knows: upgrade semcompress")
     return Index.salvage(text)
 
 

@@ -83,6 +83,32 @@ def test_the_line_ends_that_git_gives_another_lock_do_not_hide_it(clone):
     assert (clone / "two/a.jpg").read_bytes() == before
 
 
+@pytest.mark.parametrize("how", ["newer", "newer, in the index alone", "in conflict with a newer one", "a link"])
+def test_where_another_lock_cannot_be_read_nothing_is_replaced_that_no_lock_knows(clone, capsys, how):
+    """One of its lines might say of what nobody here knows that it is an output of ours."""
+    (clone / "n").mkdir()
+    lock = clone / "n/semcompress.lock"
+    newer = HEADER.replace("1}", "2}") + '\n{"output": "of another shape"}\n'
+    match how:
+        case "newer":
+            lock.write_text(newer)
+        case "newer, in the index alone":
+            lock.write_text(newer)
+            git(clone, "add", "n")
+            lock.unlink()
+        case "in conflict with a newer one":
+            lock.write_text(f"<<<<<<< ours\n{HEADER}\n=======\n{newer}>>>>>>> theirs\n")
+        case "a link":
+            lock.symlink_to("elsewhere")
+    picture(clone / "new.jpg", 7)
+    before = {name: (clone / name).read_bytes() for name in ("a.jpg", "new.jpg")}
+    assert main(["compress"]) == 1
+    told = capsys.readouterr().out
+    assert "new.jpg: whether it is an output of ours cannot be told" in told
+    assert ("is not a regular file" if how == "a link" else "newer format") in told
+    assert {name: (clone / name).read_bytes() for name in before} == before
+
+
 def conflict(clone: Path, how: str) -> str:
     """Merge a branch that has settled m.jpg into one that has settled n.jpg: the line that only the other side has.
 
