@@ -18,15 +18,18 @@ def stream_colours(data: bytes) -> Iterator[tuple[int, int]]:
     """
     for kind, payload in avif_boxes(data):
         if kind == b"av1C":
-            yield from _named(payload[4:])
+            yield from _named(payload[4 : 4 + _LOOKED_AT])
     for item in avif_items(data, _LOOKED_AT):
         yield from _named(item)
 
 
 def _named(stream: bytes) -> Iterator[tuple[int, int]]:
-    """Of the first sequence header among the units that a stream begins with (AV1 specification, 5.3)."""
+    """Of the first sequence header among the units that a stream begins with (AV1 specification, 5.3).
+
+    ``stream`` is short: time grows with its square where a length goes on to its end.
+    """
     at = 0
-    while at < min(len(stream), _LOOKED_AT):
+    while at < len(stream):
         kind, extended, sized = stream[at] >> 3 & 15, stream[at] >> 2 & 1, stream[at] >> 1 & 1
         at += 1 + extended
         length, shift = 0, 0
@@ -35,7 +38,7 @@ def _named(stream: bytes) -> Iterator[tuple[int, int]]:
             sized, shift, at = stream[at] >> 7, shift + 7, at + 1
         if kind == _SEQUENCE_HEADER:
             try:
-                colours = _colours(_Bits(stream[at : at + _LOOKED_AT]))
+                colours = _colours(_Bits(stream[at:]))
             except ValueError:
                 return
             if colours is not None:

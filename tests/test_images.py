@@ -454,4 +454,9 @@ def test_where_colours_stand_in_an_avif_is_read_from_any_bytes():
     started = time.process_time()
     assert len(list(containers.avif_items(many, 99))) == 1024
     assert list(stream_colours(many)) == []
+    endless = b""
+    for kind in (b"av1C", b"ipco", b"iprp", b"meta"):  # a length that goes on through half a megabyte
+        body = b"\x81\0\0\0\x0a" + b"\xff" * 500_000 if kind == b"av1C" else bytes(4 * (kind == b"meta")) + endless
+        endless = struct.pack(">I4s", len(body) + 8, kind) + body
+    assert list(stream_colours(many[:8] + endless)) == []
     assert time.process_time() - started < 1
