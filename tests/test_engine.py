@@ -117,13 +117,14 @@ def _soft(format):
     return reference(image, format, **({"lossless": True} if format == "WEBP" else {}))
 
 
-def _edges(format):
+def _edges(format, size=(320, 240)):
     """Empty and opaque, with a pixel between them that is neither."""
     from PIL import ImageDraw
 
-    image, mask = photo((320, 240)).convert("RGBA"), Image.new("L", (640, 480))
-    ImageDraw.Draw(mask).ellipse((100, 90, 530, 411), fill=255)
-    image.putalpha(mask.reduce(2))
+    image, (width, height) = photo(size).convert("RGBA"), size
+    mask = Image.new("L", (4 * width, 4 * height))
+    ImageDraw.Draw(mask).ellipse((width / 2, height / 2, width * 3.5, height * 3.5), fill=255)
+    image.putalpha(mask.reduce(4))
     return reference(image, format)
 
 
@@ -131,7 +132,8 @@ def test_soft_transparency_is_not_written_as_avif_which_chromium_shows_otherwise
     known = registry()
     faint = photo().convert("RGBA")
     faint.putalpha(128)  # in the middle of the range hardly anything changes
-    sharp = (_edges("PNG"), reference(faint, "PNG"), _soft("AVIF"), reference(photo(), "PNG"))
+    icon = _edges("PNG", (24, 24))
+    sharp = (_edges("PNG"), icon, reference(faint, "PNG"), _soft("AVIF"), reference(photo(), "PNG"))
     for picture, avif in ((_soft("PNG"), False), (_soft("WEBP"), False), *((one, True) for one in sharp)):
         (decision,) = decisions(picture, rule(known, "avif", bound=1.0, formats=("avif",)), known)
         if avif:
