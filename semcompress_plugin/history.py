@@ -143,10 +143,7 @@ class History:
             head, *rows = linewise.decode((self._repository.state / _NOTED).read_bytes()).splitlines()
             tips, deep = json.loads(head)
             found = [Told(*json.loads(row)) for row in rows]
-            sound = all(
-                _ID.fullmatch(one.commit) and isinstance(one.folder, str) and output_of(one.line) for one in found
-            )
-            if deep == depth and sound and all(map(_ID.fullmatch, tips)):
+            if deep == depth and all(map(_is_sound, found)) and all(map(_ID.fullmatch, tips)):
                 return set(tips), found
         except (OSError, ValueError, TypeError, RecursionError):
             pass
@@ -161,6 +158,7 @@ class History:
 
 
 def _is_sound(told: Told) -> bool:
+    """Whether a row of the note may be what was written there."""
     return bool(_ID.fullmatch(told.commit) and isinstance(told.folder, str) and output_of(told.line))
 
 
