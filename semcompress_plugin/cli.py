@@ -65,13 +65,13 @@ def _run(arguments: argparse.Namespace) -> int:
 
 def _follow_to_repositories(arguments: argparse.Namespace) -> None:
     """Have what was named through a link to a repository called as policies there call it."""
-    from semcompress_plugin.walk import in_its_repository
+    from semcompress_plugin.walk import in_their_repositories
 
     for name, given in vars(arguments).items():
         if name in ("in_place", "path", "policy", "source") and isinstance(given, Path):
-            setattr(arguments, name, in_its_repository(given))
+            setattr(arguments, name, next(in_their_repositories([given])))
         elif name == "paths":
-            arguments.paths = [in_its_repository(path) for path in given]
+            arguments.paths = list(in_their_repositories(given))
 
 
 def _is_somewhere() -> bool:

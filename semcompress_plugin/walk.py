@@ -100,18 +100,25 @@ def find_images(
     return list(unique.values())
 
 
-def in_its_repository(path: Path) -> Path:
-    """``path`` as the repository it lies in calls it, where it was named through a link that leads there from outside.
+def in_their_repositories(paths: Iterable[Path]) -> Iterator[Path]:
+    """Each path as the repository it lies in calls it, where it was named through a link that leads there from outside.
 
     Policies are looked for up to a repository's root, and that has no link in its name.
     """
-    try:
-        top, place = repository_root(path.parent if path.is_symlink() else path), absolute(path)
-    except (OSError, ValueError):  # no name that a file can have: said when it is looked for
-        return path
-    if top is None or place.is_relative_to(top):
-        return path
-    return Path(os.path.realpath(place.parent)) / place.name
+    tops: dict[Path, Path | None] = {}  # by folder: a shell names any number of files in one
+    for path in paths:
+        try:
+            folder = path if path.is_dir() and not path.is_symlink() else path.parent
+            if folder not in tops:
+                tops[folder] = repository_root(folder)
+            top, place = tops[folder], absolute(path)
+        except (OSError, ValueError):  # no name that a file can have: said when it is looked for
+            yield path
+            continue
+        if top is None or place.is_relative_to(top):
+            yield path
+        else:
+            yield Path(os.path.realpath(place.parent)) / place.name
 
 
 def repository_root(path: Path) -> Path | None:

@@ -6,7 +6,8 @@ import os
 from pathlib import Path
 
 from disk import commit, git, repository
-from semcompress_plugin.walk import Found, find_images, in_its_repository, repository_root
+from semcompress_plugin import walk
+from semcompress_plugin.walk import Found, find_images, in_their_repositories, repository_root
 
 
 def touch(root, *names):
@@ -64,11 +65,23 @@ def test_what_is_named_through_a_link_to_its_repository_is_called_as_policies_th
         (tmp_path / link).symlink_to(target)
     tree = tmp_path / "tree"
     for name in ("real/b.jpg", "real", "real/gone.jpg", "inside", "inside/b.jpg"):
-        assert in_its_repository(tmp_path / "alias" / name) == tree / name.replace("inside/", "real/")
-    assert in_its_repository(tmp_path / "above/tree") == tree
+        assert [*in_their_repositories([tmp_path / "alias" / name])] == [tree / name.replace("inside/", "real/")]
+    assert [*in_their_repositories([tmp_path / "above/tree"])] == [tree]
     monkeypatch.chdir(tmp_path)
-    for name in ("alias", "elsewhere/c.jpg", "tree/inside/b.jpg", "tree/real", "above", "x" * 300, "a\0b"):
-        assert in_its_repository(Path(name)) == Path(name)
+    names = ("alias", "elsewhere/c.jpg", "tree/inside/b.jpg", "tree/real", "above", "x" * 300, "a\0b")
+    assert [*in_their_repositories(map(Path, names))] == [*map(Path, names)]
+
+
+def test_the_repository_of_many_files_in_one_folder_is_looked_for_once(tmp_path, monkeypatch):
+    names = [f"tree/{number}.jpg" for number in range(9)]
+    touch(tmp_path, *names)
+    repository(tmp_path / "tree")
+    (tmp_path / "alias").symlink_to("tree")
+    asked = []
+    monkeypatch.setattr(walk, "repository_root", lambda path: asked.append(path) or repository_root(path))
+    named = [tmp_path / name.replace("tree", "alias") for name in names]
+    assert [*in_their_repositories(named)] == [tmp_path / name for name in names]
+    assert asked == [tmp_path / "alias"]
 
 
 def test_named_files_come_whatever_their_extension_and_what_is_missing_is_said(tmp_path):
