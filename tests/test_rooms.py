@@ -38,6 +38,15 @@ def test_nothing_but_the_command_line_talks_to_commands():
     assert not any("semcompress_plugin.cli" in path.read_text() for path in (package / "commands").glob("*.py"))
 
 
+def test_every_room_stands_in_the_table_of_the_architecture():
+    package = Path(semcompress_plugin.__file__).parent
+    table = (Path(__file__).parent.parent / "docs" / "architecture.md").read_text()
+    rooms = {path.name for path in package.glob("*.py") if not path.stem.startswith("_")}
+    rooms |= {f"{path.parent.name}/" for path in package.glob("*/__init__.py")}
+    named = set(re.findall(r"`([a-z_0-9]+(?:\.py|/))`", "".join(re.findall(r"(?m)^\|.*?\|", table))))
+    assert named - {"presets/"} == rooms - {"SemcompressImagePlugin.py"}
+
+
 def imported(path: Path, named: Container[str]) -> set[str]:
     """The modules of ours that a file imports, wherever in it, unless for types alone."""
     tree = ast.parse(path.read_text())
