@@ -665,6 +665,17 @@ def test_what_must_be_writable_and_is_not_is_left_before_it_is_looked_at(folder,
         assert report["totals"]["looks"] == 0
 
 
+@pytest.mark.parametrize("outputs", ["[keep, webp], place: beside", "[jpeg, webp], place: beside"])
+def test_nor_is_one_that_may_not_be_replaced_by_its_own_format_beside_another(folder, capsys, make_read_only, outputs):
+    policy = POLICY.replace("[jpeg]", "[jpeg, webp]") + f"    outputs: {{formats: {outputs}}}\n"
+    (folder / ".semcompress.yaml").write_text(policy)
+    make_read_only(folder / "0.jpg")
+    _, report = as_json(capsys, "check", "0.jpg")
+    (result,) = report["results"]
+    assert (result["status"], report["totals"]["looks"]) == ("skipped", 0)
+    assert "is read-only" in result["reason"]
+
+
 @pytest.mark.parametrize("outputs", ["[keep], place: replace", "[webp], place: beside", "[keep, webp], place: beside"])
 def test_what_lies_in_a_folder_that_cannot_be_written_to_is_not_looked_at(folder, capsys, make_read_only, outputs):
     policy = POLICY.replace("[jpeg]", "[jpeg, webp]") + f"    outputs: {{formats: {outputs}}}\n"

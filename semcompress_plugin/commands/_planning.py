@@ -16,7 +16,7 @@ from semcompress_plugin.made_with import versions
 from semcompress_plugin.plan import Asset, Pending, pending, unless_said_before
 from semcompress_plugin.registry import Registry
 from semcompress_plugin.report.ledger import Ledger
-from semcompress_plugin.types import Result
+from semcompress_plugin.types import SUFFIXES, Result
 
 if TYPE_CHECKING:
     from semcompress_plugin.settle import Names
@@ -55,7 +55,8 @@ def _state(asset: Asset, registry: Registry, arguments: argparse.Namespace) -> P
 def _obstacle(asset: Asset) -> str | None:
     """Why the system lets nobody like us replace a picture, or write beside it; None where it does."""
     outputs, folder = asset.rule.outputs, asset.path.parent
-    replaced = outputs.place == "replace" or "keep" in outputs.formats
+    own = SUFFIXES.get(asset.path.suffix.lower(), "").lower()
+    replaced = outputs.place == "replace" or not {"keep", own}.isdisjoint(outputs.formats)
     if replaced and not os.access(asset.place, os.W_OK):
         return "is read-only: make it writable (chmod u+w) to have it replaced"
     if not os.access(folder, os.W_OK):
