@@ -7,6 +7,7 @@ import multiprocessing
 import os
 import stat
 import subprocess
+from pathlib import Path
 
 import pytest
 
@@ -16,7 +17,7 @@ from semcompress_plugin import git as ours
 from semcompress_plugin.errors import OriginalsError, UsageError
 from semcompress_plugin.files import Snapshot
 from semcompress_plugin.lock import parse, render
-from semcompress_plugin.originals import REFS, GitOriginals, NoOriginals, _git, open_originals
+from semcompress_plugin.originals import REFS, GitOriginals, NoOriginals, _git, belongings, open_originals
 from semcompress_plugin.restore import plan_restore, restore
 from semcompress_plugin.settle import Settlement, settle
 from semcompress_plugin.sharing import Remotes
@@ -314,6 +315,26 @@ def test_outside_git_the_place_must_be_said_and_the_error_says_how(tmp_path):
         open_originals(tmp_path, None)
     assert isinstance(open_originals(tmp_path, None, needed=False), NoOriginals)
     assert open_originals(tmp_path, "none").keep([snapshot(tmp_path / "a.jpg", b"x")]) == [None]
+
+
+def test_one_shelf_that_cannot_be_read_gives_the_others_away_as_little(tmp_path, monkeypatch):
+    """``belongings`` is what a build does not publish."""
+    for data in (b"one", b"two"):
+        (shelf := tmp_path / sha(data)[:2]).mkdir()
+        (shelf / sha(data)).write_bytes(data)
+    (tmp_path / "users").write_text("somebody\n")
+    (tmp_path / "page.html").write_text("hello")
+    before = set(belongings(tmp_path))
+    assert len(before) == 3
+    really = Path.iterdir
+
+    def iterdir(self):
+        if self == shelf:
+            raise PermissionError(13, "Permission denied")
+        return really(self)
+
+    monkeypatch.setattr(Path, "iterdir", iterdir)
+    assert set(belongings(tmp_path)) == before
 
 
 def test_a_folder_of_originals(tmp_path):

@@ -181,7 +181,13 @@ def tells_of_originals(name: str) -> bool:
 
 
 def _is_shelf(folder: Path) -> bool:
-    return _SHELF.fullmatch(folder.name) is not None and folder.is_dir() and any(map(is_original, folder.iterdir()))
+    """Whether originals lie in a folder; one that cannot be read may hold some."""
+    if _SHELF.fullmatch(folder.name) is None or not folder.is_dir():
+        return False
+    try:
+        return any(map(is_original, folder.iterdir()))
+    except OSError:
+        return True
 
 
 def _is_our_ignore(path: Path) -> bool:
