@@ -48,9 +48,9 @@ def run(arguments: argparse.Namespace) -> int:
         raise UsageError("a build over shards needs SRC and OUT")
     source, out = Store(str(arguments.source)), Store(str(arguments.out))
     out.check_writable()
-    if source.inside(out) is not None:
+    if source.lies_within(out):
         raise UsageError(f"{out}: would be written over its own sources")
-    if out.inside(source) is not None:
+    if out.lies_within(source):
         raise UsageError(f"{out}: lies within {source}, where another build would find it: build to a place outside")
     average = _shard_size(out, arguments.shard_size)
     order, policy = _order(source, out, arguments.policy)

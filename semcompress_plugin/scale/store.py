@@ -50,14 +50,11 @@ class Store:
             kinds = ", ".join(sorted(_WHOLE))
             raise UsageError(f"{self.url}: nobody knows that what is written there is written whole; use {kinds}")
 
-    def inside(self, other: Store) -> str | None:
-        """This tree's path within ``other`` (``""`` if they are one), or None if it does not lie there."""
+    def lies_within(self, other: Store) -> bool:
+        """Whether this tree is ``other``, or lies in it."""
         if self.is_local and other.is_local:
-            place = place_below(Path(self._root), Path(other._root))
-            return None if place is None else place.relative_to(other._root).as_posix().removeprefix(".")
-        if self._fs != other._fs or not f"{self._root}/".startswith(f"{other._root}/"):
-            return None
-        return self._root[len(other._root) :].strip("/")
+            return place_below(Path(self._root), Path(other._root)) is not None
+        return bool(self._fs == other._fs) and f"{self._root}/".startswith(f"{other._root}/")
 
     def list(self) -> Iterator[Item]:
         """Every object, the objects of a folder sorted by name. Symbolic links are passed by.
