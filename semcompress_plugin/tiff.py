@@ -5,6 +5,7 @@ Makers' notes hold offsets into a block that nobody knows all of: whatever is no
 
 from __future__ import annotations
 
+import contextlib
 import struct
 from collections.abc import Iterator
 from typing import NamedTuple
@@ -12,11 +13,12 @@ from typing import NamedTuple
 PREFIX = b"Exif\0\0"
 EXIF_IFD, GPS_IFD, INTEROP_IFD = 0x8769, 0x8825, 0xA005
 POINTERS = {EXIF_IFD, GPS_IFD, INTEROP_IFD}
-_THUMBNAIL, _THUMBNAIL_BYTES = 0x0201, 0x0202
-_THUMBNAIL_TAGS = {_THUMBNAIL, _THUMBNAIL_BYTES}
+_THUMBNAILS = {0x0201: 0x0202, 0x0111: 0x0117}
+"""Tag of where a thumbnail stands -> tag of its length: a JPEG's, and that of pixels in one strip."""
 _SIZES = {1: 1, 2: 1, 3: 2, 4: 4, 5: 8, 6: 1, 7: 1, 8: 2, 9: 4, 10: 8, 11: 4, 12: 8, 13: 4}
 """TIFF type -> bytes of one value (TIFF 6.0, section 2)."""
-_INTEGERS = {1: "B", 3: "H", 4: "I"}
+_INTEGERS = {1: "B", 3: "H", 4: "I", 13: "I"}
+"""13 is IFD, a LONG that points to a directory (TIFF Technical Note 1)."""
 SHORT, _LONG, _UNDEFINED = 3, 4, 7
 COLOUR_SPACE, _SRGB = 0xA001, 1
 _ADOBE_RGB = (0x0001, 2, 4)
@@ -114,34 +116,45 @@ class Tiff:
                 self.data[at[one]], self.data[at[other]] = self.data[at[other]], self.data[at[one]]
 
     def drop_thumbnail(self) -> None:
-        """Unlink the second directory, and cut it off where nothing else lies behind it."""
+        """Unlink the second directory, wipe it out, and cut off where it was if nothing else lies behind."""
         link, second = self._end(self.first), self.next_after(self.first)
         self._write("I", link, 0)
         if not second:
             return
         used = max(self._used(), link + 4)
         try:
-            parts = {entry.tag: self.integer(entry) for entry in self.entries(second) if entry.tag in _THUMBNAIL_TAGS}
-        except (struct.error, ValueError):
-            parts = {}
-        start, length = parts.get(_THUMBNAIL, 0), parts.get(_THUMBNAIL_BYTES, 0)
-        if start >= used:
-            self.data[start : start + length] = bytes(len(self.data[start : start + length]))
-            if second >= used:
-                del self.data[min(start, second) :]
-        elif second >= used and not start:
-            del self.data[second:]
+            parts = [(at, length) for at, length in self._thumbnail(second) if at >= used]
+        except struct.error:
+            parts = [(second, len(self.data))] if second >= used else []
+        first, wiped = min((at for at, _ in parts), default=len(self.data)), 0
+        for at, length in sorted(parts):  # in turn, for made-up entries may all claim the same megabytes
+            start, wiped = max(at, wiped), max(at + length, wiped)
+            self.data[start:wiped] = bytes(len(self.data[start:wiped]))
+        if not any(self.data[first:]):
+            del self.data[first:]
+
+    def _thumbnail(self, at: int) -> Iterator[tuple[int, int]]:
+        """Where the parts of the second directory stand, and how many bytes they have: itself, values, and pixels."""
+        found = {entry.tag: entry for entry in self.entries(at)}
+        yield at, self._end(at) + 4 - at
+        yield from filter(None, map(self._elsewhere, found.values()))
+        for tag, length in _THUMBNAILS.items():
+            with contextlib.suppress(KeyError, ValueError):
+                yield self.integer(found[tag]), self.integer(found[length])
 
     def _used(self) -> int:
         """The end of what the first directory and those below it refer to."""
         end = 0
         for at in self._directories():
             end = max(end, self._end(at) + 4)
-            for entry in self.entries(at):
-                length = _SIZES.get(entry.type, 1) * entry.values
-                if length > 4:
-                    end = max(end, self._read("I", entry.at + 8) + length)
+            for value, length in filter(None, map(self._elsewhere, self.entries(at))):
+                end = max(end, value + length)
         return min(end, len(self.data))
+
+    def _elsewhere(self, entry: Entry) -> tuple[int, int] | None:
+        """Where the value of an entry stands that has no room for it, and its bytes."""
+        length = _SIZES.get(entry.type, 1) * entry.values
+        return (self._read("I", entry.at + 8), length) if length > 4 else None
 
     def _directories(self) -> Iterator[int]:
         """Where the first directory and those below it stand; few, for a made-up block may point anywhere."""

@@ -249,6 +249,63 @@ def test_whole_blocks_keep_every_offset_and_lose_only_orientation_and_thumbnail(
     assert exif.orientation(kept) is None
 
 
+def _directory(*entries: tuple[int, int, int, int], next: int = 0) -> bytes:
+    body = b"".join(struct.pack("<HHII", *entry) for entry in entries)
+    return struct.pack("<H", len(entries)) + body + struct.pack("<I", next)
+
+
+def _block(length: int, **parts: bytes) -> bytes:
+    """A block of so many bytes with ``parts`` at the offsets that they are named for."""
+    block = bytearray(exif.PREFIX + b"II*\0\x08".ljust(length, b"\0"))
+    for name, part in parts.items():
+        at = len(exif.PREFIX) + int(name.removeprefix("at"))
+        block[at : at + len(part)] = part
+    return bytes(block)
+
+
+MAKER = (0x010F, 2, 4, int.from_bytes(b"Abc\0", "little"))
+
+
+def test_what_a_maker_has_behind_the_thumbnail_stays():
+    """A larger preview, to which nothing but the maker's note leads."""
+    preview = b"\xff\xd8" + b"large" * 20
+    block = _block(
+        600,
+        at8=_directory(MAKER, (0x8769, 4, 1, 40), next=100),
+        at40=_directory((0x927C, 7, 20, 70)),
+        at70=b"Nobody\0" + struct.pack("<I", 300),
+        at100=_directory((0x0201, 4, 1, 150), (0x0202, 4, 1, 50), (0x011A, 5, 1, 210)),
+        at150=b"small" * 10,
+        at210=b"density!",
+    )
+    without = exif.whole(block)
+    assert not exif.has_thumbnail(without)
+    assert b"small" not in without
+    assert exif.whole(block[:300]) == without[: len(exif.PREFIX) + 100]
+    with_preview = block[: len(exif.PREFIX) + 300] + preview + bytes(9)
+    kept = exif.whole(with_preview)
+    assert b"small" not in kept
+    assert kept.index(preview) == with_preview.index(preview)
+
+
+@pytest.mark.parametrize("type", [4, 13])
+def test_a_directory_is_found_by_a_pointer_of_either_type_that_tiff_has_for_it(type):
+    """13 is IFD, of Adobe's TIFF Technical Note 1; libtiff writes it."""
+    block = _block(
+        400,
+        at8=_directory(MAKER, (0x8769, type, 1, 200), next=60),
+        at60=_directory((0x0201, 4, 1, 100), (0x0202, 4, 1, 50)),
+        at100=b"small" * 10,
+        at200=_directory((0x9286, 7, 16, 260)),
+        at260=b"ASCII\0\0\0comment!",
+    )
+    kept = exif.whole(block)
+    assert b"comment!" in kept
+    read = Image.Exif()
+    read.load(exif.with_user_comment(kept, b"ASCII\0\0\0another one"))
+    assert read.get_ifd(0x8769) == {0x9286: b"ASCII\0\0\0another one"}
+
+
 @pytest.mark.parametrize("block", [b"", b"Exif\0\0", b"Exif\0\0II*\0", b"Exif\0\0II*\0\xff\xff\xff\xff", b"MM\0*" * 9])
 def test_blocks_that_cannot_be_read_are_neither_trusted_nor_written_back(block):
     assert exif.orientation(block) is None
