@@ -21,6 +21,8 @@ from semcompress_plugin.errors import SemcompressError
 from semcompress_plugin.streams import patient, silence
 
 USAGE, INTERRUPTED = 2, 130
+_PATHS = frozenset({"candidate", "in_place", "path", "policy", "reference", "source"})
+"""Arguments that name a file or folder which a policy may govern, or a policy."""
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -68,7 +70,7 @@ def _follow_to_repositories(arguments: argparse.Namespace) -> None:
     from semcompress_plugin.walk import in_their_repositories
 
     for name, given in vars(arguments).items():
-        if name in ("in_place", "path", "policy", "source") and isinstance(given, Path):
+        if name in _PATHS and isinstance(given, Path):
             setattr(arguments, name, next(in_their_repositories([given])))
         elif name == "paths":
             arguments.paths = list(in_their_repositories(given))

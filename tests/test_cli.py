@@ -699,6 +699,15 @@ def test_what_only_its_owner_may_replace_is_not_looked_at(folder, capsys, monkey
     assert as_json(capsys, "check")[1]["totals"]["compressed"] == 3
 
 
+def test_evaluate_asks_for_the_rule_of_a_picture_named_through_a_link_to_its_repository(folder, tmp_path, capsys):
+    (folder / "real").mkdir()
+    (folder / "0.jpg").rename(folder / "real" / "0.jpg")
+    (tmp_path / "link").symlink_to(folder / "real")
+    shutil.copy(folder / "real" / "0.jpg", elsewhere := tmp_path / "elsewhere.jpg")
+    code, out, _ = run(capsys, "evaluate", str(tmp_path / "link" / "0.jpg"), str(elsewhere))
+    assert (code, "max 0.05" in out) == (0, True)
+
+
 def test_evaluate_asks_for_the_rule_of_either_picture(folder, tmp_path, capsys):
     elsewhere = tmp_path / "elsewhere.jpg"
     shutil.copy(folder / "0.jpg", elsewhere)
