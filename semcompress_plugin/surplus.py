@@ -5,8 +5,12 @@ Whatever we write is rid of it. A file that stays as it is keeps it, of which th
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from itertools import chain
+
 from semcompress_plugin import exif
 from semcompress_plugin.containers import (
+    avif_items,
     avif_parts,
     behind,
     between_scans,
@@ -32,8 +36,11 @@ _CHUNKS_OF_PNG = {
     b"IHDR", b"PLTE", b"tRNS", b"IDAT", b"IEND", b"cICP", b"iCCP", b"gAMA", b"cHRM", b"sRGB",  # pixels and colours
     b"eXIf", b"tEXt", b"zTXt", b"iTXt", b"tIME", b"pHYs",
     b"bKGD", b"sBIT", b"hIST", b"sPLT", b"oFFs", b"sCAL", b"sTER", b"iDOT",  # which tell nothing
+    b"vpAg", b"caNv",  # ImageMagick's canvas
 }  # fmt: skip
 _BOXES_OF_AVIF = {b"ftyp", b"meta", b"mdat"}
+_MOST_EXIF = 1 << 17
+"""Bytes of an AVIF's item that are looked at: no JPEG has room for half as many."""
 
 
 def has_surplus(data: bytes) -> bool:
@@ -62,9 +69,18 @@ def _is_foreign(marker: int, payload: bytes) -> bool:
 
 
 def exif_in(data: bytes) -> bytes:
-    """The EXIF of a JPEG, PNG or WebP as it is stored; empty for other files, and where there is none."""
+    """The EXIF of a JPEG, PNG, WebP or AVIF as it is stored; empty for other files, and where there is none."""
     parts = [part for marker, part in jpeg_segments(data) if marker == 0xE1 and part.startswith(PREFIX)]
     if parts:
         return PREFIX + b"".join(part.removeprefix(PREFIX) for part in parts)
     chunks = (*png_chunks(data), *riff_chunks(data))
-    return next((payload for kind, payload in chunks if kind in (b"eXIf", b"EXIF")), b"")
+    blocks = (payload for kind, payload in chunks if kind in (b"eXIf", b"EXIF"))
+    return next(chain(blocks, _exif_items(data)), b"")
+
+
+def _exif_items(data: bytes) -> Iterator[bytes]:
+    """An AVIF's EXIF is an item that begins with how far behind these 4 bytes it starts (ISO 23008-12, A.2.1)."""
+    for item in avif_items(data, _MOST_EXIF):
+        block = item[4 + int.from_bytes(item[:4], "big") :]
+        if block.startswith((b"II*\0", b"MM\0*")):
+            yield block

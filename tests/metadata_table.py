@@ -387,7 +387,7 @@ TABLE = (
         exiv2=("Exif.Thumbnail.JPEGInterchangeFormatLength",), exiftool=("IFD1:ThumbnailLength",),
         note="it shows the picture as it was stored",
     ),
-    Row("EXIF that cannot be read", ("JPEG", "PNG", "WEBP"), lambda f: picture(f, exif=CUT_OFF),
+    Row("EXIF that cannot be read", ALL, lambda f: picture(f, exif=CUT_OFF),
         ("left alone", "dropped", "dropped"), seen=lambda image, data: b"taken at home" in data,
         why="EXIF that cannot be read"),
     Row(

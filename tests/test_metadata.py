@@ -605,13 +605,13 @@ def test_a_judgement_in_exif_moves_nothing_else_there():
         with_record(b"Exif\0\0II*\0\xff\xff\xff\xff", {})
 
 
-def _with_thumbnail(_: str) -> bytes:
+def _with_thumbnail(format: str) -> bytes:
     block = Image.Exif()
     block[0x013B] = "Ann"
     whole = bytearray(block.tobytes())
     at = 6 + 8 + 2 + 12  # the link behind the only entry
     whole[at : at + 4] = struct.pack(">I" if whole[6:8] == b"MM" else "<I", len(whole) - 6)
-    return picture("JPEG", exif=bytes(whole) + bytes(6))
+    return picture(format, exif=bytes(whole) + bytes(6))
 
 
 def _webp_with(kind: bytes) -> bytes:
@@ -629,6 +629,7 @@ SURPLUS = {
     "behind a PNG": lambda _: picture("PNG") + b"taken at home" * 10,
     "between scans": metadata_table._between_scans,
     "thumbnail of EXIF": _with_thumbnail,
+    "thumbnail of EXIF in an AVIF": lambda _: _with_thumbnail("AVIF"),
     "EXIF that cannot be read": jpeg_with((0xE1, b"Exif\0\0MM\0*\0\0\0\x08\0\x40 N 48 8 0")),
     "C2PA in a PNG": metadata_table.png_with((b"caBX", b"jumb")),
     "an unknown chunk of a WebP": lambda _: _webp_with(b"ABCD"),
@@ -654,6 +655,11 @@ def test_what_no_policy_hands_on_is_told_of_where_a_picture_stays_as_it_is(make,
     assert result["status"] == "unchanged" or policy == "keep"
     assert result["unstripped"] == (policy != "keep")
     assert Path(name).read_bytes() == data
+
+
+@pytest.mark.parametrize("kind", [b"vpAg", b"caNv"])
+def test_the_canvas_that_imagemagick_writes_is_no_surplus(kind):
+    assert not has_surplus(metadata_table.png_with((kind, bytes(17)))("PNG"))
 
 
 @pytest.mark.parametrize("format", ["JPEG", "PNG", "WEBP", "AVIF"])
