@@ -347,7 +347,7 @@ TABLE = (
     Row(
         "EXIF orientation that is not one SHORT, or is cut off", ("JPEG", "PNG"),
         lambda f: (jpeg_with((0xE1, b"Exif\0\0" + LONG_TURN)) if f == "JPEG" else png_with((b"eXIf", LONG_TURN)))(f),
-        LEFT, why="turned by EXIF", note="browsers ignore it, other programs do not",
+        LEFT, why="turned by EXIF", note="readers differ",
     ),
     Row(
         "EXIF: maker, model, date, exposure, artist, copyright", ALL, with_exif(_credits), ("kept", "kept", "dropped"),
