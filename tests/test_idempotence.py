@@ -15,7 +15,7 @@ from disk import commit, git, sha
 from pictures import encoded, photo
 from semcompress_plugin import domains, shrink
 from semcompress_plugin.cli import main
-from semcompress_plugin.commands import compress
+from semcompress_plugin.commands import _planning
 from semcompress_plugin.compressors.jpeg import JpegCompressor
 from semcompress_plugin.entries import HEADER, parse
 from semcompress_plugin.errors import OriginalsError
@@ -311,9 +311,9 @@ def test_outputs_beside_also_after_a_rename_of_both(folder, worked_on):
 
 def test_a_newer_library_and_a_newer_model(folder, worked_on, monkeypatch):
     assert main(["compress"]) == 1
-    real = compress.versions
+    real = _planning.versions
     newer = lambda rule, registry: {name: f"{version}.1" for name, version in real(rule, registry).items()}  # noqa: E731
-    monkeypatch.setattr(compress, "versions", newer)
+    monkeypatch.setattr(_planning, "versions", newer)
     assert settled(folder, worked_on)
     assert main(["compress", "--refresh"]) in (0, 1)
     assert worked_on == ["a.jpg"], "but --refresh does redo it"
