@@ -11,6 +11,7 @@ import subprocess
 import sys
 import time
 from pathlib import Path
+from types import SimpleNamespace
 
 import jsonschema
 import pytest
@@ -686,6 +687,19 @@ def test_what_lies_in_a_folder_that_cannot_be_written_to_is_not_looked_at(folder
         code, report = as_json(capsys, command)
         assert (code, report["totals"]["skipped"], report["totals"]["looks"]) == (0, 3, 0)
         assert all("lies in a folder that cannot be written to" in one["reason"] for one in report["results"])
+
+
+def test_in_a_file_system_that_is_read_only_check_says_what_could_be_shrunk(
+    folder, capsys, make_read_only, monkeypatch
+):
+    """A guard in a container, where the checkout is mounted so."""
+    make_read_only(folder)
+    folder.chmod(0o755)
+    monkeypatch.setattr(os, "statvfs", lambda _: SimpleNamespace(f_flag=os.ST_RDONLY))
+    code, report = as_json(capsys, "check")
+    assert (code, report["totals"]["compressed"]) == (1, 3)
+    code, report = as_json(capsys, "compress")
+    assert (code, report["totals"]["skipped"], report["totals"]["looks"]) == (0, 3, 0)
 
 
 def test_what_only_its_owner_may_replace_is_not_looked_at(folder, capsys, monkeypatch):

@@ -55,6 +55,8 @@ def _state(asset: Asset, registry: Registry, arguments: argparse.Namespace) -> P
 def _obstacle(asset: Asset) -> str | None:
     """Why the system lets nobody like us replace a picture, or write beside it; None where it does."""
     outputs, folder = asset.rule.outputs, asset.path.parent
+    if not asset.domain.in_place and _is_mounted_read_only(folder):
+        return None  # a guard looks at a checkout that nobody could write to, and must not find that all is well
     own = SUFFIXES.get(asset.path.suffix.lower(), "").lower()
     replaced = outputs.place == "replace" or not {"keep", own}.isdisjoint(outputs.formats)
     if replaced and not os.access(asset.place, os.W_OK):
@@ -64,6 +66,14 @@ def _obstacle(asset: Asset) -> str | None:
     if replaced and _is_held(asset.path, folder):
         return "is somebody else's, in a folder where only owners replace files (sticky): have them run semcompress"
     return None
+
+
+def _is_mounted_read_only(folder: Path) -> bool:
+    """Whether the whole file system lets nobody write, whatever rights a folder gives."""
+    try:
+        return hasattr(os, "statvfs") and bool(os.statvfs(folder).f_flag & os.ST_RDONLY)
+    except OSError:
+        return False
 
 
 def _is_held(path: Path, folder: Path) -> bool:
