@@ -689,9 +689,7 @@ def test_what_lies_in_a_folder_that_cannot_be_written_to_is_not_looked_at(folder
         assert all("lies in a folder that cannot be written to" in one["reason"] for one in report["results"])
 
 
-def test_check_looks_at_what_is_mounted_read_only(
-    folder, capsys, make_read_only, monkeypatch
-):
+def test_check_looks_at_what_is_mounted_read_only(folder, capsys, make_read_only, monkeypatch):
     """A guard in a container, where the checkout is mounted so."""
     make_read_only(folder)
     folder.chmod(0o755)
