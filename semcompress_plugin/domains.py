@@ -152,7 +152,7 @@ class Domain:
         found = tuple(entry for entry in self.lock.by_output(sha256) if entry.relation == "replaced")
         return found or self.made_elsewhere(sha256, path)
 
-    def made_elsewhere(self, sha256: str, path: Path | None = None) -> tuple[Entry, ...]:
+    def made_elsewhere(self, sha256: str, path: Path) -> tuple[Entry, ...]:
         """What other locks say of a content, which lies at ``path``, that is an output of ours."""
         return tuple(
             self._as_here(entry, folder)
@@ -218,7 +218,7 @@ class Domain:
         both = (self._repository, self.locks.repository(path.parent))
         return list({one.root: one for one in both if one is not None}.values())
 
-    def _elsewhere(self, path: Path | None) -> Said:
+    def _elsewhere(self, path: Path) -> Said:
         """The folders and lines of all other locks of the policy's repository (outside git: of those in the folders
         above), and of the repository of the picture at ``path``.
 
@@ -226,7 +226,7 @@ class Domain:
         be an original to the next.
         """
         found, doubt = self._near
-        for repository in [] if path is None else self._repositories(path):
+        for repository in self._repositories(path):
             if repository != self._repository:
                 more, doubted = self.locks.every(repository)
                 found, doubt = [*found, *more], doubt or doubted

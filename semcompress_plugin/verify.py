@@ -64,7 +64,7 @@ def comparisons(asset: Asset) -> Iterator[Comparison | Result]:
     """
     snapshot = files.read(asset.path)
     size, lock = len(snapshot.data), asset.domain.lock
-    entries = lock.by_output(snapshot.sha256) or asset.domain.made_elsewhere(snapshot.sha256)
+    entries = lock.by_output(snapshot.sha256) or asset.domain.made_elsewhere(snapshot.sha256, asset.path)
     replaced = [entry for entry in entries if entry.relation == "replaced"]
     found: list[Comparison | Result] = []
     if replaced:

@@ -107,6 +107,11 @@ def test_nor_is_an_edit_beside_its_pixels(outer, capsys):
     assert path.read_bytes() == before
 
 
+def test_verify_knows_it_for_what_it_is(outer, capsys):
+    one = run(capsys, "verify", "--policy", ".semcompress.yaml", "site/sub")["site/sub/a.jpg"]
+    assert "is not settled" not in (one["reason"] or "")
+
+
 def test_nor_does_a_build_start_from_it(outer, capsys, tmp_path):
     before = (outer / "site/sub/a.jpg").read_bytes()
     run(capsys, "build", "--policy", ".semcompress.yaml", "site", str(tmp_path / "public"))
