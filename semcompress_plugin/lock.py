@@ -8,6 +8,7 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import os
+import posixpath
 from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from dataclasses import replace
 from functools import cached_property
@@ -35,7 +36,7 @@ from semcompress_plugin.entries import (
 from semcompress_plugin.errors import ImageError, LockError, OriginalsError
 from semcompress_plugin.journal import Journal
 from semcompress_plugin.lock_in_git import NAME, LocksInGit
-from semcompress_plugin.naming import is_as_large, lies_beside, name_of_original
+from semcompress_plugin.naming import is_as_large, lies_beside, name_of_original, output_beside
 
 if TYPE_CHECKING:
     from filelock import BaseFileLock
@@ -147,9 +148,13 @@ class Lock:
         return (beside,) if beside in known else self.recall([beside])
 
     def _is_shrunk_itself(self, sha256: str, policy: str) -> bool:
-        """Whether the policy has put an output in the place of this original: what lies beside it is not all then."""
+        """Whether the policy has put an output in the place of this original: what lies beside it is not all then.
+
+        An output of another name is no sign of that: it was made under another policy, of a copy, and held under this.
+        """
         made = (*self._index.by_original(sha256), *self._remembered(lambda index: index.by_original(sha256)))
-        return any(entry.relation == "replaced" and entry.policy == policy for entry in made)
+        ours = (entry for entry in made if entry.relation == "replaced" and entry.policy == policy)
+        return any(posixpath.splitext(entry.path)[1] == posixpath.splitext(entry.name)[1] for entry in ours)
 
     def lies_beside(self, made: Iterable[Entry], path: Path | None) -> bool:
         """Whether an output of which ``made`` tells lies beside its original, and not in an original's place.
@@ -173,9 +178,12 @@ class Lock:
         made = made or self.by_output(sha256)
         ours = [one for one in made if one.relation == "replaced" and one.policy == policy]
         entry = self.origin(ours, path)
-        return entry is not None and any(
+        beside = () if entry is None else self.by_original(entry.original.sha256)
+        # what was made beside a copy of the original may be called as this output is: there it cannot lie, too
+        return any(
             one.relation == "beside" and one.policy == policy and not lies_beside(path, one)
-            for one in self.by_original(entry.original.sha256)
+            for one in beside
+            if output_beside(path, one) != path
         )
 
     @property

@@ -180,6 +180,34 @@ def test_where_nothing_takes_its_place_any_more_that_is_not_asked_again_either(f
     settled(capsys)
 
 
+@pytest.mark.parametrize("folders", [("", ""), ("", "sub")], ids=["under one lock", "under two"])
+def test_nor_is_it_where_a_copy_of_it_became_an_output_of_another_name(repository, capsys, folders):
+    """What holds in the place of a copy is no sign that anything would take the place of the original itself."""
+    replaced = """\
+version: 1
+rules:
+  - name: all
+    files: ["*"]
+    compress: [{webp: {quality: 50}}]
+    outputs: {formats: [webp], place: replace}
+    keep: {msssim: {score: {min: 0.3}}}
+"""
+    beside = replaced.replace("50", "30").replace("[webp], place: replace", "[keep, webp], place: beside")
+    beside = beside.replace("[{webp", "[{jpeg: {quality: 30}}, {webp")
+    places = [repository / folder for folder in folders]
+    for place, name in zip(places, ["a.png", "b.png"], strict=True):
+        place.mkdir(exist_ok=True)
+        (place / ".semcompress.yaml").write_text(replaced)
+        (place / name).write_bytes(encoded(photo((240, 180), 1), "PNG"))
+    assert run(capsys, "compress")[0] == 1
+    assert main(["restore", str(places[1] / "b.webp")]) == 0
+    for place in places:
+        (place / ".semcompress.yaml").write_text(beside)
+    assert run(capsys, "compress")[0] == 1
+    assert (places[1] / "b.png").is_file()
+    settled(capsys)
+
+
 def test_a_rule_that_comes_to_want_a_file_beside_a_picture_gets_it_from_the_original(folder, capsys):
     original = (folder / "a.jpg").read_bytes()
     (folder / ".semcompress.yaml").write_text(POLICY.replace("FORMATS", "[keep]"))
