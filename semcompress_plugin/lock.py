@@ -85,6 +85,13 @@ class Lock:
         """What was made of a content; the lock's lines, else the journal's."""
         return self._index.by_original(sha256) or self.recall(self._remembered(lambda index: index.by_original(sha256)))
 
+    def made_under(self, sha256: str, policy: str) -> tuple[Entry, ...]:
+        """What the policy with this digest has made of a content, as the lock knows, or the journal beside it."""
+        found = self.by_original(sha256)
+        remembered = self._remembered(lambda index: index.by_original(sha256))
+        every = found + tuple(entry for entry in remembered if entry not in found)
+        return tuple(entry for entry in every if entry.policy == policy and entry.relation != "kept")
+
     def origin(self, entries: Collection[Entry], path: Path) -> Entry | None:
         """Of entries about one output the one that tells of the file at ``path``; None where that cannot be told.
 

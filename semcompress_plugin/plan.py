@@ -169,8 +169,8 @@ def pending(asset: Asset, refresh: Callable[[Rule], Mapping[str, str]] | None = 
 def _known(asset: Asset, sha256: str, outdated: Entry | None, earlier: Iterable[Entry]) -> tuple[Entry, ...]:
     """What was found under this very rule for a content, or for whatever an outdated output may be made of anew."""
     originals = (sha256,) if outdated is None else (line.original.sha256 for line in (outdated, *earlier))
-    made = (entry for original in originals for entry in asset.domain.lock.by_original(original))
-    return tuple(entry for entry in made if entry.policy == asset.rule.digest and entry.relation != "kept")
+    lock, digest = asset.domain.lock, asset.rule.digest
+    return tuple(entry for original in originals for entry in lock.made_under(original, digest))
 
 
 def unless_said_before(item: Pending) -> Pending | Result:
