@@ -36,7 +36,7 @@ from semcompress_plugin.entries import (
 from semcompress_plugin.errors import ImageError, LockError, OriginalsError
 from semcompress_plugin.journal import Journal
 from semcompress_plugin.lock_in_git import NAME, LocksInGit
-from semcompress_plugin.naming import is_as_large, lies_beside, name_of_original, output_beside
+from semcompress_plugin.naming import all_lie_beside, is_as_large, name_of_original, output_beside
 
 if TYPE_CHECKING:
     from filelock import BaseFileLock
@@ -187,10 +187,13 @@ class Lock:
         entry = self.origin(ours, path)
         beside = () if entry is None else self.by_original(entry.original.sha256)
         # what was made beside a copy of the original may be called as this output is: there it cannot lie, too
-        return any(
-            one.relation == "beside" and one.policy == policy and not lies_beside(path, one)
-            for one in beside
-            if output_beside(path, one) != path
+        return not all_lie_beside(
+            path,
+            [
+                one
+                for one in beside
+                if one.relation == "beside" and one.policy == policy and output_beside(path, one) != path
+            ],
         )
 
     @property
@@ -394,4 +397,4 @@ def _settling(index: Index, sha256: str, policy: str, path: Path | None) -> tupl
     beside = tuple(
         entry for entry in index.by_original(sha256) if entry.relation == "beside" and entry.policy == policy
     )
-    return beside if all(lies_beside(path, entry) for entry in beside) else ()
+    return beside if all_lie_beside(path, beside) else ()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import posixpath
+from collections.abc import Iterable
 from pathlib import Path, PurePath
 
 from semcompress_plugin.entries import Content, Entry
@@ -30,9 +31,16 @@ def name_of_original(entry: Entry, path: Path) -> str:
     return path.stem + Path(entry.name).suffix
 
 
-def lies_beside(path: Path, entry: Entry) -> bool:
-    """Whether an output beside the original at ``path`` is there, as large as we wrote it."""
-    return is_as_large(output_beside(path, entry), entry.output)
+def all_lie_beside(path: Path, entries: Iterable[Entry]) -> bool:
+    """Whether outputs beside the original at ``path`` are all there, as large as we wrote them.
+
+    Of several that were written to one place, one after the other, any will do.
+    """
+    there: dict[Path, bool] = {}
+    for entry in entries:
+        place = output_beside(path, entry)
+        there[place] = there.get(place, False) or is_as_large(place, entry.output)
+    return all(there.values())
 
 
 def is_as_large(path: Path, content: Content) -> bool:

@@ -9,12 +9,12 @@ from pathlib import Path
 
 import pytest
 
-from disk import commit, git, sha, workplace
+from disk import commit, content, entry, git, sha, workplace
 from pictures import encoded, photo
 from semcompress_plugin import settle
 from semcompress_plugin.cli import main
 from semcompress_plugin.files import _temporary
-from semcompress_plugin.lock import parse
+from semcompress_plugin.lock import Lock, parse
 
 POLICY = """\
 version: 1
@@ -214,6 +214,29 @@ rules:
     assert run(capsys, "compress")[0] == 1
     assert (places[1] / "b.png").is_file()
     settled(capsys)
+
+
+@pytest.mark.parametrize("shrunk", [False, True], ids=["an original", "an output"])
+def test_of_two_outputs_that_lay_at_one_place_under_one_policy_either_will_do(tmp_path, shrunk):
+    """One of another policy may hold under this, where one was made before, on another branch say."""
+    original = content(b"original")
+    (tmp_path / "a.webp").write_bytes(b"output")
+    lock = Lock(tmp_path / "semcompress.lock")
+    lines = [
+        entry(0, original=original, output=content(output), relation="beside", path="a.webp", name="a.jpg")
+        for output in (b"an older output", b"output")
+    ]
+    ours = entry(0, original=original, output=content(b"shrunk"), path="a.jpg", name="a.jpg")
+    lock.add([*lines, ours] if shrunk else lines)
+
+    def is_complete() -> bool:
+        if shrunk:
+            return not lock.lacks(ours.output.sha256, ours.policy, tmp_path / "a.jpg")
+        return lock.settled(original.sha256, ours.policy, tmp_path / "a.jpg") is not None
+
+    assert is_complete()
+    (tmp_path / "a.webp").unlink()
+    assert not is_complete()
 
 
 def test_a_rule_that_comes_to_want_a_file_beside_a_picture_gets_it_from_the_original(folder, capsys):
