@@ -34,12 +34,13 @@ def name_of_original(entry: Entry, path: Path) -> str:
 def all_lie_beside(path: Path, entries: Iterable[Entry]) -> bool:
     """Whether outputs beside the original at ``path`` are all there, as large as we wrote them.
 
-    Of several that were written to one place, one after the other, any will do.
+    Of several that were written to one place, one after the other, any will do; but none that was edited since, which
+    is not what was written.
     """
     there: dict[Path, bool] = {}
     for entry in entries:
         place = output_beside(path, entry)
-        there[place] = there.get(place, False) or is_as_large(place, entry.output)
+        there[place] = there.get(place, False) or (not entry.edited and is_as_large(place, entry.output))
     return all(there.values())
 
 
