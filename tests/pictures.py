@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 from collections.abc import Sequence
+from pathlib import Path
 
 import numpy as np
 from PIL import Image
@@ -32,6 +33,11 @@ def encoded(image: Image.Image, format: str, **parameters: object) -> bytes:
     out = io.BytesIO()
     image.save(out, format, **parameters)
     return out.getvalue()
+
+
+def save_photo(path: Path, seed: int) -> None:
+    """A JPEG of 240 x 180 that nobody has shrunk."""
+    path.write_bytes(encoded(photo((240, 180), seed), "JPEG", quality=97))
 
 
 class Thumbnails:

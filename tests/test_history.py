@@ -9,26 +9,14 @@ import pytest
 from PIL import Image
 
 from disk import commit, entry, git
-from pictures import encoded, photo
+from pictures import save_photo as picture
+from policies import SETTLED_AT_A_GLANCE as POLICY
 from semcompress_plugin import git as module
 from semcompress_plugin.cli import main
 from semcompress_plugin.entries import encode
 from semcompress_plugin.errors import OriginalsError
 from semcompress_plugin.files import digest
 from semcompress_plugin.history import History
-
-POLICY = """\
-version: 1
-rules:
-  - name: all
-    files: ["**/*.jpg"]
-    compress: [{jpeg: {quality: 60}}]
-    keep: {msssim: {score: {min: 0.3}}}
-"""
-
-
-def picture(path: Path, seed: int) -> None:
-    path.write_bytes(encoded(photo((240, 180), seed), "JPEG", quality=97))
 
 
 @pytest.fixture

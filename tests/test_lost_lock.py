@@ -10,24 +10,12 @@ from pathlib import Path
 import pytest
 
 from disk import commit, entry, git
-from pictures import encoded, photo
+from pictures import save_photo as picture
+from policies import SETTLED_AT_A_GLANCE as POLICY
 from semcompress_plugin.cli import main
 from semcompress_plugin.entries import HEADER, render
 from semcompress_plugin.errors import OriginalsError
 from semcompress_plugin.lock_in_git import salvaged
-
-POLICY = """\
-version: 1
-rules:
-  - name: all
-    files: ["**/*.jpg"]
-    compress: [{jpeg: {quality: 60}}]
-    keep: {msssim: {score: {min: 0.3}}}
-"""
-
-
-def picture(path: Path, seed: int) -> None:
-    path.write_bytes(encoded(photo((240, 180), seed), "JPEG", quality=97))
 
 
 @pytest.fixture
