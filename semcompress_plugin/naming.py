@@ -44,6 +44,11 @@ def all_lie_beside(path: Path, entries: Iterable[Entry]) -> bool:
     return all(there.values())
 
 
+def format_of(path: Path) -> str:
+    """The format of a picture as policies spell it (``jpeg``, ``webp``), by its suffix; empty where that is none."""
+    return SUFFIXES.get(path.suffix.lower(), "").lower()
+
+
 def is_as_large(path: Path, content: Content) -> bool:
     """Whether a file has as many bytes as a content."""
     try:

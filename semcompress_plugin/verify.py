@@ -13,9 +13,9 @@ from semcompress_plugin.engine import Measurement, Rounds, measure
 from semcompress_plugin.entries import Entry
 from semcompress_plugin.errors import ImageError, OriginalsError
 from semcompress_plugin.isolation import Decoders
-from semcompress_plugin.naming import output_beside
+from semcompress_plugin.naming import format_of, output_beside
 from semcompress_plugin.plan import Asset
-from semcompress_plugin.types import SUFFIXES, Reference, Result, Rule
+from semcompress_plugin.types import Reference, Result, Rule
 from semcompress_plugin.workshop import Workshop
 
 
@@ -121,7 +121,7 @@ def _should_be_there(made: Entry, asset: Asset, output: Path) -> bool:
     rule = asset.rule
     if made.policy == rule.digest:
         return True
-    format = SUFFIXES.get(Path(made.path).suffix.lower(), "").lower()
+    format = format_of(Path(made.path))
     if rule.outputs.place != "beside" or {format, "smallest"}.isdisjoint(rule.outputs.formats):
         return False
     # what a changed policy found no file for may be deleted, but not become another picture

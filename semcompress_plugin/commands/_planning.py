@@ -13,10 +13,11 @@ from typing import TYPE_CHECKING
 from semcompress_plugin.backlog import Backlog
 from semcompress_plugin.claims import Claims, contested
 from semcompress_plugin.made_with import versions
+from semcompress_plugin.naming import format_of
 from semcompress_plugin.plan import Asset, Pending, pending, unless_said_before
 from semcompress_plugin.registry import Registry
 from semcompress_plugin.report.ledger import Ledger
-from semcompress_plugin.types import SUFFIXES, Result
+from semcompress_plugin.types import Result
 
 if TYPE_CHECKING:
     from semcompress_plugin.settle import Names
@@ -57,7 +58,7 @@ def _obstacle(asset: Asset) -> str | None:
     outputs, folder = asset.rule.outputs, asset.path.parent
     if not asset.domain.in_place and _is_mounted_read_only(folder):
         return None  # a guard looks at a checkout that nobody could write to, and must not find that all is well
-    own = SUFFIXES.get(asset.path.suffix.lower(), "").lower()
+    own = format_of(asset.path)
     replaced = outputs.place == "replace" or not {"keep", own}.isdisjoint(outputs.formats)
     if replaced and not os.access(asset.place, os.W_OK):
         return "is read-only: make it writable (chmod u+w) to have it replaced"

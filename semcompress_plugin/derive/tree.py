@@ -21,6 +21,7 @@ from semcompress_plugin.errors import ImageError, UsageError
 from semcompress_plugin.files import Snapshot, Version
 from semcompress_plugin.lock import NAME as LOCK_NAME
 from semcompress_plugin.made_with import versions
+from semcompress_plugin.naming import format_of
 from semcompress_plugin.originals import belongings
 from semcompress_plugin.pages import Catalogue, PagesReport, Picture, Site, picture
 from semcompress_plugin.plan import Asset, Pending, pending
@@ -162,7 +163,7 @@ class Tree:
 
         def is_of_ones_own(asset: Asset) -> bool:
             """Whether this is in a format that others are given: an a.avif that lies beside an a.jpg already."""
-            return SUFFIXES.get(asset.path.suffix.lower(), "").lower() in asset.rule.outputs.formats
+            return format_of(asset.path) in asset.rule.outputs.formats
 
         for asset in sorted(claims, key=is_of_ones_own):
             for format in asset.rule.outputs.formats:
