@@ -282,7 +282,6 @@ class Domains:
         self._by_policy: dict[Path, Domain] = {}
         self._by_folder: dict[tuple[str, bool], Domain | None] = {}
         self._finders: dict[Path, PolicyFinder] = {}
-        self._repositories: dict[Path, Path | None] = {}
 
     def of(self, path: Path | str, named: bool) -> Domain | None:
         """The domain that governs the absolute ``path``, or None."""
@@ -294,7 +293,8 @@ class Domains:
         return self._by_folder[key]
 
     def _find(self, path: Path, named: bool) -> Domain | None:
-        repository = self._repository(path.parent)
+        lies_in = self._locks.repository(path.parent)
+        repository = None if lies_in is None else lies_in.root
         top = self.top or repository or Path(path.anchor)
         if top not in self._finders:
             self._finders[top] = PolicyFinder(top)
@@ -319,9 +319,3 @@ class Domains:
         spelt = Path(os.path.relpath(path))
         policy = load_originals(spelt) if self.registry is None else load_policy(spelt, self.registry)
         return Domain(replace(policy, root=Path(os.path.abspath(path)).parent), self.in_place, self._locks)  # noqa: PTH100
-
-    def _repository(self, folder: Path) -> Path | None:
-        if folder not in self._repositories:
-            repository = find_repository(folder)
-            self._repositories[folder] = None if repository is None else repository.root
-        return self._repositories[folder]
