@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from semcompress_plugin import bugs
+from semcompress_plugin.cores import keep_blas_to_one_thread
 from semcompress_plugin.errors import SemcompressError
 from semcompress_plugin.streams import patient, silence
 
@@ -27,6 +28,7 @@ _PATHS = frozenset({"candidate", "in_place", "path", "policy", "reference", "sou
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the command line ``argv`` (default: this process's) and return the exit code."""
+    keep_blas_to_one_thread()
     given = sys.argv[1:] if argv is None else argv
     arguments, unknown = parser(given[0] if given else None).parse_known_args(given)
     if unknown:

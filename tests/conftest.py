@@ -11,6 +11,9 @@ from pathlib import Path
 import hypothesis
 import pytest
 
+from semcompress_plugin.cores import keep_blas_to_one_thread
+
+keep_blas_to_one_thread()  # as the command does: half of the suite's processor time otherwise
 # What properties say holds however busy the machine is.
 hypothesis.settings.register_profile("unhurried", deadline=None)
 hypothesis.settings.load_profile("unhurried")

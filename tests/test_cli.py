@@ -22,6 +22,7 @@ from policies import POLICY
 from semcompress_plugin import runner, settle, shrink
 from semcompress_plugin.cli import main, parser
 from semcompress_plugin.commands import _shrinking
+from semcompress_plugin.cores import available_cores
 from semcompress_plugin.errors import LockError, ModelError, PluginError
 from semcompress_plugin.evaluators.classifier import ClassifierEvaluator
 from semcompress_plugin.lock import Lock
@@ -1116,3 +1117,16 @@ def test_a_run_with_nothing_to_do_loads_neither_numpy_nor_a_model_runtime(folder
     loaded = {line.rsplit("|", 1)[1].strip().split(".")[0] for line in done.stderr.splitlines() if "|" in line}
     assert "semcompress_plugin" in loaded
     assert not loaded & {"numpy", "onnxruntime", "torch", "scipy", "PIL", "tqdm"}
+
+
+@pytest.mark.parametrize(("said", "threads"), [({}, 1), ({"OPENBLAS_NUM_THREADS": "2"}, 2)])
+@pytest.mark.skipif(sys.platform != "linux", reason="counts threads where Linux lists them")
+@pytest.mark.skipif(available_cores() < 2, reason="OpenBLAS starts no threads on one core")
+def test_blas_starts_no_threads_beside_ours_unless_it_is_told_to(said, threads):
+    program = (
+        "import os, sys; from semcompress_plugin.cli import main; main(['validate']); assert 'numpy' not in sys.modules;"
+        "import numpy as np; one = np.ones((300, 300)); one @ one; print(len(os.listdir('/proc/self/task')))"
+    )
+    rest = {name: value for name, value in os.environ.items() if name != "OPENBLAS_NUM_THREADS"}
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, env={**rest, **said})
+    assert int(done.stdout.split()[-1]) == threads, done.stderr
