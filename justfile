@@ -98,12 +98,13 @@ record:
 # what the search's prior is made from: about an hour on one core, a third of that again with the kept files; then `just prior`
 record-prior:
     {{python}}python tools/record_grids.py {{data}}/imagenet/fit {{recorded}}/fit.jsonl --files {{recorded}}/files {{machine}} --compressor {{grain}}:{{coarse}}
-    {{python}}python tools/record_grids.py {{data}}/imagenet/fit {{recorded}}/fit-msssim.jsonl --compressor jpeg:{{large}} --compressor webp:{{large}} --compressor avif:scale=.54,.75,1:quality=8,20,35,50,65,80 --evaluator msssim
-    {{python}}python tools/record_grids.py {{data}}/imagenet/fit {{recorded}}/fine.jsonl --limit 11 --compressor jpeg:{{every}} --compressor webp:{{every}} --compressor avif:{{every}} --compressor {{grain}}:{{every}} --evaluator center=classifier:view=center --evaluator full=classifier:view=full --evaluator msssim
+    {{python}}python tools/record_grids.py {{data}}/imagenet/fit {{recorded}}/fit-444.jsonl --compressor jpeg-444:{{large}} --evaluator center=classifier:view=center --evaluator full=classifier:view=full
+    {{python}}python tools/record_grids.py {{data}}/imagenet/fit {{recorded}}/fit-msssim.jsonl --compressor jpeg:{{large}} --compressor jpeg-444:{{large}} --compressor webp:{{large}} --compressor avif:scale=.54,.75,1:quality=8,20,35,50,65,80 --evaluator msssim
+    {{python}}python tools/record_grids.py {{data}}/imagenet/fit {{recorded}}/fine.jsonl --limit 11 --compressor jpeg:{{every}} --compressor jpeg-444:{{every}} --compressor webp:{{every}} --compressor avif:{{every}} --compressor {{grain}}:{{every}} --evaluator center=classifier:view=center --evaluator full=classifier:view=full --evaluator msssim
 
 # the search's prior, from what `record-prior` recorded (seconds)
 prior:
-    {{python}}python tools/make_prior.py {{recorded}}/fit.jsonl {{recorded}}/fit-msssim.jsonl --fine {{recorded}}/fine.jsonl
+    {{python}}python tools/make_prior.py {{recorded}}/fit.jsonl {{recorded}}/fit-444.jsonl {{recorded}}/fit-msssim.jsonl --fine {{recorded}}/fine.jsonl
 
 # remake what is checked in: the models, and what is learned of their classes and features (needs Debian's wordnet-base)
 models:

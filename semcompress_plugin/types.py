@@ -151,11 +151,11 @@ class CompressorSpec:
     ``"package.module:attribute"``, called with the rule's options as keyword arguments only when a policy uses the
     compressor. ``options`` is a JSON schema of those options (an object schema's ``properties``). ``extra`` names
     the extra that installs what it needs. ``cost`` is a rough number of milliseconds per megapixel. ``alpha`` says
-    whether what it writes can be transparent. ``search`` names the search that suits its knobs, for rules that name
-    none (default: the one for everybody). ``efforts`` say which options ``draft``, ``fast`` and ``best`` set: with
-    ``draft`` (or else ``fast``) a search tries settings out, with one of the others the file that is kept is written.
-    ``previews``: it is a :class:`Previewer` as well. ``writes`` names the
-    network whose features it writes in the place of pixels; it is then a :class:`Decoder` as well.
+    whether what it writes can be transparent, ``grey`` whether it is of use for pictures without colours. ``search``
+    names the search that suits its knobs, for rules that name none (default: the one for everybody). ``efforts`` say
+    which options ``draft``, ``fast`` and ``best`` set: with ``draft`` (or else ``fast``) a search tries settings out,
+    with one of the others the file that is kept is written. ``previews``: it is a :class:`Previewer` as well.
+    ``writes`` names the network whose features it writes in the place of pixels; it is then a :class:`Decoder` as well.
     ``lossless``: it has no knobs and packs the source's own file anew, in its format, so that every pixel stays; it is
     asked where the others of a rule find nothing, or little. Not of a host's pixels, which have no file.
     """
@@ -169,6 +169,7 @@ class CompressorSpec:
     options: Mapping[str, Any] = field(default_factory=dict)
     cost: float = 100.0
     alpha: bool = True
+    grey: bool = True
     extra: str | None = None
     search: str | None = None
     efforts: Mapping[Literal["draft", "fast", "best"], Effort] = field(default_factory=dict)

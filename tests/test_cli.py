@@ -1124,7 +1124,8 @@ def test_a_run_with_nothing_to_do_loads_neither_numpy_nor_a_model_runtime(folder
 @pytest.mark.skipif(available_cores() < 2, reason="OpenBLAS starts no threads on one core")
 def test_blas_starts_no_threads_beside_ours_unless_it_is_told_to(said, threads):
     program = (
-        "import os, sys; from semcompress_plugin.cli import main; main(['validate']); assert 'numpy' not in sys.modules;"
+        "import os, sys; from semcompress_plugin.cli import main\n"
+        "main(['validate']); assert 'numpy' not in sys.modules\n"
         "import numpy as np; one = np.ones((300, 300)); one @ one; print(len(os.listdir('/proc/self/task')))"
     )
     rest = {name: value for name, value in os.environ.items() if name != "OPENBLAS_NUM_THREADS"}

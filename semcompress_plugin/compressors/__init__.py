@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
+from typing import Literal
 
 from semcompress_plugin.compressors.iterative import SEED, THEN, iterative_spec
 from semcompress_plugin.hookspecs import hookimpl
@@ -13,6 +14,13 @@ QUALITY = Knob("quality", "the encoder's own quality number", low=1, high=100, i
 JPEG_QUALITY = Knob("quality", "libjpeg's quality; above 95 only the file grows", low=1, high=95, integer=True)
 COLORS = Knob("colors", "palette size; 257 keeps every colour (lossless)", low=2, high=257, integer=True, log=True)
 STEP = Knob("step", "how coarse, in quarter octaves", low=1, high=24, integer=True, smaller="high")
+
+JPEG_CODING = {"enum": ["plain", "progressive", "smallest"], "default": "smallest"}
+JPEG_EFFORTS: Mapping[Literal["draft", "fast", "best"], Effort] = {
+    "draft": Effort({"coding": "plain"}),
+    "fast": Effort({"coding": "smallest"}, 0.9),
+    "best": Effort({"coding": "smallest"}, 0.9),
+}
 
 _HERE = __name__
 
@@ -29,15 +37,24 @@ def semcompress_compressors() -> Iterable[CompressorSpec]:
             factory=f"{_HERE}.jpeg:JpegCompressor",
             options={
                 "subsampling": {"enum": ["4:4:4", "4:2:2", "4:2:0"], "default": "4:2:0"},
-                "coding": {"enum": ["plain", "progressive", "smallest"], "default": "smallest"},
+                "coding": JPEG_CODING,
             },
-            efforts={
-                "draft": Effort({"coding": "plain"}),
-                "fast": Effort({"coding": "smallest"}, 0.9),
-                "best": Effort({"coding": "smallest"}, 0.9),
-            },
+            efforts=JPEG_EFFORTS,
             cost=40,
             alpha=False,
+        ),
+        CompressorSpec(
+            "jpeg-444",
+            "1",
+            "JPEG with colours at full resolution, for pictures whose colours 4:2:0 would blur",
+            formats=("JPEG",),
+            knobs=(SCALE, JPEG_QUALITY),
+            factory=f"{_HERE}.jpeg:FullColourJpegCompressor",
+            options={"coding": JPEG_CODING},
+            efforts=JPEG_EFFORTS,
+            cost=50,
+            alpha=False,
+            grey=False,
         ),
         CompressorSpec(
             "webp",

@@ -41,3 +41,14 @@ class JpegCompressor:
             **save_parameters(reference.metadata, format),
         )
         return _mozjpeg.packed(out.getvalue()) if self.coding == "smallest" else out.getvalue()
+
+
+class FullColourJpegCompressor(JpegCompressor):
+    """JPEG whose colours have as many samples as its brightness (4:4:4).
+
+    Where colours are as detailed as brightness, 4:2:0 keeps them at a high quality only, or at none; then a lower
+    quality with all of them is smaller.
+    """
+
+    def __init__(self, coding: Coding = "smallest") -> None:
+        super().__init__("4:4:4", coding)

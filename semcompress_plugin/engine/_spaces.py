@@ -23,6 +23,7 @@ def spaces_for(
         for format in spec.formats
         if (output == "smallest" or format == wanted) and (not spec.lossless or format == reference.format)
     ]
+    grey = reference.image.mode in ("L", "LA")
     replaces = rule.outputs.place == "replace"
     lost = {
         format: lost_in(format, reference, replaces=replaces) or shown_otherwise(format, reference)
@@ -31,12 +32,13 @@ def spaces_for(
     found = tuple(
         Space(use.name, format, use.knobs, spec.previews, spec.cost, use.options)
         for use, spec, format in able
-        if (spec.alpha or not transparent) and not lost[format]
+        if (spec.alpha or not transparent) and (spec.grey or not grey) and not lost[format]
     )
     if not able:
         names = ", ".join(use.name for use in rule.compress)
         return (), f"no compressor of the rule writes {wanted} (it has {names})"
-    return found, next(filter(None, lost.values()), f"is transparent, which {wanted} cannot be")
+    unable = f"is transparent, which {wanted} cannot be" if transparent else "has no colours"
+    return found, next(filter(None, lost.values()), unable)
 
 
 def by_search(spaces: Iterable[Space], rule: Rule, specs: Specs) -> dict[str, tuple[Space, ...]]:
