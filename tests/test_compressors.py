@@ -20,7 +20,7 @@ from semcompress_plugin.images import decode_candidate
 from semcompress_plugin.types import Knob
 
 KNOWN = registry()
-NAMES = ["jpeg", "webp", "avif", "png"]
+NAMES = ["jpeg", "jpeg-444", "webp", "avif", "png"]
 PROFILE = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()
 
 
@@ -250,6 +250,17 @@ def test_jpeg_is_progressive_and_subsampling_is_an_option():
     full = KNOWN.make_compressor("jpeg", {"subsampling": "4:4:4"})
     image = Image.open(io.BytesIO(full.compress(picture, settings_of("jpeg"), "JPEG")))
     assert JpegImagePlugin.get_sampling(image) == 0
+
+
+def test_jpeg_444_writes_what_jpeg_does_but_for_its_colours():
+    from PIL import JpegImagePlugin
+
+    picture = reference(photo())
+    full, half = (Image.open(io.BytesIO(compressed(name, picture))) for name in ("jpeg-444", "jpeg"))
+    assert (JpegImagePlugin.get_sampling(full), JpegImagePlugin.get_sampling(half)) == (0, 2)
+    assert full.quantization == half.quantization
+    brightness = (np.asarray(image.convert("YCbCr"), float)[..., 0] for image in (full, half))
+    assert np.abs(np.subtract(*brightness)).max() <= 4, "its brightness is the same, but for rounding"
 
 
 @pytest.mark.parametrize(("name", "option", "cheap", "dear"), [("webp", "method", 0, 6), ("avif", "speed", 10, 2)])

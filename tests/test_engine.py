@@ -107,6 +107,17 @@ def test_a_transparent_picture_is_never_written_as_jpeg():
     assert decision.candidate.image.mode == "RGBA"
 
 
+@pytest.mark.parametrize("mode", ["L", "RGB"])
+def test_a_picture_without_colours_is_not_written_for_their_sake(mode):
+    known = registry()
+    picture = reference(photo().convert(mode), "PNG")
+    (decision,) = decisions(picture, rule(known, "jpeg", "jpeg-444", formats=("jpeg",)), known)
+    tried = {trial.proposal.compressor for trial in decision.trials}
+    assert tried == ({"jpeg"} if mode == "L" else {"jpeg", "jpeg-444"})
+    (decision,) = decisions(picture, rule(known, "jpeg-444", formats=("jpeg",)), known)
+    assert (decision.candidate is None) == (decision.reason == "has no colours") == (mode == "L")
+
+
 def _soft(format):
     """A shadow, as pages have them below cards."""
     from PIL import ImageDraw, ImageFilter

@@ -30,6 +30,7 @@ rules:
   - {name: smallest, files: [smallest/], keep: LOOSE, outputs: {formats: [smallest]}}
   - {name: resized, files: [resized/], compress: [seed-resize], keep: SAME}
   - {name: again, files: [again/], compress: [seed-jpeg], keep: SAME}
+  - {name: coloured, files: [coloured/], compress: [jpeg-444], keep: LOOSE}
   - {name: packed, files: [packed/], compress: [repack], keep: SAME, min_saving: 0}
   - name: features
     files: [features/]
@@ -43,6 +44,7 @@ FOLDERS = {
     "smallest": SAVED_AS,
     "resized": SAVED_AS,
     "again": ["a.jpg"],
+    "coloured": ["a.jpg"],
     "packed": ["a.jpg", "c.webp"],
     "features": ["a.jpg", "c.webp"],
 }
