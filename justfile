@@ -74,6 +74,7 @@ bench: record
     {{python}}python benchmarks/encoders.py examples/site/img
     {{python}}python benchmarks/throughput.py {{data}}/imagenet/validate --torch-python {{python}}python
     {{python}}python benchmarks/presets.py photographs=web:{{wallpapers}} site=web:examples/site photos=machine:{{data}}/imagenet/validate diagrams=text:examples/site/img
+    {{python}}python benchmarks/subsampling.py photographs={{data}}/imagenet/validate site=examples/site/img --limit 100 --readers {{recorded}}/readers
     {{python}}python benchmarks/effort.py {{data}}/imagenet/validate
     {{python}}python benchmarks/search.py {{recorded}}/validate.jsonl
     {{python}}python benchmarks/search.py {{recorded}}/one.jsonl --page one-knob-web --formats jpeg webp avif --keep js_divergence=0.02 score=0.992 worst_tile=0.98 chroma=0.985 colour_shift=0.012

@@ -33,6 +33,7 @@ class Stand:
     def __init__(self, *more):
         known = (
             compressor("jpeg", SCALE, _quality(95), options={"subsampling": {"enum": ["4:4:4", "4:2:0"]}}),
+            compressor("jpeg-444", SCALE, _quality(95), formats=("JPEG",)),
             compressor("webp", SCALE, _quality(100), options={"method": {"type": "integer", "maximum": 6}}),
             compressor("avif", SCALE, _quality(100), options=AVIF),
             compressor("png", SCALE, Knob("colors", "palette size", 2, 257, integer=True, log=True)),

@@ -447,6 +447,8 @@ def test_links_to_the_sites_top_stay_where_a_picture_has_another_name(top):
 
 @settings(max_examples=400)
 @given(st.sampled_from(HOLDERS), NOT_MOVED, NOT_MOVED)
+@example(("p.xhtml", "<base href='{}'/>"), "/", "a.jpg")  # of two bases the second says nothing
+@example(("p.html", "<base href='{}'>"), "/", "a.jpg")
 def test_what_does_not_lead_to_a_renamed_picture_comes_out_byte_for_byte(where, one, other):
     name, holder = where
     before, after = OURS[name]

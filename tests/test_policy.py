@@ -56,7 +56,7 @@ def test_the_preset_web_keeps_pictures_in_pixels_and_name_and_guards_models_and_
     found = ranges(web)
     assert found.pop("repack") == {}  # it changes no pixel
     assert {name: knobs["scale"] for name, knobs in found.items()} == dict.fromkeys(
-        ("jpeg", "webp", "avif", "png"), (1, 1)
+        ("jpeg", "jpeg-444", "webp", "avif", "png"), (1, 1)
     )
     assert {use.name for use in web.evaluators} == {"classifier", "msssim"}
     assert {(one.evaluator, one.metric.name) for one in web.keep} == {
@@ -123,7 +123,7 @@ def test_keep_of_a_rule_replaces_all_of_the_presets_keep():
     found = rule("keep: {msssim: {score: {min: 0.5, max: 0.9}}}")
     assert bounds(found) == ["msssim.score min 0.5 max 0.9"]
     assert found.evaluators == (EvaluatorUse("msssim", "msssim"),)
-    assert {use.name for use in found.compress} == {"jpeg", "webp", "avif", "png", "repack"}
+    assert {use.name for use in found.compress} == {"jpeg", "jpeg-444", "webp", "avif", "png", "repack"}
 
 
 def test_compress_of_a_rule_replaces_the_presets_list_but_knobs_not_given_are_as_the_preset_has_them():

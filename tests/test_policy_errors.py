@@ -162,22 +162,24 @@ MISTAKES = {
         [
             "2:9: preset: unknown preset 'wbe'; did you mean 'web'? "
             "known: machine, machine@1, machine@2, machine@3, machine@4, machine@5, text, text@1, text@2, text@3, "
-            "web, web@1, web@2, web@3, web@4, web@5"
+            "text@4, web, web@1, web@2, web@3, web@4, web@5, web@6"
         ],
     ),
     "unknown version of a preset": (
         RULE + "preset: web@7",
         [
-            "5:13: rules[0].preset: unknown preset 'web@7'; did you mean 'web@5'? "
+            "5:13: rules[0].preset: unknown preset 'web@7'; did you mean 'web@6'? "
             "known: machine, machine@1, machine@2, machine@3, machine@4, machine@5, text, text@1, text@2, text@3, "
-            "web, web@1, web@2, web@3, web@4, web@5"
+            "text@4, web, web@1, web@2, web@3, web@4, web@5, web@6"
         ],
     ),
     "unknown compressors, in the registry's words": (
         RULE + "compress: [jpg, {wepb: {}}]",
         [
-            "5:16: rules[0].compress[0]: unknown compressor 'jpg'; the registry knows jpeg, webp, avif, png, repack",
-            "5:22: rules[0].compress[1]: unknown compressor 'wepb'; the registry knows jpeg, webp, avif, png, repack",
+            "5:16: rules[0].compress[0]: unknown compressor 'jpg'; "
+            "the registry knows jpeg, jpeg-444, webp, avif, png, repack",
+            "5:22: rules[0].compress[1]: unknown compressor 'wepb'; "
+            "the registry knows jpeg, jpeg-444, webp, avif, png, repack",
         ],
     ),
     "compress of the wrong type": (

@@ -419,18 +419,22 @@ def test_where_part_of_a_knobs_range_cannot_be_encoded_what_holds_in_the_rest_is
 
 
 @pytest.mark.parametrize("space", [JPEG, OWN], ids=["jpeg", "unknown"])
-@pytest.mark.parametrize("bound", [0.03, 0.06, 0.15])
-def test_what_cannot_be_encoded_may_be_due_to_another_knob_than_the_scale(space: Space, bound: float) -> None:
+def test_what_cannot_be_encoded_may_be_due_to_another_knob_than_the_scale(space: Space) -> None:
     def refuses(proposal: Proposal) -> bool:
         return proposal.settings["quality"] > 30
 
-    at = problem(space, bound=bound)
-    search, looks = play_refusing(at, refuses, photo)
     points = grid(space, 1000)
     could = [photo(one) for one in map(points.proposal, range(len(points))) if not refuses(one)]
-    assert search.best is not None
-    assert search.best.bytes <= 1.1 * min(size for size, value in could if value <= bound)
-    assert looks <= at.looks
+    larger = []
+    for bound in np.geomspace(0.03, 0.15, 16).tolist():
+        at = problem(space, bound=bound)
+        search, looks = play_refusing(at, refuses, photo)
+        assert search.best is not None
+        larger.append(search.best.bytes / min(size for size, value in could if value <= bound))
+        assert looks <= at.looks
+    # where a search stops is luck at any one bound; where nothing is refused it ends 1.05 to 1.1 times the least away
+    assert np.mean(larger) <= 1.08
+    assert max(larger) <= 1.25
 
 
 def test_a_compressor_that_can_write_nothing_is_given_up_soon() -> None:

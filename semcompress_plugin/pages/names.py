@@ -131,6 +131,8 @@ def _changes(text: str, node: Node, desk: Desk) -> Iterator[Change]:
 
 
 def _attributes(node: Node | xhtml.Element, places: Mapping[str, tuple[int, int]], desk: Desk) -> Iterator[Change]:
+    if node.name == "base":
+        return  # it names no picture, but what references are relative to, and only the first counts
     for name, value in node.attrs.items():
         place = places.get(name, places.get(name.lower()))
         if place is not None and value and (new := _value(name.lower(), value, node, desk)) is not None:
