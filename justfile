@@ -45,8 +45,9 @@ torture runs="100":
     SEMCOMPRESS_TORTURE_RUNS={{runs}} {{python}}pytest -q -n 2 tests/test_torture.py
 
 # each protection of tests/protections.toml taken away, one by one: its tests must fail (a quarter of an hour)
+[positional-arguments]
 protections *words:
-    {{python}}python tests/protections.py {{words}}
+    {{python}}python tests/protections.py "$@"
 
 # damaged pictures of every format, and what must hold for each (10,000 take two to eight minutes)
 fuzz count="10000" *args:

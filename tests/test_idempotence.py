@@ -110,16 +110,17 @@ def test_one_content_under_two_rules(folder, worked_on):
 
 @pytest.mark.parametrize("how", ["a new policy below", "--policy", "moved to another policy"])
 def test_what_another_lock_knows_for_ours_is_no_original(folder, tmp_path, monkeypatch, how):
-    """A fresh clone, which has no journal: only the other lock can tell."""
+    """A clone into which a shrunk folder was copied: no journal and no commit tells, only the other lock can."""
     (folder / "sub").mkdir()
     (folder / "a.jpg").rename(folder / "sub/a.jpg")
     original = (folder / "sub/a.jpg").read_bytes()
     commit(folder)
     rules(folder, {"files": "sub/*.jpg"})
     assert main(["compress"]) == 1
-    commit(folder)
     git(tmp_path, "clone", "-q", f"file://{folder}", "clone")
     clone = tmp_path / "clone"
+    for name in ("sub/a.jpg", ".semcompress.yaml", "semcompress.lock"):
+        shutil.copy(folder / name, clone / name)
     monkeypatch.chdir(clone)
     place, arguments = clone / "sub/a.jpg", []
     looser = {"bound": 0.5, "compress": "jpeg: {quality: [5, 30]}"}
@@ -248,6 +249,18 @@ def test_a_lock_that_was_deleted_is_read_from_git_and_put_back(folder, worked_on
         assert main(["compress"]) == 0
         assert not worked_on
         assert (clone / "semcompress.lock").read_bytes() == lock
+
+
+def test_a_lock_that_was_deleted_before_it_was_committed_is_read_from_the_index_and_put_back(folder, worked_on):
+    assert main(["compress"]) == 1
+    git(folder, "add", "-A")
+    shutil.rmtree(folder / ".git/semcompress")  # with the journal
+    lock = (folder / "semcompress.lock").read_bytes()
+    (folder / "semcompress.lock").unlink()
+    worked_on.clear()
+    assert main(["compress"]) == 0
+    assert not worked_on
+    assert (folder / "semcompress.lock").read_bytes() == lock
 
 
 def test_a_lock_that_a_sparse_checkout_leaves_out_is_read_from_git(folder, worked_on, monkeypatch):

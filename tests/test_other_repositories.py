@@ -94,6 +94,18 @@ def test_nor_is_what_only_its_journal_knows(outer, capsys):
     assert (sub / "b.jpg").read_bytes() == before
 
 
+def test_nor_is_what_only_a_lock_that_was_not_committed_yet_knows(outer, capsys):
+    sub = outer / "site/sub"
+    (sub / "b.jpg").write_bytes(encoded(photo((240, 180), 2), "JPEG", quality=97))
+    assert main(["compress", str(sub / "b.jpg")]) == 1
+    for journal in outer.rglob("semcompress/journal"):
+        journal.unlink()
+    before = (sub / "b.jpg").read_bytes()
+    one = run(capsys, "compress", "--policy", ".semcompress.yaml", "site/sub")["site/sub/b.jpg"]
+    assert one["status"] == "skipped"
+    assert (sub / "b.jpg").read_bytes() == before
+
+
 def test_nor_is_an_edit_beside_its_pixels(outer, capsys):
     path = outer / "site/sub/a.jpg"
     exif = Image.Exif()
