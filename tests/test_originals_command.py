@@ -1292,3 +1292,18 @@ def test_git_never_asks_for_a_password_unless_a_remote_was_named(here, monkeypat
     Remotes(open_originals(here, None)).fetch("origin")
     assert [prompt for last, prompt in seen if last.startswith("refs/semcompress/*")] == [None]
     assert {prompt for last, prompt in seen if not last.startswith("refs/semcompress/*")} == {"0"}
+
+
+@pytest.mark.parametrize("place", ["replace", "beside"])
+def test_compress_says_what_has_another_name_now_for_pages_are_not_rewritten(here, capsys, place):
+    (here / ".semcompress.yaml").write_text(
+        "version: 1\nrules: [{name: all, files: ['*.jpg'], compress: [webp], keep: {msssim: {score: {min: 0.9}}}, "
+        f"outputs: {{formats: [webp], place: {place}}}}}]\n"
+    )
+    for number in range(3):
+        (here / f"{number}.jpg").write_bytes(encoded(photo((96, 72), number), "JPEG", quality=97))
+    assert main(["compress"]) == 1
+    said = [line for line in capsys.readouterr().out.splitlines() if " now" in line]
+    assert [line.partition(":")[0] for line in said] == (
+        ["0.jpg is 0.webp now, and 2 more"] if place == "replace" else []
+    )

@@ -37,6 +37,8 @@ class Shrinking:
         """Locks that have been given lines."""
         self.replaced: set[Domain] = set()
         """Domains in which an original was kept."""
+        self.renamed: list[tuple[Path, Path]] = []
+        """Pictures in whose place there is a file of another name, each with that."""
         self._refused: dict[Domain, str] = {}
         """Domains of which nothing can be recorded or kept, and why."""
         self.since = time.monotonic()
@@ -98,6 +100,9 @@ class Shrinking:
                 if reason is None:
                     if any(entry.relation == "replaced" for entry in settlement.entries):
                         self.replaced.add(domain)
+                    if settlement.removed:
+                        (new,) = settlement.writes
+                        self.renamed.append((settlement.snapshot.path, new))
                     yield result
                 else:
                     yield replace(result, status="failed", after=result.before, outputs=(), reason=reason)

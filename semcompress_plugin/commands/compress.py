@@ -152,6 +152,13 @@ def _tell(results: Iterable[Result], shrinking: Shrinking, arguments: argparse.N
             print(f"semcompress: {printable(result.path)}: {printable(result.reason or '')}", file=sys.stderr)
     if arguments.quiet or arguments.format != "text":
         return
+    if shrinking.renamed:
+        old, new = (printable(path.name) for path in min(shrinking.renamed))
+        rest = f", and {len(shrinking.renamed) - 1} more" if len(shrinking.renamed) > 1 else ""
+        print(
+            f"{old} is {new} now{rest}: what names a picture that has another name is not rewritten "
+            "(`semcompress build` does that for pages)"
+        )
     if alone := only_originals_here(shrinking.replaced):
         amount = "1 original exists" if alone == 1 else f"{alone} originals exist"
         print(f"{amount} only in this clone (`semcompress originals push` hands on, `semcompress restore` brings back)")
