@@ -142,6 +142,11 @@ class Domain:
         """Whether what one rule has made may lie under a name that is another rule's."""
         return sum(not rule.skip for rule in self.policy.rules) > 1
 
+    @cached_property
+    def renames(self) -> bool:
+        """Whether a picture may be replaced by a file of another name."""
+        return any(rule.outputs.place == "replace" and rule.outputs.formats != ("keep",) for rule in self.policy.rules)
+
     def outputs(self, sha256: str, path: Path) -> tuple[Entry, ...]:
         """As :meth:`made`, with what lies beside its original."""
         here = tuple(entry for entry in self.lock.by_output(sha256) if entry.relation != "kept")

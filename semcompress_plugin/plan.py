@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -9,7 +10,7 @@ from pathlib import Path
 
 from semcompress_plugin.domains import Domain, Domains
 from semcompress_plugin.entries import Entry, ambiguous
-from semcompress_plugin.errors import ImageError, UsageError
+from semcompress_plugin.errors import ImageError, LockError, UsageError
 from semcompress_plugin.naming import name_of_original
 from semcompress_plugin.types import Result, Rule, Status
 from semcompress_plugin.walk import Found
@@ -88,7 +89,7 @@ def assets(found: Iterable[Found], domains: Domains, base: Path) -> Iterator[Ass
         elif inside is None:
             rule, reason = None, f"lies outside {domain.policy.root}, to which the policy's patterns are relative"
         else:
-            rule, reason = domain.policy.rule_for(inside), "no rule matches"
+            rule, reason = domain.policy.rule_for(inside) or rule_of_output(domain, place), "no rule matches"
         if domain is None or rule is None or rule.skip:
             try:
                 size = os.stat(place).st_size  # noqa: PTH116
@@ -105,6 +106,20 @@ def assets(found: Iterable[Found], domains: Domains, base: Path) -> Iterator[Ass
         )
 
 
+def rule_of_output(domain: Domain, place: str) -> Rule | None:
+    """The rule for what lies at ``place``, whose name none matches: that for the picture that it replaced, if any.
+
+    Only what the lock has there, with that content: all else of this name is nobody's business.
+    """
+    if not domain.renames:
+        return None
+    with contextlib.suppress(LockError, ImageError):  # said of what is to be written, and left alone
+        if lines := [entry for entry in domain.lock.at(Path(place)) if entry.relation == "replaced"]:
+            sha256, _ = domain.digests.of(place)
+            return _rule_as_made_of(domain, place, [entry for entry in lines if entry.output.sha256 == sha256])
+    return None
+
+
 def at_home(asset: Asset, sha256: str) -> Asset:
     """``asset`` under the rule for the picture that its content was made of, where that had another name.
 
@@ -118,16 +133,20 @@ def at_home(asset: Asset, sha256: str) -> Asset:
 
 def as_made_of(asset: Asset, made: Collection[Entry]) -> Asset:
     """``asset`` under the rule for what ``made``, entries about its content, say it was made of, if there is one."""
-    told = asset.domain.lock.origin(made, asset.path)
-    names = {name_of_original(entry, asset.path) for entry in (made if told is None else (told,))}
-    inside = _below(asset.place, asset.domain.policy.root)
-    if inside is None or names <= {asset.path.name}:
-        return asset
-    folder = inside[: -len(asset.path.name)]
-    first, *others = (asset.domain.policy.rule_for(folder + name) for name in names)
-    if first is None or first.skip or any(other is not first for other in others):
-        return asset
-    return replace(asset, rule=first)
+    rule = _rule_as_made_of(asset.domain, asset.place, made)
+    return asset if rule is None else replace(asset, rule=rule)
+
+
+def _rule_as_made_of(domain: Domain, place: str, made: Collection[Entry]) -> Rule | None:
+    """The one rule that is for all of the names which, as ``made`` says, the pictures had that ``place`` is made of."""
+    path, inside = Path(place), _below(place, domain.policy.root)
+    told = domain.lock.origin(made, path)
+    names = {name_of_original(entry, path) for entry in (made if told is None else (told,))}
+    if inside is None or names <= {path.name}:
+        return None
+    folder = inside[: -len(path.name)]
+    first, *others = (domain.policy.rule_for(folder + name) for name in names)
+    return None if first is None or first.skip or any(other is not first for other in others) else first
 
 
 def pending(asset: Asset, refresh: Callable[[Rule], Mapping[str, str]] | None = None) -> Pending | Result:

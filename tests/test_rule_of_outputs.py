@@ -192,3 +192,56 @@ def test_a_build_copies_it_as_it_is(folder, capsys, tmp_path):
     assert run(capsys, "compress")[0] == 1
     assert run(capsys, "build", ".", str(tmp_path / "public"))[0] == 0
     assert files(tmp_path / "public") == files(folder)
+
+
+def alone(folder: Path, **more: str) -> None:
+    """A policy of one rule, which matches no name that it gives."""
+    changes = "".join(f"    {key}: {value}\n" for key, value in more.items())
+    (folder / ".semcompress.yaml").write_text(policy("") + changes)
+
+
+def test_a_name_that_no_rule_matches_is_governed_where_the_lock_has_it_for_a_picture_that_was_replaced(folder, capsys):
+    alone(folder)
+    assert run(capsys, "compress")[0] == 1
+    before = files(folder)
+    assert before.keys() == {"a.webp", "b.webp"}
+    for command in ("compress", "check"):
+        code, results = run(capsys, command)
+        assert (code, [(one["status"], one["rule"], one["looks"]) for one in results.values()]) == (
+            (0, [("unchanged", "thumbs", 0)] * 2)
+        )
+    assert main(["verify"]) == 0
+    assert "verified 2 of 2" in capsys.readouterr().err
+    alone(folder, budget="100 B")
+    assert run(capsys, "check")[1]["shots/a.webp"]["over_budget"]
+    (folder / ".semcompress.yaml").write_text(policy("", quality=95).replace("0.3}", "0.985}"))
+    assert main(["verify"]) == 1, "guards notice a stricter policy"
+    assert run(capsys, "compress")[0] == 1
+    assert files(folder).keys() == before.keys()
+    assert files(folder)["a.webp"] != before["a.webp"]
+    assert main(["restore", "--all"]) == 0
+    assert files(folder).keys() == {"a.png", "b.png"}
+
+
+def test_of_such_a_name_only_what_the_lock_has_there_is_governed(folder, capsys):
+    alone(folder)
+    assert run(capsys, "compress")[0] == 1
+    (folder / "shots/a.webp").write_bytes(encoded(photo((200, 150), 7), "WEBP"))
+    (folder / "shots/stranger.webp").write_bytes(encoded(photo((200, 150), 8), "WEBP"))
+    before = files(folder)
+    code, results = run(capsys, "compress")
+    assert code == 0
+    assert {name: one["status"] for name, one in results.items()} == {
+        "shots/a.webp": "skipped", "shots/b.webp": "unchanged", "shots/stranger.webp": "skipped",
+    }  # fmt: skip
+    assert results["shots/a.webp"]["reason"] == "no rule matches"
+    assert files(folder) == before
+
+
+def test_a_lock_that_cannot_be_read_is_no_matter_of_pictures_that_no_rule_matches(folder, capsys):
+    alone(folder)
+    assert run(capsys, "compress")[0] == 1
+    with (folder / "semcompress.lock").open("a") as lock:
+        lock.write("<<<<<<< ours\n")
+    code, results = run(capsys, "check", "shots/b.webp")
+    assert (code, results["shots/b.webp"]["reason"]) == (0, "no rule matches")
