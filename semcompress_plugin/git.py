@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import BinaryIO, cast
 
 from semcompress_plugin.errors import OriginalsError
+from semcompress_plugin.words import quoted
 
 # Hooks inherit these; they would point git at the repository of the hook instead of that of the picture.
 _INHERITED = (
@@ -85,10 +86,15 @@ def run(
             process_group=group,
         )
     if done.returncode:
-        lines = done.stderr.decode(errors="replace").strip().splitlines() or [f"exit {done.returncode}"]
-        hint = f" (trust it: git config --global --add safe.directory {folder})" if "dubious" in lines[0] else ""
-        raise OriginalsError(f"git {arguments[0]}: {lines[0]}{hint}")
+        said, *_ = done.stderr.decode(errors="replace").strip().splitlines() or [f"exit {done.returncode}"]
+        trust = f" (trust it: git config --global --add safe.directory {quoted(str(folder))})"
+        raise OriginalsError(f"git {arguments[0]}: {said}{trust if 'dubious' in said else ''}")
     return done.stdout
+
+
+def lines(answer: bytes) -> list[str]:
+    """git's answer, of a line each, as text. Names may hold any byte and all that Python takes for an end of a line."""
+    return [os.fsdecode(line) for line in answer.split(b"\n") if line]
 
 
 @contextlib.contextmanager

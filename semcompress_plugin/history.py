@@ -117,13 +117,21 @@ class History:
         new = _parsed(io.BytesIO(git.run(root, *_DIFFS, input=commits))) if commits else ()
         found = list(dict.fromkeys((*known, *new)))  # what was noted may be walked again
         if self._learn:
-            self._note(tips | before if len(before) < _MANY_TIPS else tips, depth, found)
+            read = tips - self._missing(tips)
+            self._note(read | before if len(before) < _MANY_TIPS else read, depth, found)
         return found
+
+    def _missing(self, tips: Iterable[str]) -> set[str]:
+        """Tips whose object is not there, which were passed by: they may be mended some day."""
+        asked = "".join(f"{tip}\n" for tip in tips).encode()
+        told = git.lines(git.run(self._repository.root, "cat-file", "--batch-check=%(objecttype)", input=asked))
+        return {line.partition(" ")[0] for line in told if line.endswith(" missing")}
 
     def _tips(self) -> set[str]:
         """Commits that refs lead to, and the one that the working tree stands on; ours hold no commits."""
-        listed = git.run(self._repository.root, "for-each-ref", "--format=%(objectname) %(refname)").decode()
-        tips = {one for one, ref in map(str.split, listed.splitlines()) if not ref.startswith("refs/semcompress/")}
+        listed = git.lines(git.run(self._repository.root, "for-each-ref", "--format=%(objectname) %(refname)"))
+        refs = (line.partition(" ") for line in listed)
+        tips = {one for one, _, ref in refs if not ref.startswith("refs/semcompress/")}
         with contextlib.suppress(OriginalsError):  # git's way to say that there is none yet
             tips.add(git.run(self._repository.root, "rev-parse", "--verify", "--quiet", "HEAD").decode().strip())
         return tips
@@ -140,12 +148,12 @@ class History:
         history reached less far.
         """
         try:
-            head, *rows = linewise.decode((self._repository.state / _NOTED).read_bytes()).splitlines()
+            head, *rows = linewise.decode(files.read(self._repository.state / _NOTED).data).splitlines()
             tips, deep = json.loads(head)
             found = [Told(*json.loads(row)) for row in rows]
             if deep == depth and all(map(_is_sound, found)) and all(map(_ID.fullmatch, tips)):
                 return set(tips), found
-        except (OSError, ValueError, TypeError, RecursionError):
+        except (ImageError, OSError, ValueError, TypeError, RecursionError):
             pass
         return set(), []
 

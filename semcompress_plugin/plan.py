@@ -17,7 +17,7 @@ from semcompress_plugin.walk import Found
 
 _SAID_ELSEWHERE = (
     "was shrunk in commit {0}, which does not lie behind this one, and its line in the lock has not come along: if you "
-    "trust it, append it (`git show --text {0} | grep -h '^+.*{1}'`, without the +)"
+    "trust it, append it (`git show --text -m --first-parent {0} | grep -h '^+.*{1}'`, without the +)"
 )
 
 
@@ -149,10 +149,14 @@ def _rule_as_made_of(domain: Domain, place: str, made: Collection[Entry]) -> Rul
     return None if first is None or first.skip or any(other is not first for other in others) else first
 
 
-def pending(asset: Asset, refresh: Callable[[Rule], Mapping[str, str]] | None = None) -> Pending | Result:
+def pending(
+    asset: Asset, refresh: Callable[[Rule], Mapping[str, str]] | None = None, *, harmless: bool = False
+) -> Pending | Result:
     """What is to be done about ``asset``: a Result when it is settled or cannot be read.
 
-    ``refresh`` gives the versions of what decides under a rule: what others have made is then outdated too.
+    ``harmless``: nothing is done to it where it lies, whatever it may be: where there is no git, or it trusts nobody's
+    repositories, so be it. ``refresh`` gives the versions of what decides under a rule: what others have made is then
+    outdated too.
     """
     try:
         sha256, size = asset.domain.digests.of(asset.place)
@@ -178,8 +182,7 @@ def pending(asset: Asset, refresh: Callable[[Rule], Mapping[str, str]] | None = 
         return Result(asset.shown, "skipped", size, size, asset.rule.name, reason=reason)
     earlier = () if outdated is None else asset.domain.lineage(outdated, asset.path)
     known = _known(asset, sha256, outdated, earlier)
-    # a build harms no source: where there is no git, or it trusts nobody's repositories, so be it
-    if asset.domain.in_place and not (outdated or known or stale) and (doubt := asset.domain.doubt(asset.path)):
+    if not (harmless or outdated or known or stale) and (doubt := asset.domain.doubt(asset.path)):
         reason = f"whether it is an output of ours cannot be told, so it was left alone: {doubt}"
         return Result(asset.shown, "failed", size, size, asset.rule.name, reason=reason)
     return Pending(asset, sha256, size, outdated, known, anew=stale, earlier=earlier)

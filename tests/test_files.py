@@ -230,9 +230,20 @@ def test_the_sweep_spares_a_living_process(picture, tmp_path):
     assert picture.read_bytes() == b"new"
 
 
+def test_the_sweep_spares_what_only_begins_like_ours(tmp_path):
+    for name in (".semcompress-notes.tmp", ".semcompress-0123456789abcdeg.tmp", ".semcompress-notes.was"):
+        (tmp_path / name).write_bytes(b"mine")
+    (tmp_path / ".semcompress-0123456789abcdef.tmp").write_bytes(b"ours")
+    files.sweep([tmp_path])
+    assert sorted(path.name for path in tmp_path.iterdir()) == [
+        ".semcompress-0123456789abcdeg.tmp", ".semcompress-notes.tmp", ".semcompress-notes.was",
+    ]  # fmt: skip
+    assert files.parked([tmp_path]) == []
+
+
 def test_without_file_locks_the_sweep_goes_by_age(tmp_path, monkeypatch):
     monkeypatch.setattr(_temporary, "fcntl", None)
-    young, old = tmp_path / ".semcompress-1.tmp", tmp_path / ".semcompress-2.tmp"
+    young, old = (tmp_path / f".semcompress-{number:016x}.tmp" for number in (1, 2))
     young.touch()
     old.touch()
     os.utime(old, (1, 1))

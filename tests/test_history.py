@@ -362,3 +362,18 @@ def test_without_git_history_says_nothing(upstream, monkeypatch):
 
     monkeypatch.setattr(module, "run", run)
     assert History(repository).of("0" * 64) == []
+
+
+def test_a_tip_that_was_missing_is_walked_once_it_is_back(upstream, monkeypatch):
+    clone = cloned(upstream, monkeypatch)
+    tip = git(clone, "rev-parse", "origin/other").strip()
+    repository = module.find(clone.resolve())
+    assert repository is not None
+    really = History._missing
+    monkeypatch.setattr(History, "_missing", lambda self, tips: {tip})
+    output = digest((clone / "a.jpg").read_bytes())
+    assert History(repository).of(output)
+    noted = json.loads((repository.state / "history").read_text().splitlines()[0])[0]
+    assert tip not in noted
+    monkeypatch.setattr(History, "_missing", really)
+    assert History(repository)._missing([tip, "0" * 40]) == {"0" * 40}

@@ -90,6 +90,8 @@ def test_where_another_lock_cannot_be_read_nothing_is_replaced_that_no_lock_know
             lock.symlink_to("elsewhere")
     picture(clone / "new.jpg", 7)
     before = {name: (clone / name).read_bytes() for name in ("a.jpg", "new.jpg")}
+    assert main(["check"]) == 1
+    assert "new.jpg: whether it is an output of ours cannot be told" in capsys.readouterr().out
     assert main(["compress"]) == 1
     told = capsys.readouterr().out
     assert "new.jpg: whether it is an output of ours cannot be told" in told

@@ -1307,3 +1307,49 @@ def test_compress_says_what_has_another_name_now_for_pages_are_not_rewritten(her
     assert [line.partition(":")[0] for line in said] == (
         ["0.jpg is 0.webp now, and 2 more"] if place == "replace" else []
     )
+
+
+@pytest.mark.parametrize("kind", ["submodule", "clone"])
+def test_prune_keeps_what_was_made_in_a_repository_within_this_one(here, tmp_path, capsys, kind):
+    """Its shrunk picture may be committed there, where nothing of it can be seen from here."""
+    subprocess.run(["git", "init", "-q", str(tmp_path / "other")], check=True)
+    git(tmp_path / "other", "commit", "-q", "--allow-empty", "-m", "x")
+    git(here, "commit", "-q", "--allow-empty", "-m", "x")
+    if kind == "submodule":
+        git(here, "-c", "protocol.file.allow=always", "submodule", "--quiet", "add", str(tmp_path / "other"), "lib")
+        git(here, "commit", "-q", "-m", "lib")
+    else:
+        git(here, "clone", "-q", str(tmp_path / "other"), "lib")
+    (here / ".semcompress.yaml").write_text(
+        "version: 1\nrules: [{name: all, files: ['**/*.jpg'], compress: [jpeg], keep: {msssim: {score: {min: 0.3}}}}]\n"
+    )
+    original = encoded(photo((96, 72), 3), "JPEG", quality=97)
+    (here / "lib/p.jpg").write_bytes(original)
+    assert main(["compress", "--policy", ".semcompress.yaml", "lib/p.jpg"]) == 1
+    git(here / "lib", "checkout", "-q", "-b", "pictures")
+    git(here / "lib", "add", "-A")
+    git(here / "lib", "commit", "-q", "-m", "pictures")
+    git(here / "lib", "checkout", "-q", "-")
+    (here / "semcompress.lock").unlink()
+    assert "it is not known here who needs it" in prune(capsys, "--yes")
+    git(here, "gc", "-q", "--prune=now")
+    git(here / "lib", "checkout", "-q", "pictures")
+    assert main(["restore", "--policy", ".semcompress.yaml", "lib/p.jpg"]) == 0
+    assert (here / "lib/p.jpg").read_bytes() == original
+
+
+@pytest.mark.parametrize("name", ["bild\u00a0neu", "zeile\u2028neu", "zeile\u0085neu", b"x\xff"])
+def test_refs_may_be_called_whatever_git_allows(here, capsys, name):
+    git(here, "commit", "-q", "--allow-empty", "-m", "x")
+    (here / ".semcompress.yaml").write_text(
+        "version: 1\nrules: [{name: all, files: ['*.jpg'], compress: [jpeg], keep: {msssim: {score: {min: 0.3}}}}]\n"
+    )
+    (here / "a.jpg").write_bytes(encoded(photo((96, 72), 3), "JPEG", quality=97))
+    named = name if isinstance(name, bytes) else name.encode()
+    subprocess.run([b"git", b"branch", named], cwd=here, check=True)
+    assert main(["check"]) == 1
+    assert main(["compress"]) == 1
+    subprocess.run([b"git", b"update-ref", b"refs/semcompress/" + named, b"HEAD^{tree}"], cwd=here, check=True)
+    assert main(["originals", "list"]) == 0
+    assert main(["originals", "prune", "--yes"]) == 0
+    assert main(["restore", "--all"]) == 0

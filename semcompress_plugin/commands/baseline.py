@@ -32,7 +32,7 @@ def run(arguments: argparse.Namespace) -> int:
     results: list[Result] = []
     old: dict[Domain, set[Old]] = {}
     for asset in assets(found, domains, base):
-        state = asset if isinstance(asset, Result) else pending(asset)
+        state = asset if isinstance(asset, Result) else pending(asset, harmless=True)
         if isinstance(state, Result):
             results.append(state)
         else:

@@ -116,7 +116,7 @@ class Tree:
                     self._claims.occupy(self._place(self.source / asset.path), asset.path)
                 yield asset if asset.status == "failed" else self._copied(self.source / asset.path, asset)
                 continue
-            state = pending(asset)
+            state = pending(asset, harmless=True)
             made = isinstance(state, Pending) and self._was_made(state)
             if isinstance(state, Result):
                 self._remember_settled(asset)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import re
 import time
 from collections.abc import Iterable, Iterator
 from pathlib import Path
@@ -21,20 +22,26 @@ TAKEN_OUT = (
 )
 """What to say of a file that was :func:`parked` and whose content nobody knows."""
 
+_MADE = re.compile(rf"{re.escape(PREFIX)}[0-9a-f]{{16}}\.")
 _CREATE = os.O_RDWR | os.O_CREAT | os.O_EXCL | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_BINARY", 0)
 _SECONDS_UNTIL_ABANDONED = 3600.0
 
 
 def is_temporary(name: str) -> bool:
     """Whether a file of this name is one that we stage, or that a killed process of ours left."""
-    return name.startswith(PREFIX) and name.endswith((SUFFIX, PARKED))
+    return _is_made(name) and name.endswith((SUFFIX, PARKED))
+
+
+def _is_made(name: str) -> bool:
+    """Whether a name is one of ours, and not only begins like one."""
+    return bool(_MADE.match(name))
 
 
 def sweep(folders: Iterable[Path]) -> None:
     """Delete the temporary files that killed processes left directly in these folders."""
     for folder in dict.fromkeys(folders):
         with contextlib.suppress(OSError), os.scandir(folder) as entries:
-            left = [entry for entry in entries if entry.name.startswith(PREFIX) and entry.name.endswith(SUFFIX)]
+            left = [entry for entry in entries if _is_made(entry.name) and entry.name.endswith(SUFFIX)]
             for entry in left:
                 with contextlib.suppress(OSError), _abandoned(entry) as gone:
                     if gone:
@@ -46,7 +53,7 @@ def parked(folders: Iterable[Path]) -> list[Path]:
     found: list[Path] = []
     for folder in dict.fromkeys(folders):
         with contextlib.suppress(OSError), os.scandir(folder) as entries:
-            left = [entry for entry in entries if entry.name.startswith(PREFIX) and entry.name.endswith(PARKED)]
+            left = [entry for entry in entries if _is_made(entry.name) and entry.name.endswith(PARKED)]
             for entry in left:
                 with contextlib.suppress(OSError), _abandoned(entry) as gone:
                     found += [Path(entry.path)] if gone else []

@@ -83,8 +83,14 @@ class Commit:
         return frozenset(self._names("ls-files", "--cached", "-z"))
 
     def _names(self, *arguments: str) -> list[Path]:
-        listed = git.run(self.root, *arguments, inherit=True).split(b"\0")
-        return [self.root / os.fsdecode(name) for name in listed if name]
+        try:
+            listed = git.run(self.root, *arguments, inherit=True)
+        except OriginalsError:
+            git.run(
+                self.root, "rev-parse", "--git-dir", inherit=True
+            )  # of a repository it does not trust diff says less
+            raise
+        return [self.root / os.fsdecode(name) for name in listed.split(b"\0") if name]
 
 
 def hooks_folder(folder: Path) -> Path:

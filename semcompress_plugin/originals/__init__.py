@@ -21,6 +21,7 @@ from semcompress_plugin.originals._base import NOT_HERE, Kept, Originals, get, g
 from semcompress_plugin.originals._elsewhere import stores
 from semcompress_plugin.originals._folder import USERS, FolderOriginals, belongings, is_original, tells_of_originals
 from semcompress_plugin.originals._git import REFS, GitOriginals
+from semcompress_plugin.words import quoted
 
 __all__ = [
     "REFS",
@@ -79,7 +80,7 @@ def _confine(place: Path, setting: str, repository: git.Repository) -> None:
     if str(real) not in allowed:
         raise UsageError(
             f"originals: {setting}: lies outside the repository {repository.root}, where no policy writes unless you "
-            f"allow it on this machine: git config --add {_ALLOWED} {real}"
+            f"allow it on this machine: git config --add {_ALLOWED} {quoted(str(real))}"
         )
 
 

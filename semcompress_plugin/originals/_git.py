@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import itertools
+import os
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from functools import cached_property
 from pathlib import Path
@@ -61,6 +62,8 @@ class GitOriginals(GitObjects):
         self._read_back(names)
         tree = self._tree([f"100644 blob {blob}\t{sha256}" for sha256, blob in names.items()])
         self._git("update-ref", f"{REFS}/originals/{tree}", tree)
+        if gone := names.values() - self._sizes(names.values()).keys():  # git may tidy up what no ref holds yet
+            raise OriginalsError(f"blob {min(gone)} was tidied up by another git before it was held: run this again")
         self._forget()
         self._own([*names.values(), tree])
         if not self._folded:
@@ -141,14 +144,14 @@ class GitOriginals(GitObjects):
                 changes.append(f"update {REFS}/originals/{trees[0]} {trees[0]}\n")
             changes.append(f"delete {ref}\n")
         if changes:  # one transaction: what stays is held before and after
-            self._git("update-ref", "--stdin", input="".join(dict.fromkeys(changes)).encode())
+            self._git("update-ref", "--stdin", input=os.fsencode("".join(dict.fromkeys(changes))))
             self._forget()
             if old := self._marks():
                 self._pack_anew(old)
 
     def refs(self) -> set[str]:
         """The names of our refs, whatever they point to."""
-        return set(self._git("for-each-ref", "--format=%(refname)", f"{REFS}/").decode().split())
+        return set(git.lines(self._git("for-each-ref", "--format=%(refname)", f"{REFS}/")))
 
     def adopt(self, refs: Mapping[str, str]) -> list[str]:
         """Hold what was fetched by new refs (name -> tree): groups in which each blob is what its name says.
@@ -172,7 +175,7 @@ class GitOriginals(GitObjects):
                 new.update({f"{REFS}/originals/{tree}": tree for tree in trees})
         here = self.refs() if new else set()
         if changes := [f"create {ref} {tree}\n" for ref, tree in new.items() if ref not in here]:
-            self._git("update-ref", "--stdin", input="".join(changes).encode())
+            self._git("update-ref", "--stdin", input=os.fsencode("".join(changes)))
         self._forget()
         self._own({*new.values(), *_objects(self._groups(new))})
         return refused
@@ -195,8 +198,8 @@ class GitOriginals(GitObjects):
     def _listed(self) -> dict[str, str]:
         """Our refs, and what they point to: trees, unless somebody else made them."""
         # what each is, is not asked: git gives up at one that is missing
-        listed = self._git("for-each-ref", "--format=%(refname) %(objectname)", f"{REFS}/")
-        return dict(line.split() for line in listed.decode().splitlines())
+        listed = git.lines(self._git("for-each-ref", "--format=%(objectname) %(refname)", f"{REFS}/"))
+        return {ref: one for one, _, ref in (line.partition(" ") for line in listed)}
 
     def _groups(self, refs: Mapping[str, str]) -> dict[str, list[_Group]]:
         """The groups that refs to these trees would hold."""
@@ -229,15 +232,15 @@ class GitOriginals(GitObjects):
 
     def _fold(self) -> None:
         """Hold many trees by one ref. The new ref stands before the old ones go, so nothing is ever unheld."""
-        listed = self._git("for-each-ref", "--format=%(objectname) %(refname)", f"{REFS}/originals/")
-        refs = [line.split() for line in listed.decode().splitlines()]
+        listed = git.lines(self._git("for-each-ref", "--format=%(objectname) %(refname)", f"{REFS}/originals/"))
+        refs = [(one, ref) for one, _, ref in (line.partition(" ") for line in listed)]
         if len(refs) <= _FOLD_BEYOND:
             return
         tree = self._tree(sorted({f"040000 tree {held}\t{held}" for held, _ in refs}))
         self._git("update-ref", f"{REFS}/folded/{tree}", tree)
         deletions = "".join(f"delete {ref} {held}\n" for held, ref in refs)
         with contextlib.suppress(OriginalsError):  # another process was faster; what is left is folded next time
-            self._git("update-ref", "--stdin", input=deletions.encode())
+            self._git("update-ref", "--stdin", input=os.fsencode(deletions))
         if old := self._marks():
             self._pack_anew(old)
 

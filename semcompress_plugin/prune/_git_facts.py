@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import contextlib
 import os
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterable, Iterator
 from functools import cached_property
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import NamedTuple, NoReturn
 
 from semcompress_plugin import files, git
-from semcompress_plugin.entries import Content
+from semcompress_plugin.entries import Content, Entry
 from semcompress_plugin.errors import OriginalsError
 from semcompress_plugin.lock import NAME
 from semcompress_plugin.originals import REFS, GitOriginals
@@ -49,6 +49,8 @@ class GitFacts(Facts):
         self._state = None  # its journal is of this repository alone
         self.root = repository.root
         self._repository = repository
+        self._submodules: set[PurePosixPath] = set()
+        """Where tips and indexes have submodules; complete once all have been read."""
         self._see_that_nothing_is_under_way()
         self._see_that_it_is_whole()
         self._see_that_remotes_are_in_sight()
@@ -60,6 +62,21 @@ class GitFacts(Facts):
             return True
         found = git.find(user) if user.exists() and not (user / "HEAD").exists() else None
         return found is not None and found.common == self._repository.common
+
+    def reach(self, entries: Iterable[Entry]) -> bool:
+        """Whether no output was made in another repository that lies, or lay, within this one: its commits and stashes
+        are out of sight.
+        """
+        paths = {PurePosixPath(entry.path) for entry in entries}
+        if any(path.parts[:1] == ("..",) for path in paths):
+            return False
+        within = {parent for path in paths for parent in path.parents}
+        if any(place in within for place in self._submodules):
+            return False
+        ours = {os.path.realpath(folder) for folder in self.folders}
+        places = [Path(folder, parent) for folder in self.folders for parent in within]
+        found = [git.find(place) for place in places if place.is_dir()]
+        return all(one is not None and str(one.root) in ours for one in found)
 
     def filtered(self, paths: Collection[str]) -> set[str]:
         asked = b"".join(os.fsencode(path) + b"\0" for path in sorted(paths) if not path.startswith("../"))
@@ -176,7 +193,8 @@ class GitFacts(Facts):
         """(blob, path) of all that is staged in any worktree."""
         listed = (git.run(folder, "ls-files", "--stage", "-z", "--", ":/") for folder in self.folders)
         records = (record.partition(b"\t") for one in listed for record in one.split(b"\0") if record)
-        staged = ((facts.split(), name) for facts, _, name in records)
+        staged = [(facts.split(), name) for facts, _, name in records]
+        self._submodules |= {PurePosixPath(os.fsdecode(name)) for (mode, _, _), name in staged if mode == _SUBMODULE}
         return {(one.decode(), name) for (mode, one, _), name in staged if mode != _SUBMODULE}
 
     @cached_property
@@ -221,8 +239,8 @@ class GitFacts(Facts):
     @cached_property
     def _refs(self) -> list[tuple[str, str]]:
         """(object, name) of every ref but ours."""
-        listed = git.run(self.root, "for-each-ref", "--format=%(objectname) %(refname)").decode()
-        refs = [(one, ref) for one, ref in map(str.split, listed.splitlines())]
+        listed = git.lines(git.run(self.root, "for-each-ref", "--format=%(objectname) %(refname)"))
+        refs = [(one, ref) for one, _, ref in (line.partition(" ") for line in listed)]
         return [(one, ref) for one, ref in refs if not ref.startswith(f"{REFS}/")]
 
     @cached_property
@@ -255,8 +273,10 @@ class GitFacts(Facts):
         for record in filter(None, tree.split(b"\0")):
             facts, _, name = record.partition(b"\t")
             _, kind, one = facts.split()
-            if kind == b"blob":  # a submodule's commit lies elsewhere
+            if kind == b"blob":
                 found.add((one.decode(), name))
+            else:  # a submodule's commit lies elsewhere
+                self._submodules.add(PurePosixPath(os.fsdecode(name)))
         return found
 
     @cached_property
