@@ -1,10 +1,10 @@
-"""Draw a picture before and after a real build: ``docs/before-after.png``.
+"""Draw a picture before and after a real build: ``docs/before-after.jpg``.
 
     semcompress build --format json examples/site build/site > build/report.json
     python tools/make_before_after.py examples/site build/site build/report.json img/coffee.jpg
 
-Bytes come from the report; what the reader sees is asked of the classifier again, of both files. The drawing itself has
-256 colours, for its own size; the two halves share them, so what differs between them is what the build did.
+Bytes come from the report; what the reader sees is asked of the classifier again, of both files. The drawing itself is
+a JPEG of a quality that shows what the build did to the picture, and little of its own.
 """
 
 from __future__ import annotations
@@ -57,7 +57,7 @@ def main() -> None:
     parser.add_argument("picture", help="a picture in both trees, as the report calls it")
     parser.add_argument("--zoom", type=int, nargs=4, default=(210, 60, 350, 250), metavar="PIXEL",
                         help="left, top, right and bottom of what is shown enlarged")  # fmt: skip
-    parser.add_argument("--out", type=Path, default=Path("docs/before-after.png"))
+    parser.add_argument("--out", type=Path, default=Path("docs/before-after.jpg"))
     options = parser.parse_args()
 
     results = json.loads(options.report.read_text(encoding="utf-8"))["results"]
@@ -85,7 +85,7 @@ def main() -> None:
     for place, panel in enumerate(halves):
         sheet.paste(panel, (place * (panel.width + GAP), 0))
     options.out.parent.mkdir(parents=True, exist_ok=True)
-    sheet.quantize(256, dither=Image.Dither.NONE).save(options.out, optimize=True)
+    sheet.save(options.out, quality=86, subsampling="4:4:4", optimize=True, progressive=True)
     print(f"{options.out}: {options.out.stat().st_size:,} bytes")
 
 
