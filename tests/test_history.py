@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from pathlib import Path
 
 import pytest
@@ -377,3 +378,12 @@ def test_a_tip_that_was_missing_is_walked_once_it_is_back(upstream, monkeypatch)
     assert tip not in noted
     monkeypatch.setattr(History, "_missing", really)
     assert History(repository)._missing([tip, "0" * 40]) == {"0" * 40}
+
+
+def test_a_note_that_is_no_file_keeps_nobody_waiting(upstream, monkeypatch):
+    clone = cloned(upstream, monkeypatch)
+    repository = module.find(clone.resolve())
+    assert repository is not None
+    repository.state.mkdir()
+    os.mkfifo(repository.state / "history")
+    assert History(repository).of(digest((clone / "a.jpg").read_bytes()))
