@@ -381,7 +381,7 @@ def test_a_second_line_about_an_output_gives_it_to_nobody_else(site, capsys, how
 def test_what_a_killed_run_had_taken_out_is_not_swept_where_it_is_the_last(site, capsys):
     assert run(capsys, "compress")[0] == 1
     lock, originals = workplace(site)
-    taken = lock.state / f"{_temporary.PREFIX}x{_temporary.PARKED}"
+    taken = lock.state / f"{_temporary.PREFIX}0123456789abcdef{_temporary.PARKED}"
     taken.write_bytes((site / "a.webp").read_bytes())
     (site / "a.jpg").unlink()
     assert settle.sweep_parked([lock.state], lock, originals) == [taken]

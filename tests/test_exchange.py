@@ -257,7 +257,7 @@ def test_what_lies_beside_a_picture_is_told_of_and_swept_once_it_is_known(pictur
     path = laid(tmp_path / "r")
     lock, originals = workplace(path.parent)
     settle.settle([shrunk(path, lock, b"new")], lock, originals)
-    known, unknown = (path.with_name(f".semcompress-{name}.was") for name in ("1", "2"))
+    known, unknown = (path.with_name(f".semcompress-{number:016x}.was") for number in (1, 2))
     known.write_bytes(b"old" * 50)
     unknown.write_bytes(b"edited")
     os.chdir(path.parent)
