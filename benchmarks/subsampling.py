@@ -1,4 +1,4 @@
-"""What colours at full resolution are worth where people look: JPEGs of preset `web`, each folder's first pictures.
+"""What colours at full resolution are worth where people look: JPEGs of preset `web`, of pictures drawn by lot.
 
     python benchmarks/subsampling.py NAME=FOLDER ... --readers RECORDED/readers [--limit 60]
 
@@ -52,17 +52,16 @@ def measured(folder: Path, limit: int, readers: Path) -> dict[str, Any]:
         if len(rows) == limit:
             break
         try:
-            pictures = {way: decode(path.read_bytes(), path.name, rule.metadata) for way, rule in rules.items()}
+            picture = decode(path.read_bytes(), path.name, rules["both"].metadata)
         except SemcompressError:
             continue
-        original = pictures["both"].image
-        if original.mode not in ("RGB", "P", "L"):  # JPEG is not for what is transparent
+        if picture.image.mode not in ("RGB", "P", "L"):  # JPEG is not for what is transparent
             continue
         row: dict[str, Any] = {}
-        verdict = judge([original.convert("RGB")])[0].argmax()
+        verdict = judge([picture.image.convert("RGB")])[0].argmax()
         for way, rule in rules.items():
-            (found,) = drive(decide(pictures[way], rule, registry, None, "fast"), tools.perform)
-            size, same, won = pictures[way].bytes, True, None
+            (found,) = drive(decide(picture, rule, registry, None, "fast"), tools.perform)
+            size, same, won = picture.bytes, True, None
             if found.candidate is not None:
                 size, won = len(found.candidate.data), found.candidate.proposal.compressor
                 same = bool(judge([Image.open(io.BytesIO(found.candidate.data)).convert("RGB")])[0].argmax() == verdict)

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import os
 
-_BLAS_THREADS = "OPENBLAS_NUM_THREADS"
-
 
 def keep_blas_to_one_thread() -> None:
     """Have OpenBLAS start no threads of its own, unless the user says how many; before numpy is imported.
@@ -13,7 +11,7 @@ def keep_blas_to_one_thread() -> None:
     The searches' matrices are small, and looked into by as many threads as there are cores: OpenBLAS would start as
     many again in this process, which mostly spin while they wait for work.
     """
-    os.environ.setdefault(_BLAS_THREADS, "1")
+    os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
 
 
 def available_cores() -> int:

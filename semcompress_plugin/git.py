@@ -92,9 +92,14 @@ def run(
     return done.stdout
 
 
-def lines(answer: bytes) -> list[str]:
-    """git's answer, of a line each, as text. Names may hold any byte and all that Python takes for an end of a line."""
-    return [os.fsdecode(line) for line in answer.split(b"\n") if line]
+def refs(folder: Path, *prefixes: str) -> list[tuple[str, str]]:
+    """(object, name) of every ref, or of those below ``prefixes``; the object may be missing.
+
+    Names may hold any byte, and what Python takes for a space or the end of a line. Raises OriginalsError.
+    """
+    answer = run(folder, "for-each-ref", "--format=%(objectname) %(refname)", *prefixes)
+    pairs = (line.partition(b" ") for line in answer.split(b"\n") if line)
+    return [(one.decode(), os.fsdecode(name)) for one, _, name in pairs]
 
 
 @contextlib.contextmanager

@@ -124,14 +124,13 @@ class History:
     def _missing(self, tips: Iterable[str]) -> set[str]:
         """Tips whose object is not there, which were passed by: they may be mended some day."""
         asked = "".join(f"{tip}\n" for tip in tips).encode()
-        told = git.lines(git.run(self._repository.root, "cat-file", "--batch-check=%(objecttype)", input=asked))
-        return {line.partition(" ")[0] for line in told if line.endswith(" missing")}
+        told = git.run(self._repository.root, "cat-file", "--batch-check=%(objecttype)", input=asked).decode()
+        return {line.removesuffix(" missing") for line in told.splitlines() if line.endswith(" missing")}
 
     def _tips(self) -> set[str]:
         """Commits that refs lead to, and the one that the working tree stands on; ours hold no commits."""
-        listed = git.lines(git.run(self._repository.root, "for-each-ref", "--format=%(objectname) %(refname)"))
-        refs = (line.partition(" ") for line in listed)
-        tips = {one for one, _, ref in refs if not ref.startswith("refs/semcompress/")}
+        refs = git.refs(self._repository.root)
+        tips = {one for one, ref in refs if not ref.startswith("refs/semcompress/")}
         with contextlib.suppress(OriginalsError):  # git's way to say that there is none yet
             tips.add(git.run(self._repository.root, "rev-parse", "--verify", "--quiet", "HEAD").decode().strip())
         return tips

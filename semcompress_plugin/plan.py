@@ -17,7 +17,7 @@ from semcompress_plugin.walk import Found
 
 _SAID_ELSEWHERE = (
     "was shrunk in commit {0}, which does not lie behind this one, and its line in the lock has not come along: if you "
-    "trust it, append it (`git show --text -m --first-parent {0} | grep -h '^+.*{1}'`, without the +)"
+    "trust it, append it (`git show --text --no-color -m --first-parent {0} | grep -h '^+.*{1}'`, without the +)"
 )
 
 
@@ -89,7 +89,7 @@ def assets(found: Iterable[Found], domains: Domains, base: Path) -> Iterator[Ass
         elif inside is None:
             rule, reason = None, f"lies outside {domain.policy.root}, to which the policy's patterns are relative"
         else:
-            rule, reason = domain.policy.rule_for(inside) or rule_of_output(domain, place), "no rule matches"
+            rule, reason = rule_at(domain, place, inside), "no rule matches"
         if domain is None or rule is None or rule.skip:
             try:
                 size = os.stat(place).st_size  # noqa: PTH116
@@ -106,7 +106,12 @@ def assets(found: Iterable[Found], domains: Domains, base: Path) -> Iterator[Ass
         )
 
 
-def rule_of_output(domain: Domain, place: str) -> Rule | None:
+def rule_at(domain: Domain, place: str, inside: str) -> Rule | None:
+    """The rule for the file at ``place``, ``inside`` the policy's folder: by its name, or that of what it replaced."""
+    return domain.policy.rule_for(inside) or _rule_of_output(domain, place)
+
+
+def _rule_of_output(domain: Domain, place: str) -> Rule | None:
     """The rule for what lies at ``place``, whose name none matches: that for the picture that it replaced, if any.
 
     Only what the lock has there, with that content: all else of this name is nobody's business.

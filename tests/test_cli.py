@@ -721,6 +721,17 @@ def test_evaluate_asks_for_the_rule_of_a_picture_named_through_a_link_to_its_rep
     assert (code, "max 0.05" in out) == (0, True)
 
 
+def test_evaluate_says_what_became_of_transparency(folder, capsys):
+    (folder / ".semcompress.yaml").write_text(POLICY.replace("*.jpg", "*.png"))
+    for name, alpha in (("opaque", 255), ("thin", 254)):
+        image = photo((64, 48)).convert("RGBA")
+        image.putpixel((0, 0), (255, 255, 255, alpha))
+        image.save(folder / f"{name}.png")
+    for names, said in ((("opaque", "thin"), "made it transparent"), (("thin", "opaque"), "lost the transparency")):
+        code, out, _ = run(capsys, "evaluate", *(f"{name}.png" for name in names))
+        assert (code, said in out) == (1, True)
+
+
 def test_evaluate_asks_for_the_rule_of_either_picture(folder, tmp_path, capsys):
     elsewhere = tmp_path / "elsewhere.jpg"
     shutil.copy(folder / "0.jpg", elsewhere)

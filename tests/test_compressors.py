@@ -16,7 +16,7 @@ import icc
 from pictures import photo, reference, registry
 from semcompress_plugin.compressors import scaling
 from semcompress_plugin.compressors._grain import CHROMA, available, chroma_deviation, texture
-from semcompress_plugin.images import decode_candidate
+from semcompress_plugin.images import decode_candidate, has_transparency
 from semcompress_plugin.types import Knob
 
 KNOWN = registry()
@@ -226,6 +226,16 @@ def test_areas_of_one_colour_stay_exactly_that_in_few_colours(mode, colors):
     assert (before[130:] == after[130:]).all()
     assert (before[:, 120:] == after[:, 120:]).all()
     assert len(np.unique(after.reshape(-1, 4), axis=0)) <= colors
+
+
+def test_an_alpha_that_is_opaque_throughout_changes_nothing_of_few_colours():
+    """Many programs write screenshots and plots so."""
+    pale = np.random.default_rng(0).integers(224, 256, (500, 500, 3)).astype(np.uint8)
+    for image in (photo((160, 120)), Image.fromarray(pale)):
+        opaque = reference(image.convert("RGBA"), "PNG")
+        data = compressed("png", opaque, scale=1.0, colors=128)
+        assert data == compressed("png", reference(image, "PNG"), scale=1.0, colors=128)
+        assert not has_transparency(decode_candidate(data))
 
 
 @settings(max_examples=20, suppress_health_check=[HealthCheck.too_slow])

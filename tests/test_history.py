@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import os
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -386,4 +388,6 @@ def test_a_note_that_is_no_file_keeps_nobody_waiting(upstream, monkeypatch):
     assert repository is not None
     repository.state.mkdir()
     os.mkfifo(repository.state / "history")
-    assert History(repository).of(digest((clone / "a.jpg").read_bytes()))
+    picture(clone / "new.jpg", 7)  # history is asked of what no lock knows
+    command = [sys.executable, "-m", "semcompress_plugin", "check", "--quiet"]
+    assert subprocess.run(command, timeout=120, check=False).returncode == 1

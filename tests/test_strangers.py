@@ -268,6 +268,15 @@ def test_what_it_loses_with_some_settings_alone_is_a_reason_that_names_it():
     assert "theirs lost the transparency" in decision.reason
 
 
+def test_an_opaque_picture_that_it_makes_transparent_is_refused_as_well():
+    def thins(picture, settings):
+        return encoded(Image.new("RGBA", picture.image.size, (128, 128, 128, 254)), "PNG")
+
+    decision = shrink(reference(photo(), "PNG"), compressor(thins, formats=("PNG",)))
+    assert decision.candidate is None
+    assert "theirs made it transparent" in decision.reason
+
+
 def test_what_calls_itself_lossless_changes_no_pixel():
     def packs(picture, settings):
         return encoded(picture.image, "JPEG", quality=40)

@@ -11,7 +11,7 @@ from semcompress_plugin.commands._shared import load_registry
 from semcompress_plugin.domains import Domain, Domains
 from semcompress_plugin.entries import Entry
 from semcompress_plugin.errors import ImageError, SemcompressError, UsageError
-from semcompress_plugin.plan import Asset, at_home, rule_of_output
+from semcompress_plugin.plan import Asset, at_home, rule_at
 from semcompress_plugin.registry import Registry
 from semcompress_plugin.report.text import scores_in_words, settings_in_words
 from semcompress_plugin.types import SUFFIXES, CompressorUse, Rule
@@ -33,9 +33,7 @@ def run(arguments: argparse.Namespace) -> int:
     print(f"{printable(str(arguments.path))}: {size(len(snapshot.data))}")
     print(f"policy: {printable(str(policy.path or 'none; preset web, for files that are named one by one'))}")
     inside = path.is_relative_to(policy.root)
-    rule = None
-    if inside:
-        rule = policy.rule_for(path.relative_to(policy.root).as_posix()) or rule_of_output(domain, str(path))
+    rule = rule_at(domain, str(path), path.relative_to(policy.root).as_posix()) if inside else None
     if rule is None:
         outside = f", for it lies outside {policy.root}, to which the policy's patterns are relative"
         print(f"rule: none{' matches' if inside else outside}, so it is left alone")

@@ -6,6 +6,8 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
+from semcompress_plugin.images import has_transparency
+
 FLAT = 0.01
 """A colour of more than this share of the pixels is that of an area, and stays exactly as it is."""
 _SAMPLE = 100_000
@@ -15,9 +17,9 @@ def quantised(image: Image.Image, colors: int) -> Image.Image:
     """``image`` with at most ``colors`` colours, those of flat areas exactly as they are.
 
     A page's white that turns off-white, or is dithered, is seen at once and costs bytes, too. Pillow's median cut does
-    not know alpha; its octree does.
+    not know alpha; its octree does, but neither dithers nor leaves alone an alpha that is opaque throughout.
     """
-    alpha = image.mode in ("LA", "RGBA")
+    alpha = has_transparency(image)
     image = image.convert("RGBA" if alpha else "RGB")
     flat = _flat_colours(image, colors // 4)
     rest = colors - len(flat)

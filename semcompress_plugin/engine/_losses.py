@@ -41,10 +41,10 @@ class Losses:
             return f"these are features of another picture: of {' x '.join(map(str, image.size))} pixels"
         if breach := self.breach(image, proposal):
             return f"{who} {breach}"
+        if self.transparent != has_transparency(image):  # as few colours may do, where more would not
+            return f"{who} {'lost the transparency' if self.transparent else 'made it transparent'}"
         if not self.transparent:
             return None
-        if not has_transparency(image):  # as few colours may do, where more would not
-            return f"{who} lost the transparency"
         if image.size == self.reference.image.size:
             apart = alpha_apart(self.reference.image, image)
             if apart > MOST_ALPHA:

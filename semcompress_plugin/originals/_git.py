@@ -151,7 +151,7 @@ class GitOriginals(GitObjects):
 
     def refs(self) -> set[str]:
         """The names of our refs, whatever they point to."""
-        return set(git.lines(self._git("for-each-ref", "--format=%(refname)", f"{REFS}/")))
+        return set(self._listed())
 
     def adopt(self, refs: Mapping[str, str]) -> list[str]:
         """Hold what was fetched by new refs (name -> tree): groups in which each blob is what its name says.
@@ -198,8 +198,7 @@ class GitOriginals(GitObjects):
     def _listed(self) -> dict[str, str]:
         """Our refs, and what they point to: trees, unless somebody else made them."""
         # what each is, is not asked: git gives up at one that is missing
-        listed = git.lines(self._git("for-each-ref", "--format=%(objectname) %(refname)", f"{REFS}/"))
-        return {ref: one for one, _, ref in (line.partition(" ") for line in listed)}
+        return {ref: one for one, ref in git.refs(self.repository.root, f"{REFS}/")}
 
     def _groups(self, refs: Mapping[str, str]) -> dict[str, list[_Group]]:
         """The groups that refs to these trees would hold."""
@@ -232,8 +231,7 @@ class GitOriginals(GitObjects):
 
     def _fold(self) -> None:
         """Hold many trees by one ref. The new ref stands before the old ones go, so nothing is ever unheld."""
-        listed = git.lines(self._git("for-each-ref", "--format=%(objectname) %(refname)", f"{REFS}/originals/"))
-        refs = [(one, ref) for one, _, ref in (line.partition(" ") for line in listed)]
+        refs = git.refs(self.repository.root, f"{REFS}/originals/")
         if len(refs) <= _FOLD_BEYOND:
             return
         tree = self._tree(sorted({f"040000 tree {held}\t{held}" for held, _ in refs}))

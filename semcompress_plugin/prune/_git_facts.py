@@ -239,9 +239,7 @@ class GitFacts(Facts):
     @cached_property
     def _refs(self) -> list[tuple[str, str]]:
         """(object, name) of every ref but ours."""
-        listed = git.lines(git.run(self.root, "for-each-ref", "--format=%(objectname) %(refname)"))
-        refs = [(one, ref) for one, _, ref in (line.partition(" ") for line in listed)]
-        return [(one, ref) for one, ref in refs if not ref.startswith(f"{REFS}/")]
+        return [(one, ref) for one, ref in git.refs(self.root) if not ref.startswith(f"{REFS}/")]
 
     @cached_property
     def _trees(self) -> dict[str, set[tuple[str, bytes]]]:
