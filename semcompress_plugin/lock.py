@@ -115,6 +115,10 @@ class Lock:
             return found
         return tuple(replace(entry, path=here) for entry in self._journal.index.by_path(self._journal.place(here)))
 
+    def says_of(self, inside: str) -> tuple[Entry, ...]:
+        """Its own lines about a place, as they spell it. For many places: neither disk nor journal is asked."""
+        return self._index.by_path(inside)
+
     def by_pixels(self, fingerprint: str) -> tuple[Entry, ...]:
         """Every output with these pixels that the lock or the journal knows, wherever it lay."""
         if hash(fingerprint) not in self._fingerprints:

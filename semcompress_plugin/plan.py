@@ -17,7 +17,8 @@ from semcompress_plugin.walk import Found
 
 _SAID_ELSEWHERE = (
     "was shrunk in commit {0}, which does not lie behind this one, and its line in the lock has not come along: if you "
-    "trust it, append it (`git show --text --no-color -m --first-parent {0} | grep -h '^+.*{1}'`, without the +)"
+    "trust it, append it (`git show --text --no-color -m --first-parent {0} -- '*semcompress.lock' | "
+    "grep -a '^+.*{1}'`, without the +)"
 )
 
 
@@ -108,10 +109,10 @@ def assets(found: Iterable[Found], domains: Domains, base: Path) -> Iterator[Ass
 
 def rule_at(domain: Domain, place: str, inside: str) -> Rule | None:
     """The rule for the file at ``place``, ``inside`` the policy's folder: by its name, or that of what it replaced."""
-    return domain.policy.rule_for(inside) or _rule_of_output(domain, place)
+    return domain.policy.rule_for(inside) or _rule_of_output(domain, place, inside)
 
 
-def _rule_of_output(domain: Domain, place: str) -> Rule | None:
+def _rule_of_output(domain: Domain, place: str, inside: str) -> Rule | None:
     """The rule for what lies at ``place``, whose name none matches: that for the picture that it replaced, if any.
 
     Only what the lock has there, with that content: all else of this name is nobody's business.
@@ -119,7 +120,7 @@ def _rule_of_output(domain: Domain, place: str) -> Rule | None:
     if not domain.renames:
         return None
     with contextlib.suppress(LockError, ImageError):  # said of what is to be written, and left alone
-        if lines := [entry for entry in domain.lock.at(Path(place)) if entry.relation == "replaced"]:
+        if lines := [entry for entry in domain.lock.says_of(inside) if entry.relation == "replaced"]:
             sha256, _ = domain.digests.of(place)
             return _rule_as_made_of(domain, place, [entry for entry in lines if entry.output.sha256 == sha256])
     return None
