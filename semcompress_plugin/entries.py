@@ -64,7 +64,8 @@ class Entry:
     cost. ``generation`` counts lossy steps from the first original: 0 when kept, 1 as a rule, more only after
     ``--allow-generation-loss``. Scores are kept to six significant digits. ``pixels`` is the output's fingerprint
     (:mod:`semcompress_plugin.pixels`), where it is known; ``edited`` says that this output is not as we wrote it:
-    somebody changed what lies beside its pixels.
+    somebody changed what lies beside its pixels. ``refused`` is the digest of another policy, under which
+    such an output was found not to hold: it stays all the same.
     """
 
     original: Content
@@ -83,6 +84,7 @@ class Entry:
     made_with: Mapping[str, str] = field(default_factory=dict)
     pixels: str | None = None
     edited: bool = False
+    refused: str | None = None
 
 
 def parse(text: str, where: str) -> tuple[Entry, ...]:
@@ -128,6 +130,7 @@ def encode(entry: Entry) -> str:
     }
     record |= {} if entry.pixels is None else {"pixels": entry.pixels}
     record |= {"edited": True} if entry.edited else {}
+    record |= {} if entry.refused is None else {"refused": entry.refused}
     return _json(record)
 
 
@@ -455,6 +458,7 @@ def _entry(record: Mapping[str, Any]) -> Entry:
         made_with={name: _text(version) for name, version in record["made_with"].items()},
         pixels=None if record.get("pixels") is None else _text(record["pixels"]),
         edited=record.get("edited") is True,
+        refused=None if record.get("refused") is None else _text(record["refused"]),
     )
 
 

@@ -15,6 +15,10 @@ from semcompress_plugin.naming import name_of_original
 from semcompress_plugin.types import Result, Rule, Status
 from semcompress_plugin.walk import Found
 
+EDITED_SINCE = (
+    "was shrunk under another policy, and what lies beside its pixels was edited since: left alone "
+    "(`semcompress restore` brings the original back, without the edit)"
+)
 _SAID_ELSEWHERE = (
     "was shrunk in commit {0}, which does not lie behind this one, and its line in the lock has not come along: if you "
     "trust it, append it (`git show --text --no-color -m --first-parent {0} -- '*semcompress.lock' | "
@@ -186,6 +190,8 @@ def pending(
     if made and outdated is None:
         reason = f"was shrunk under another policy, and {ambiguous(made)}: left alone"
         return Result(asset.shown, "skipped", size, size, asset.rule.name, reason=reason)
+    if outdated is not None and outdated.refused == digest and refresh is None:
+        return Result(asset.shown, "skipped", size, size, asset.rule.name, reason=EDITED_SINCE)
     earlier = () if outdated is None else asset.domain.lineage(outdated, asset.path)
     known = _known(asset, sha256, outdated, earlier)
     if not (harmless or outdated or known or stale) and (doubt := asset.domain.doubt(asset.path)):

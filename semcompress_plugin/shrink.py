@@ -17,7 +17,7 @@ from semcompress_plugin.isolation import Decoders
 from semcompress_plugin.metadata import carries
 from semcompress_plugin.naming import name_of_original
 from semcompress_plugin.pixels import fingerprint
-from semcompress_plugin.plan import Pending, as_made_of, said_elsewhere
+from semcompress_plugin.plan import EDITED_SINCE, Pending, as_made_of, said_elsewhere
 from semcompress_plugin.registry import Registry
 from semcompress_plugin.settle import Settlement
 from semcompress_plugin.surplus import has_surplus
@@ -35,10 +35,6 @@ from semcompress_plugin.types import (
 
 _MARKS_OF_EXIF = (b"Exif", b"EXIF", b"eXIf")
 """One of them stands in every file that has any: in JPEG and AVIF, in WebP, in PNG."""
-_EDITED_SINCE = (
-    "was shrunk under another policy, and what lies beside its pixels was edited since: left alone "
-    "(`semcompress restore` brings the original back, without the edit)"
-)
 _OF_OURS = "was made of an output of ours, for an earlier original is not here"
 _THE_SAME_AGAIN = "what is found anew is what lies there"
 _EXTENSIONS = {"JPEG": ".jpg", "PNG": ".png", "WEBP": ".webp", "AVIF": ".avif"}
@@ -81,11 +77,12 @@ class Edited:
     """An output of ours of which what lies beside its pixels was edited, as ``line`` says.
 
     It stays under the policy that it was made under; ``reason`` is there where the policy is another by now, and why it
-    could not be settled under that.
+    could not be settled under that, and ``looks`` what it cost to find out.
     """
 
     line: Entry
     reason: str | None = None
+    looks: int = 0
 
 
 Found = Searched | Holds | Edited
@@ -180,8 +177,8 @@ class Work:
                 held := (yield from self._measure(reference, here, outdated))
             ):
                 return held
-        if edited:
-            raise UnsupportedImageError(_EDITED_SINCE)
+        if outdated is not None and edited:
+            return self._refused(outdated)
         known = {} if self.pending.anew else self._known()
         decisions = yield from decide(reference, rule, self.registry, known, self.effort)
         stays = self.original.sha256 == self.snapshot.sha256 and not any(
@@ -194,7 +191,7 @@ class Work:
         self.pending = replace(self.pending, asset=as_made_of(self.pending.asset, (ours,)))
         path = self.pending.asset.path
         place, name = self.pending.asset.domain.lock.relative(path), name_of_original(ours, path)
-        line = replace(ours, output=self._here, path=place, name=name, edited=True, looks=0)
+        line = replace(ours, output=self._here, path=place, name=name, edited=True, looks=0, refused=None)
         if ours.policy == self.pending.asset.rule.digest or ours.relation == "beside":
             return Edited(line)
         try:
@@ -202,7 +199,11 @@ class Work:
         except UnsupportedImageError as error:
             return Edited(line, str(error))
         held = yield from self._measure(self._decoded(), self._as_it_lies(), line)
-        return held or Edited(line, _EDITED_SINCE)
+        return held or self._refused(line)
+
+    def _refused(self, line: Entry) -> Edited:
+        """An edited output that was just measured, and does not hold under the rule."""
+        return Edited(replace(line, refused=self.pending.asset.rule.digest), EDITED_SINCE, looks=1)
 
     def _measure(self, reference: Reference, here: Reference, line: Entry) -> Rounds[Holds | None]:
         """How what lies ``here``, an output of ours, fares under the rule; None where it does not hold."""
@@ -292,7 +293,8 @@ class Work:
         if isinstance(found, Edited):
             why = "its pixels are those that we wrote: only what lies beside them was edited"
             status: Status = "unchanged" if found.reason is None else "skipped"
-            return self._result(status, reason=found.reason or why), Settlement(self.snapshot, (found.line,))
+            result = self._result(status, looks=found.looks, reason=found.reason or why)
+            return result, Settlement(self.snapshot, (found.line,))
         still = self._still(found) if isinstance(found, Holds) else ()
         looks = len(still) + sum(decision.looks for decision in found.decisions)
         made = [(d, d.candidate, self._target(d.candidate.proposal.format)) for d in found.decisions if d.candidate]
@@ -389,7 +391,7 @@ class Work:
     def _again(self, line: Entry, path: Path, scores: Scores, name: str) -> Entry:
         asset = self.pending.asset
         place = asset.domain.lock.relative(path)
-        return replace(line, policy=asset.rule.digest, path=place, name=name, scores=scores, looks=1)
+        return replace(line, policy=asset.rule.digest, path=place, name=name, scores=scores, looks=1, refused=None)
 
     def _made(self, decision: Decision, candidate: Candidate, target: Path) -> Entry:
         output = Content(files.digest(candidate.data), len(candidate.data))

@@ -80,7 +80,7 @@ def test_an_edit_and_a_change_of_the_policy_at_once_are_settled_by_one_run(folde
     (folder / ".semcompress.yaml").write_text(policy.replace("min: 0.3", "min: 0.2" if holds else "min: 0.99999"))
     capsys.readouterr()
     locks = []
-    for looks in (int(holds), 0):
+    for looks in (1, 0):
         assert main(["compress", "--format", "json"]) == 0
         report = json.loads(capsys.readouterr().out)
         locks.append((folder / "semcompress.lock").read_bytes())
