@@ -23,7 +23,7 @@ AVIF = {"grain": {"type": "boolean", "default": False}, "subsampling": {"enum": 
 
 
 def _metrics(text):
-    lower = ("js_divergence", "sway", "colour_shift", "ringing", "contrast_error", "tint")
+    lower = ("js_divergence", "sway", "colour_shift", "ringing", "contrast_error", "tint", "patch_shift")
     return tuple(Metric(name, name, higher_is_better=name not in lower) for name in text.split())
 
 
@@ -44,7 +44,7 @@ class Stand:
         view = {"view": {"enum": ["center", "full", "both"], "default": "both"}}
         ratio = Metric("confidence_ratio", "ratio", higher_is_better=True, maximum=float("inf"))
         classifier = (*_metrics("top1_agreement topk_overlap js_divergence sway feature_cosine"), ratio)
-        msssim = _metrics("score luma chroma worst_tile colour_shift ringing contrast_error tint")
+        msssim = _metrics("score luma chroma worst_tile colour_shift ringing contrast_error tint patch_shift")
         self.evaluators = {
             "classifier": EvaluatorSpec("classifier", "1", "classes", classifier, "nowhere:Nothing", view),
             "msssim": EvaluatorSpec("msssim", "1", "similarity", msssim, "nowhere:Nothing"),

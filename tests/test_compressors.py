@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from PIL import AvifImagePlugin, Image, ImageChops, ImageCms
+from PIL import AvifImagePlugin, Image, ImageChops, ImageCms, ImageFilter
 
 import icc
 from pictures import photo, reference, registry
@@ -236,6 +236,88 @@ def test_an_alpha_that_is_opaque_throughout_changes_nothing_of_few_colours():
         data = compressed("png", opaque, scale=1.0, colors=128)
         assert data == compressed("png", reference(image, "PNG"), scale=1.0, colors=128)
         assert not has_transparency(decode_candidate(data))
+
+
+def few(image, colors):
+    return decode_candidate(compressed("png", reference(image, "PNG"), scale=1.0, colors=colors)).convert(image.mode)
+
+
+def test_a_small_thing_keeps_its_colour_in_few_colours():
+    """A palette by population has none left for an icon: the red ones of screenshots turned brown."""
+    image = photo((400, 300))
+    at = np.indices((14, 14)).sum(axis=0)[..., None] * np.array([-4, 2, 2])
+    image.paste(Image.fromarray((np.array([220, 20, 30]) + at).astype(np.uint8)), (193, 141))
+    after = few(image, 64)
+    box = (193, 141, 207, 155)
+    before, after = (np.asarray(one.crop(box), float).mean(axis=(0, 1)) for one in (image, after))
+    assert np.abs(before - after).max() < 6
+
+
+def test_a_gradient_is_dithered_lest_there_are_bands():
+    image = Image.linear_gradient("L").rotate(90).resize((320, 200)).convert("RGB")
+    image.paste(photo((100, 200)), (220, 0))
+    before, after = (np.asarray(one, float)[:, :220, 0].reshape(20, 10, 22, 10) for one in (image, few(image, 40)))
+    assert np.abs(before.mean(axis=(1, 3)) - after.mean(axis=(1, 3))).mean() < 1.6  # 2.5 without
+
+
+def test_what_has_texture_of_its_own_is_not_dithered():
+    """Noise costs bytes, and blurs: each pixel becomes the next entry."""
+    noise = np.random.default_rng(4).normal(0, 30, (120, 160, 3)).cumsum(axis=0) % 256
+    image = Image.fromarray(noise.astype(np.uint8))
+    before, after = (np.asarray(one, float).reshape(-1, 3) for one in (image, few(image, 48)))
+    entries = np.unique(after, axis=0)
+    nearest = np.sqrt(((before[:, None] - entries) ** 2).sum(axis=2)).min(axis=1)
+    assert (
+        np.sqrt(((before - after) ** 2).sum(axis=1)) <= nearest + 8
+    ).mean() > 0.9  # Pillow looks colours up coarsely
+
+
+def test_shadows_and_edges_are_near_on_black_and_on_white_and_what_is_opaque_stays_so():
+    image = photo((300, 200)).convert("RGBA")
+    alpha = Image.new("L", image.size)
+    alpha.paste(255, (40, 40, 260, 160))
+    alpha = alpha.filter(ImageFilter.GaussianBlur(12))
+    alpha.paste(255, (50, 50, 250, 150))
+    image.putalpha(alpha)
+    after = few(image, 128)
+    for back in ("black", "white"):
+        shown = [
+            Image.alpha_composite(Image.new("RGBA", image.size, back), one).convert("RGB") for one in (image, after)
+        ]
+        off = np.abs(np.subtract(*(np.asarray(one, float) for one in shown)))
+        assert off.mean() < 2.5
+        assert off.max() < 60
+    before, after = (np.asarray(one)[..., 3] for one in (image, after))
+    assert ((before == 255) == (after == 255)).all()
+    assert ((before == 0) == (after == 0)).all()
+
+
+def test_what_is_not_seen_keeps_one_colour_of_those_that_lie_there():
+    """Programs that scale without a thought for alpha blend it in: black would draw dark lines around white shapes."""
+    image = Image.new("RGBA", (80, 60), (255, 255, 255, 0))
+    image.putpixel((3, 3), (9, 9, 9, 0))
+    image.paste(photo((40, 30)).convert("RGBA"), (20, 15))
+    empty = np.asarray(few(image, 16))[:10]
+    assert (empty == (255, 255, 255, 0)).all()
+
+
+@settings(max_examples=60, deadline=None)
+@given(
+    colours=st.lists(
+        st.tuples(*[st.integers(0, 255)] * 3, st.sampled_from([0, 1, 90, 254, 255])), min_size=1, max_size=40
+    ),
+    width=st.integers(1, 9),
+    colors=st.integers(2, 48),
+)
+def test_few_colours_of_any_pixels(colours, width, colors):
+    pixels = np.resize(np.array(colours, np.uint8), (-(-len(colours) // width), width, 4))
+    image = Image.fromarray(pixels)
+    before, after = pixels, np.asarray(few(image, colors))
+    assert len(np.unique(after.reshape(-1, 4), axis=0)) <= colors
+    assert ((before[..., 3] == 255) == (after[..., 3] == 255)).all() or colors < 3
+    seen = before.astype(int) * (before[..., 3:] > 0)
+    if len(np.unique(seen.reshape(-1, 4), axis=0)) <= colors - colors // 4:
+        assert (seen == after.astype(int) * (after[..., 3:] > 0)).all()
 
 
 @settings(max_examples=20, suppress_health_check=[HealthCheck.too_slow])

@@ -23,7 +23,7 @@ from semcompress_plugin.registry import Registry
 
 ROOT = Path(__file__).parents[1]
 PHOTOS = ("chelsea", "coffee", "rocket", "astronaut")
-ERRORS = dict.fromkeys(("colour_shift", "ringing", "contrast_error", "tint"), 0.0)
+ERRORS = dict.fromkeys(("colour_shift", "ringing", "contrast_error", "tint", "patch_shift"), 0.0)
 SAME = {**dict.fromkeys(("score", "luma", "chroma", "worst_tile"), 1.0), **ERRORS}
 AT_WORST = {**dict.fromkeys(SAME, 0.0), **dict.fromkeys(ERRORS, 1.0)}
 
@@ -253,7 +253,34 @@ def test_tint_is_the_root_mean_square_error_of_a_plane_where_a_tile_is_of_one_co
 @pytest.mark.parametrize("name", ["chelsea", "coffee", "astronaut"])
 def test_photographs_keep_what_flat_graphics_are_bound_to_at_any_fair_quality(name: str) -> None:
     for scores in measure(shipped(name), *(as_jpeg(shipped(name), quality) for quality in (60, 70, 80))):
-        assert not missed(scores) & {"ringing", "contrast_error", "tint"}
+        assert not missed(scores) & {"ringing", "contrast_error", "tint", "patch_shift"}
+
+
+def test_web_keeps_an_icon_from_losing_its_hue() -> None:
+    """As palettes had it, within every other bound: a red icon in a screenshot turned brown."""
+    icon = np.random.default_rng(0).normal((200, 50, 50), 12, (12, 12, 3))
+    red, brown = drawn(), drawn()
+    red.paste(Image.fromarray(icon.clip(0, 255).astype(np.uint8)), (411, 305))
+    brown.paste(Image.fromarray((icon - [30, -22, 0]).clip(0, 255).astype(np.uint8)), (411, 305))
+    (scores,) = measure(red, brown)
+    assert missed(scores) == {"patch_shift"}
+
+
+def test_patch_shift_is_the_change_of_the_mean_of_8_x_8_pixels_wherever_they_lie() -> None:
+    texture = np.random.default_rng(3).integers(90, 130, (100, 103)).astype(np.uint8)
+    spoilt = texture.copy()
+    spoilt[44:52, 40:48] += 20  # which are no block of an encoder
+    (scores,) = measure(*(Image.fromarray(one).convert("RGB") for one in (texture, spoilt)))
+    assert scores["patch_shift"] == pytest.approx(20 / 255, abs=0.5 / 255)
+    spoilt = texture.copy()
+    spoilt[::2, ::2] += 20  # what averages out is a matter of the other metrics
+    spoilt[1::2, ::2] -= 20
+    (scores,) = measure(*(Image.fromarray(one).convert("RGB") for one in (texture, spoilt)))
+    assert scores["patch_shift"] <= 0.5 / 255
+    spoilt = texture.copy()
+    spoilt[99, 102] += 60  # in a corner that a patch has to itself
+    (scores,) = measure(*(Image.fromarray(one).convert("RGB") for one in (texture, spoilt)))
+    assert scores["patch_shift"] > 0
 
 
 @given(st.integers(1, 150), st.integers(1, 150), st.integers(0, 2**32), st.sampled_from([1, 3, 255]))

@@ -69,6 +69,7 @@ def test_the_preset_web_keeps_pictures_in_pixels_and_name_and_guards_models_and_
         ("msssim", "ringing"),
         ("msssim", "contrast_error"),
         ("msssim", "tint"),
+        ("msssim", "patch_shift"),
     }
     assert web.min_saving == 0.05
     assert web.metadata == "strip-private"
@@ -108,7 +109,7 @@ def test_a_superseded_preset_stays_for_those_who_pinned_it(tmp_path, monkeypatch
     try:
         assert presets.names() == ("web", "web@1", "web@5")
         counts = [len(policy(f"version: 1\npreset: {name}").rules[0].keep) for name in presets.names()]
-        assert counts == [1, 9, 1]
+        assert counts == [1, 10, 1]
     finally:
         for memory in (presets.names, presets._all):
             memory.cache_clear()

@@ -162,15 +162,15 @@ MISTAKES = {
         [
             "2:9: preset: unknown preset 'wbe'; did you mean 'web'? "
             "known: machine, machine@1, machine@2, machine@3, machine@4, machine@5, text, text@1, text@2, text@3, "
-            "text@4, web, web@1, web@2, web@3, web@4, web@5, web@6"
+            "text@4, text@5, web, web@1, web@2, web@3, web@4, web@5, web@6, web@7"
         ],
     ),
     "unknown version of a preset": (
-        RULE + "preset: web@7",
+        RULE + "preset: web@8",
         [
-            "5:13: rules[0].preset: unknown preset 'web@7'; did you mean 'web@6'? "
+            "5:13: rules[0].preset: unknown preset 'web@8'; did you mean 'web@7'? "
             "known: machine, machine@1, machine@2, machine@3, machine@4, machine@5, text, text@1, text@2, text@3, "
-            "text@4, web, web@1, web@2, web@3, web@4, web@5, web@6"
+            "text@4, text@5, web, web@1, web@2, web@3, web@4, web@5, web@6, web@7"
         ],
     ),
     "unknown compressors, in the registry's words": (
@@ -273,7 +273,7 @@ MISTAKES = {
         "rules: [{name: a, files: [a], keep: {thumbs: {scored: {min: 0.9}, luma: {min: 2}}}}]",
         [
             "3:47: rules[0].keep.thumbs: unknown metric of msssim 'scored'; did you mean 'score'? "
-            "known: chroma, colour_shift, contrast_error, luma, ringing, score, tint, worst_tile",
+            "known: chroma, colour_shift, contrast_error, luma, patch_shift, ringing, score, tint, worst_tile",
             "3:79: rules[0].keep.thumbs.luma.min: expected a number from 0 to 1, got 2",
         ],
     ),

@@ -90,7 +90,7 @@ def semcompress_compressors() -> Iterable[CompressorSpec]:
         ),
         CompressorSpec(
             "png",
-            "5",
+            "6",
             "PNG: lossless recompression, palettes of fewer colours",
             formats=("PNG",),
             knobs=(SCALE, COLORS),

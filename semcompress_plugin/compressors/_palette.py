@@ -2,66 +2,125 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
+from semcompress_plugin.compressors._clusters import Floats, Group, clustered, nearest
+from semcompress_plugin.compressors._dither import dithered
 from semcompress_plugin.images import has_transparency
 
-FLAT = 0.01
-"""A colour of more than this share of the pixels is that of an area, and stays exactly as it is."""
-_SAMPLE = 100_000
+FLAT = 0.004
+"""A colour that more than this share of the pixels has, with its neighbours, is that of an area: it stays exactly."""
+
+_MOST = 1 << 17
+"""Colours above which neighbours are taken for one when their entry is looked up: a photograph has a million."""
+
+Numbers = NDArray[np.uint32]
+"""Pixels or colours: red, green, blue and alpha as one number each."""
 
 
 def quantised(image: Image.Image, colors: int) -> Image.Image:
-    """``image`` with at most ``colors`` colours, those of flat areas exactly as they are.
+    """``image`` with at most ``colors`` colours, at least 2; those of flat areas, and none at all, exactly as they are.
 
-    A page's white that turns off-white, or is dithered, is seen at once and costs bytes, too. Pillow's median cut does
-    not know alpha; its octree does, but neither dithers nor leaves alone an alpha that is opaque throughout.
+    A page's white that turns off-white, or is dithered, is seen at once and costs bytes, too. Opaque pixels stay
+    opaque; the others, of shadows and the edges of shapes, become what is next to them on black and on white.
     """
-    alpha = has_transparency(image)
-    image = image.convert("RGBA" if alpha else "RGB")
-    flat = _flat_colours(image, colors // 4)
-    rest = colors - len(flat)
-    if alpha:
-        few = image.quantize(rest, Image.Quantize.FASTOCTREE)
-    else:
-        palette = _sample(image).quantize(rest, Image.Quantize.MEDIANCUT, kmeans=1)
-        few = image.quantize(rest, palette=palette, dither=Image.Dither.FLOYDSTEINBERG)
-    return _with_exact(few, image, flat) if len(flat) else few
-
-
-def _flat_colours(image: Image.Image, most: int) -> NDArray[np.uint32]:
-    """The colours of more than a hundredth of the pixels, the most frequent first, each as a number."""
-    colours, counts = np.unique(_as_numbers(_sample(image)), return_counts=True)
-    frequent = np.argsort(-counts, kind="stable")[:most]
-    flat: NDArray[np.uint32] = colours[frequent][counts[frequent] > FLAT * counts.sum()]
-    return flat
-
-
-def _with_exact(few: Image.Image, image: Image.Image, flat: NDArray[np.uint32]) -> Image.Image:
-    """``few``, with pixels of ``flat`` colours in ``image`` as they are there: further entries of its palette."""
-    assert few.palette is not None
-    mode = few.palette.mode
-    indices, numbers = np.array(few), _as_numbers(image)
-    palette = bytes(few.getpalette(mode) or ())[: (int(indices.max()) + 1) * len(mode)]
-    for index, colour in enumerate(flat, len(palette) // len(mode)):
+    transparent = has_transparency(image)
+    pixels = np.array(image.convert("RGBA"))
+    numbers = _of_one_emptiness(pixels.view(np.uint32)[..., 0])
+    palette = _palette(numbers, colors)
+    indices = palette.next_to(numbers)
+    opaque = pixels[..., 3] == 255
+    pixels[~opaque] = palette.entries[indices[~opaque]]  # of which nothing is left to diffuse
+    indices = dithered(pixels[..., :3], palette.entries, palette.opaque, indices)
+    for index, colour in enumerate(palette.exact):
         indices[numbers == colour] = index
-    exact = Image.fromarray(indices)
-    exact.putpalette(palette + flat.view(np.uint8).reshape(-1, 4)[:, : len(mode)].tobytes(), mode)
-    return exact
+    few = Image.fromarray(indices)
+    mode = "RGBA" if transparent else "RGB"
+    few.putpalette(palette.entries[:, : len(mode)].tobytes(), mode)
+    return few
 
 
-def _as_numbers(image: Image.Image) -> NDArray[np.uint32]:
-    """(height, width): each pixel's red, green, blue and alpha as one number."""
-    numbers: NDArray[np.uint32] = np.asarray(image.convert("RGBA")).view(np.uint32)[..., 0]
+@dataclass(frozen=True, slots=True, eq=False)
+class _Palette:
+    """``entries`` (up to 256, 4) of RGBA: first the ``exact`` colours; which of them are for opaque pixels."""
+
+    exact: Numbers
+    entries: NDArray[np.uint8]
+    opaque: NDArray[np.bool_]
+
+    def next_to(self, numbers: Numbers) -> NDArray[np.uint8]:
+        """The entry that each pixel is nearest to, of those for opaque pixels if it is, and else of the others."""
+        colours = np.unique(numbers)
+        for bits in range(1, 8):
+            if len(colours) <= _MOST:
+                break
+            rough = np.array([*[0xFF << bits & 0xFF] * 3, 0xFF], np.uint8).view(np.uint32)
+            numbers, colours = numbers & rough, np.unique(colours & rough)
+        is_opaque, found = _alpha(colours) == 255, np.empty(len(colours), np.uint8)
+        for group, mine in ((one, np.flatnonzero(self.opaque == one)) for one in (True, False)):
+            some = is_opaque == group
+            if some.any():
+                found[some] = mine[nearest(_as_seen(_channels(colours[some])), _as_seen(self.entries[mine]))]
+        return found[np.searchsorted(colours, numbers)]
+
+
+def _palette(numbers: Numbers, colors: int) -> _Palette:
+    colours, counts = np.unique(numbers, return_counts=True)
+    exact = _exact(numbers, colors // 4)
+    others = ~np.isin(colours, exact)
+    groups = []
+    for is_opaque in (True, False):
+        mine = others & (is_opaque == (_alpha(colours) == 255))
+        fixed = exact[is_opaque == (_alpha(exact) == 255)]
+        groups.append(Group(_as_seen(_channels(colours[mine])), counts[mine], _as_seen(_channels(fixed))))
+    opaque, shaded = map(_as_stored, clustered(groups, colors - len(exact)))
+    shaded[:, 3] = np.minimum(shaded[:, 3], 254)  # the others are opaque
+    entries = np.concatenate([_channels(exact), opaque, shaded])
+    return _Palette(exact, entries, entries[:, 3] == 255)
+
+
+def _exact(numbers: Numbers, most: int) -> Numbers:
+    """The colours of areas, the largest first; and none at all before them, if that is there."""
+    corner = numbers[:-1, :-1]
+    within = (corner == numbers[1:, :-1]) & (corner == numbers[:-1, 1:]) & (corner == numbers[1:, 1:])
+    colours, counts = np.unique(corner[within], return_counts=True)
+    order = np.argsort(-counts, kind="stable")
+    areas = colours[order][counts[order] > FLAT * numbers.size]
+    empty = numbers[_alpha(numbers) == 0][:1]
+    return np.concatenate([empty, areas[~np.isin(areas, empty)]])[:most]
+
+
+def _of_one_emptiness(numbers: Numbers) -> Numbers:
+    """``numbers`` with one colour where nothing is seen of it: the most frequent, for some programs blend it in."""
+    empty = _alpha(numbers) == 0
+    if empty.any():
+        colours, counts = np.unique(numbers[empty], return_counts=True)
+        numbers[empty] = colours[counts.argmax()]
     return numbers
 
 
-def _sample(image: Image.Image) -> Image.Image:
-    """Every n-th pixel of a large picture: refining a palette takes 4 s a megapixel, and a sample does as well."""
-    ratio = (_SAMPLE / (image.width * image.height)) ** 0.5
-    if ratio >= 1:
-        return image
-    size = (max(1, round(image.width * ratio)), max(1, round(image.height * ratio)))
-    return image.resize(size, Image.Resampling.NEAREST)
+def _as_seen(channels: NDArray[np.uint8]) -> Floats:
+    """RGBA as what reaches the eye: colours multiplied by alpha, and alpha, 0 to 255 each."""
+    seen = channels.astype(np.float32)
+    seen[:, :3] *= seen[:, 3:] / 255
+    return seen
+
+
+def _as_stored(seen: Floats) -> NDArray[np.uint8]:
+    """RGBA, rounded, of what :func:`_as_seen` gives."""
+    stored = seen.copy()
+    stored[:, :3] *= 255 / np.maximum(seen[:, 3:], 1e-6)
+    return np.rint(stored).clip(0, 255).astype(np.uint8)
+
+
+def _channels(colours: Numbers) -> NDArray[np.uint8]:
+    """(colours, 4): red, green, blue, alpha."""
+    return np.ascontiguousarray(colours).view(np.uint8).reshape(-1, 4)
+
+
+def _alpha(numbers: Numbers) -> NDArray[np.uint8]:
+    return np.asarray(numbers.view(np.uint8).reshape(*numbers.shape, 4)[..., 3])

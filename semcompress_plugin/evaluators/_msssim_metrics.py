@@ -56,4 +56,11 @@ METRICS = (
         higher_is_better=False,
         transform="log",
     ),
+    Metric(
+        "patch_shift",
+        "greatest change of the mean of 8 x 8 pixels in any plane, as a share of the whole range: icons and lines that "
+        "lose their colour",
+        higher_is_better=False,
+        transform="log",
+    ),
 )

@@ -20,6 +20,8 @@ contrast       root of the squared error of a tile of Y / (its variance + 8^2), 
 error          greatest of all tiles of which two fifths are even (:mod:`._flat`)
 tint           root mean square error of Cb or Cr where a tile of the reference is of one colour, which counts as a
                quarter of it where it is less, / 255; the greatest of all tiles and both planes
+patch shift    |mean of the candidate - mean of the reference| over 8 x 8 pixels, / 255; the greatest of all such
+               patches, one every 4 pixels, and all planes (:mod:`._patches`)
 =============  =====================================================================================================
 
 A plane below 161 pixels, which the formula cannot take (five scales, 11 pixels), is mirrored at its edges to 176.
@@ -41,6 +43,7 @@ from numpy.lib.stride_tricks import sliding_window_view
 from numpy.typing import NDArray
 
 from semcompress_plugin.evaluators import _flat
+from semcompress_plugin.evaluators._patches import cells, patch_shift
 from semcompress_plugin.evaluators._ringing import even, ringing
 from semcompress_plugin.evaluators._session import load_session
 
@@ -118,19 +121,20 @@ class _Ground:
 
 class Planes:
     """What is kept of a picture: Y (height, width) and Cb, Cr (half of both, rounded up), uint8, and RGB as ``halved``
-    (height, width, 3); 2.25 bytes a pixel.
+    (height, width, 3), and as ``cells`` the means of 4 x 4 pixels of Y, Cb and Cr; 2.5 bytes a pixel.
 
     A picture that others are compared with also keeps its side of the comparison from the first one on: about 10
     bytes a pixel, for as long as this object lives.
     """
 
-    __slots__ = ("_ground", "_lock", "_scales", "halved", "planes", "size")
+    __slots__ = ("_ground", "_lock", "_scales", "cells", "halved", "planes", "size")
 
     def __init__(self, image: Image.Image) -> None:
         image = image if image.mode == "RGB" else image.convert("RGB")
-        luma, *chroma = image.convert("YCbCr").split()
+        luma, *chroma = bands = image.convert("YCbCr").split()
         self.size: tuple[int, int] = image.size
         self.planes: tuple[Bytes, ...] = tuple(np.asarray(band) for band in (luma, *(c.reduce(2) for c in chroma)))
+        self.cells: tuple[Bytes, ...] = tuple(map(cells, bands))
         self.halved: Bytes = np.asarray(image.reduce(2))
         self._lock = Lock()
         self._scales: tuple[tuple[_Scale, ...], ...] | None = None
@@ -190,6 +194,7 @@ class MsssimEvaluator:
                 1.0, _flat.contrast_error(reference.planes[0], candidate.planes[0], ground.contrast, TILES[0])
             ),
             "tint": _flat.tint(reference.halved, ground.flat, ground.extent, candidate.halved, TILES[1]) / 255,
+            "patch_shift": patch_shift(reference.cells, candidate.cells) / 255,
         }
 
 
