@@ -62,7 +62,7 @@ demo:
     {{python}}semcompress build examples/site build/site
 
 # every figure of docs/benchmarks.md, in its order: on a quiet machine, some hours the first time (what is
-# recorded is kept in `recorded`; benchmarks/record.py --part shares the longest of it between processes). Needs the extras [dev,bench], and apt-get install lomiri-wallpapers-16.04 qemu-user
+# recorded is kept in `recorded`; benchmarks/record.py --part shares the longest of it between processes). Needs the extras [dev,bench], and apt-get install lomiri-wallpapers-16.04 qemu-user and what benchmarks/palettes.py names
 bench: record
     {{python}}python benchmarks/fidelity.py --fit {{data}}/imagenet/fit --validate {{data}}/imagenet/validate --report {{data}}/imagenet/report --readers {{recorded}}/readers --cache {{recorded}}/cache --classes {{data}}/imagenet_wnids.txt
     {{python}}python benchmarks/grain.py {{data}}/imagenet/fit --readers {{recorded}}/readers
@@ -76,6 +76,7 @@ bench: record
     {{python}}python benchmarks/throughput.py {{data}}/imagenet/validate --torch-python {{python}}python
     {{python}}python benchmarks/presets.py photographs=web:{{wallpapers}} site=web:examples/site photos=machine:{{data}}/imagenet/validate diagrams=text:examples/site/img
     {{python}}python benchmarks/subsampling.py photographs={{data}}/imagenet/validate site=examples/site/img --limit 100 --readers {{recorded}}/readers
+    {{python}}python benchmarks/palettes.py /usr/share/doc /usr/share/help
     {{python}}python benchmarks/effort.py {{data}}/imagenet/validate
     {{python}}python benchmarks/search.py {{recorded}}/validate.jsonl
     {{python}}python benchmarks/search.py {{recorded}}/one.jsonl --page one-knob-web --formats jpeg webp avif --keep js_divergence=0.02 score=0.992 worst_tile=0.98 chroma=0.985 colour_shift=0.012

@@ -20,7 +20,7 @@ from semcompress_plugin.types import CompressorUse, Proposal
 from semcompress_plugin.workshop import Workshop
 
 QUALITIES = {"jpeg": ("JPEG", (50, 65, 75, 85)), "webp": ("WEBP", (75, 85)), "avif": ("AVIF", (50, 65))}
-METRICS = ("score", "worst_tile", "chroma", "colour_shift", "ringing", "contrast_error", "tint")
+METRICS = ("score", "worst_tile", "chroma", "colour_shift", "ringing", "contrast_error", "tint", "patch_shift")
 
 
 def main() -> None:

@@ -23,14 +23,14 @@ Bytes = NDArray[np.uint8]
 def dithered(colours: Bytes, entries: Bytes, usable: NDArray[np.bool_], plain: Bytes) -> Bytes:
     """``plain``, the numbers of the entries that each pixel is nearest to, dithered where that gives bands.
 
-    An RGB picture (height, width, 3), up to 256 RGBA entries, and which of those may take a pixel's place. By Floyd and
-    Steinberg, in one run over the whole picture.
+    An RGB picture (height, width, 3), up to 256 RGBA entries, and which of those are for pixels that are dithered. By
+    Floyd and Steinberg, in one run over the whole picture.
     """
     as_shown = entries[plain, :3]
     error = np.subtract(colours, as_shown, dtype=np.int16)
     around = ImageFilter.BoxBlur(AROUND)
     mean = np.asarray(Image.fromarray((error + 128).clip(0, 255).astype(np.uint8)).filter(around))
-    banded = (np.maximum(mean, 128) - np.minimum(mean, 128)).max(axis=2) >= OFF
+    banded = usable[plain] & ((np.maximum(mean, 128) - np.minimum(mean, 128)).max(axis=2) >= OFF)
     if not banded.any():
         return plain
     # elsewhere pixels are entries already: they hand on what error comes to them, and add none
