@@ -247,7 +247,7 @@ def test_a_small_thing_keeps_its_colour_in_few_colours():
     image = photo((400, 300))
     at = np.indices((14, 14)).sum(axis=0)[..., None] * np.array([-4, 2, 2])
     image.paste(Image.fromarray((np.array([220, 20, 30]) + at).astype(np.uint8)), (193, 141))
-    after = few(image, 64)
+    after = few(image, 16)
     box = (193, 141, 207, 155)
     before, after = (np.asarray(one.crop(box), float).mean(axis=(0, 1)) for one in (image, after))
     assert np.abs(before - after).max() < 6
@@ -256,13 +256,13 @@ def test_a_small_thing_keeps_its_colour_in_few_colours():
 def test_a_gradient_is_dithered_lest_there_are_bands():
     image = Image.linear_gradient("L").rotate(90).resize((320, 200)).convert("RGB")
     image.paste(photo((100, 200)), (220, 0))
-    before, after = (np.asarray(one, float)[:, :220, 0].reshape(20, 10, 22, 10) for one in (image, few(image, 40)))
-    assert np.abs(before.mean(axis=(1, 3)) - after.mean(axis=(1, 3))).mean() < 1.6  # 2.5 without
+    before, after = (np.asarray(one, float)[:, :220, 0].reshape(20, 10, 22, 10) for one in (image, few(image, 24)))
+    assert np.abs(before.mean(axis=(1, 3)) - after.mean(axis=(1, 3))).mean() < 1.9  # 2.5 without
 
 
 def test_what_has_texture_of_its_own_is_not_dithered():
     """Noise costs bytes, and blurs: each pixel becomes the next entry."""
-    noise = np.random.default_rng(4).normal(0, 30, (120, 160, 3)).cumsum(axis=0) % 256
+    noise = np.random.default_rng(4).normal(128, 12, (120, 160, 3))
     image = Image.fromarray(noise.astype(np.uint8))
     before, after = (np.asarray(one, float).reshape(-1, 3) for one in (image, few(image, 48)))
     entries = np.unique(after, axis=0)
