@@ -29,19 +29,19 @@ def quantised(image: Image.Image, colors: int) -> Image.Image:
     opaque; the others, of shadows and the edges of shapes, become what is next to them on black and on white.
     """
     transparent = has_transparency(image)
-    pixels = np.array(image.convert("RGBA"))
-    numbers = _of_one_emptiness(pixels.view(np.uint32)[..., 0])
-    palette = _palette(numbers, colors)
-    indices = palette.next_to(numbers)
-    opaque = pixels[..., 3] == 255
-    pixels[~opaque] = palette.entries[indices[~opaque]]  # of which nothing is left to diffuse
-    indices = dithered(pixels[..., :3], palette.entries, palette.opaque, indices)
+    numbers = np.array(image.convert("RGBA")).view(np.uint32)[..., 0]
+    if transparent:
+        numbers = _of_one_emptiness(numbers)
+    colours, counts = np.unique(numbers, return_counts=True)
+    palette = _palette(numbers, colours, counts, colors)
+    indices = palette.next_to(numbers, colours)
+    picture = image.convert("RGB")
+    if transparent:  # of which nothing is left to diffuse
+        picture.paste(_few(indices, palette.entries, "RGB").convert("RGB"), mask=Image.fromarray(_alpha(numbers) < 255))
+    indices = dithered(picture, palette.entries, palette.opaque, indices)
     for index, colour in enumerate(palette.exact):
         indices[numbers == colour] = index
-    few = Image.fromarray(indices)
-    mode = "RGBA" if transparent else "RGB"
-    few.putpalette(palette.entries[:, : len(mode)].tobytes(), mode)
-    return few
+    return _few(indices, palette.entries, "RGBA" if transparent else "RGB")
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -52,9 +52,11 @@ class _Palette:
     entries: NDArray[np.uint8]
     opaque: NDArray[np.bool_]
 
-    def next_to(self, numbers: Numbers) -> NDArray[np.uint8]:
-        """The entry that each pixel is nearest to, of those for opaque pixels if it is, and else of the others."""
-        colours = np.unique(numbers)
+    def next_to(self, numbers: Numbers, colours: Numbers) -> NDArray[np.uint8]:
+        """The entry that each pixel is nearest to, of those for opaque pixels if it is, and else of the others.
+
+        ``colours`` are those that the pixels have, sorted.
+        """
         for bits in range(1, 8):
             if len(colours) <= _MOST:
                 break
@@ -68,8 +70,7 @@ class _Palette:
         return found[np.searchsorted(colours, numbers)]
 
 
-def _palette(numbers: Numbers, colors: int) -> _Palette:
-    colours, counts = np.unique(numbers, return_counts=True)
+def _palette(numbers: Numbers, colours: Numbers, counts: NDArray[np.int64], colors: int) -> _Palette:
     exact = _exact(numbers, colors // 4)
     others = ~np.isin(colours, exact)
     groups = []
@@ -124,3 +125,9 @@ def _channels(colours: Numbers) -> NDArray[np.uint8]:
 
 def _alpha(numbers: Numbers) -> NDArray[np.uint8]:
     return np.asarray(numbers.view(np.uint8).reshape(*numbers.shape, 4)[..., 3])
+
+
+def _few(indices: NDArray[np.uint8], entries: NDArray[np.uint8], mode: str) -> Image.Image:
+    few = Image.fromarray(indices)
+    few.putpalette(entries[:, : len(mode)].tobytes(), mode)
+    return few
