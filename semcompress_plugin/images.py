@@ -41,6 +41,7 @@ from semcompress_plugin.containers import (
 )
 from semcompress_plugin.errors import BARE, ImageError, UnsupportedImageError
 from semcompress_plugin.metadata import exif_block, is_panorama, metadata_of, save_parameters, xmp_orientation
+from semcompress_plugin.profiles import transfer_of
 from semcompress_plugin.surplus import RUBBISH, exif_in
 from semcompress_plugin.types import (
     FORMATS,
@@ -100,6 +101,8 @@ _TURNS = {
 }
 _SRGB_AS_NUMBERS = {(primaries, transfer) for primaries in (1, 2) for transfer in (1, 2, 6, 13)}
 """H.273: BT.709 primaries or unspecified; BT.709, BT.601, sRGB or unspecified transfer: browsers show them alike."""
+_FOR_HDR = {16, 18}
+"""H.273: SMPTE ST 2084 (PQ) and ARIB STD-B67 (HLG)."""
 
 
 def decode(
@@ -412,6 +415,10 @@ def _refuse_unsupported(image: Image.Image, data: bytes, limits: Limits, icc: Pr
         raise UnsupportedImageError("has more than 8 bits a channel, which would be lost: left alone")
     if image.format == "PNG" and any(kind in (b"mDCV", b"cLLI") for kind, _ in png_chunks(data)):
         raise UnsupportedImageError("is made for HDR screens (mDCV, cLLI), which would be lost: left alone")
+    if _transfer(image, data) in _FOR_HDR:
+        raise UnsupportedImageError(
+            "is made for HDR screens (PQ or HLG), on which errors are larger than readers see: left alone"
+        )
     if image.format == "AVIF" and not image.info.get("icc_profile"):
         colours = avif_colours(data)
         named = [colours] if colours is not None else list(stream_colours(data))
@@ -420,6 +427,12 @@ def _refuse_unsupported(image: Image.Image, data: bytes, limits: Limits, icc: Pr
             raise UnsupportedImageError(
                 f"has colours by number ({where} {other[0]}/{other[1]}), not sRGB and without a profile: left alone"
             )
+
+
+def _transfer(image: Image.Image, data: bytes) -> int | None:
+    """The transfer function that a PNG's cICP or a profile names by number; None where none does."""
+    numbers = next((body for kind, body in png_chunks(data) if kind == b"cICP" and len(body) == 4), None)
+    return transfer_of(image.info.get("icc_profile") or b"") if numbers is None else numbers[1]
 
 
 def _refuse_ambiguous(image: Image.Image, data: bytes, orientation: OrientationPolicy) -> None:

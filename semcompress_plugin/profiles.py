@@ -7,7 +7,8 @@ import struct
 _HEAD, _ENTRY = 132, 12
 _MATRIX, _CURVES = (b"rXYZ", b"gXYZ", b"bXYZ"), (b"rTRC", b"gTRC", b"bTRC")
 _TABLES = (b"A2B0", b"A2B1")
-_USED = {*_MATRIX, *_CURVES, *_TABLES}
+_NUMBERS = b"cicp"
+_USED = {*_MATRIX, *_CURVES, *_TABLES, _NUMBERS}
 _PARAMETERS = (1, 3, 4, 5, 7)
 """How many numbers a parametric curve of each type has (ICC.1, 10.18)."""
 
@@ -25,6 +26,15 @@ def space_of(profile: bytes) -> str | None:
     except (struct.error, ValueError, IndexError):
         return None
     return space if sound else None
+
+
+def transfer_of(profile: bytes) -> int | None:
+    """The transfer function that a profile names by number (ITU-T H.273; ICC.1:2022, 10.3); None where it has none."""
+    try:
+        named = _tags(profile).get(_NUMBERS, memoryview(b""))
+    except (struct.error, ValueError):
+        return None
+    return named[9] if bytes(named[:4]) == _NUMBERS and len(named) >= 12 else None
 
 
 def _tags(profile: bytes) -> dict[bytes, memoryview]:

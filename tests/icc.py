@@ -55,11 +55,20 @@ def _profile(kind: bytes, space: bytes, connection: bytes, tags: dict[bytes, byt
     return head.ljust(128, b"\0") + table + body
 
 
-def rgb(primaries: tuple[tuple[float, float], ...] = ADOBE_RGB, gamma: float = 563 / 256) -> bytes:
-    """Of a screen: three primaries, white D65, one gamma (a multiple of 1/256)."""
+def rgb(
+    primaries: tuple[tuple[float, float], ...] = ADOBE_RGB,
+    gamma: float = 563 / 256,
+    numbers: tuple[int, int] | None = None,
+) -> bytes:
+    """Of a screen: three primaries, white D65, one gamma (a multiple of 1/256).
+
+    ``numbers`` are primaries and transfer function once more, as H.273 counts them.
+    """
     columns = to_d50(primaries).T
     points = {tag: _point(column) for tag, column in zip((b"rXYZ", b"gXYZ", b"bXYZ"), columns, strict=True)}
-    return _profile(b"mntr", b"RGB ", b"XYZ ", {**points, **dict.fromkeys((b"rTRC", b"gTRC", b"bTRC"), _curve(gamma))})
+    named = {} if numbers is None else {b"cicp": b"cicp\0\0\0\0" + bytes((*numbers, 0, 1))}
+    curves = dict.fromkeys((b"rTRC", b"gTRC", b"bTRC"), _curve(gamma))
+    return _profile(b"mntr", b"RGB ", b"XYZ ", {**points, **curves, **named})
 
 
 def grey(gamma: float = 1.0) -> bytes:

@@ -484,6 +484,13 @@ TABLE = (
         "cICP (colours by number)", ("PNG",), png_with((b"cICP", b"\x0c\x0d\0\x01")), KEPT,
         seen=lambda image, data: b"cICP\x0c\x0d\0\x01" in data,
     ),
+    Row(
+        "cICP of an HDR screen (PQ, HLG)", ("PNG",), png_with((b"cICP", b"\x09\x12\0\x01")), LEFT, why="PQ or HLG",
+    ),
+    Row(
+        "ICC profile of an HDR screen (cicp: PQ, HLG)", ("JPEG", "PNG", "WEBP", "AVIF"),
+        profiled(icc.rgb(numbers=(9, 16))), LEFT, why="PQ or HLG",
+    ),
     Row("colours or transparency said behind the pixels, or twice", ("PNG",),
         png_with_behind((b"gAMA", struct.pack(">I", 100_000))), LEFT, why="gAMA twice, or too late"),
     Row("ICC profile in parts that are missing or come twice", ("JPEG",),
