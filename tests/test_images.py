@@ -11,6 +11,7 @@ import pyexiv2
 import pytest
 from PIL import Image, ImageCms
 
+import icc
 import metadata_table
 from pictures import photo
 from semcompress_plugin import containers
@@ -460,3 +461,23 @@ def test_where_colours_stand_in_an_avif_is_read_from_any_bytes():
         endless = struct.pack(">I4s", len(body) + 8, kind) + body
     assert list(stream_colours(many[:8] + endless)) == []
     assert time.process_time() - started < 1
+
+
+@pytest.mark.parametrize("transfer", [16, 18])
+def test_pictures_for_hdr_screens_are_left_alone(transfer):
+    """There errors are brighter than readers see them."""
+    made = [png_with_numbers(9, transfer)]
+    made += [
+        encoded(gradient(), format, icc_profile=icc.rgb(numbers=(9, transfer))) for format in ("JPEG", "PNG", "AVIF")
+    ]
+    for data in made:
+        with pytest.raises(UnsupportedImageError, match="made for HDR screens"):
+            decode(data)
+    decode(png_with_numbers(12, 13))
+    decode(encoded(gradient(), "JPEG", icc_profile=icc.rgb(numbers=(12, 13))))
+
+
+def png_with_numbers(primaries, transfer):
+    data = encoded(gradient(), "PNG")
+    numbers = png((b"cICP", bytes((primaries, transfer, 0, 1))))[8:]
+    return data[:33] + numbers + data[33:]
