@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import io
 
-from PIL import Image
-
 from semcompress_plugin.compressors._palette import quantised
 from semcompress_plugin.compressors.scaling import scaled, truecolour
 from semcompress_plugin.images import GREYS, save_parameters
@@ -21,7 +19,7 @@ TRUECOLOUR = 257
 
 
 class PngCompressor:
-    """PNG: with 257 colours every pixel stays as it is; with fewer, a palette with error diffusion around flat areas.
+    """PNG: with 257 colours every pixel stays as it is; with fewer, a palette, dithered where it would give bands.
 
     Greys with a profile for grey have no palette, under which browsers pass over it, but few levels.
     The last step is oxipng's, which finds the smallest colour type, filters and deflate stream; it keeps chunks.
@@ -32,9 +30,12 @@ class PngCompressor:
         self.level = level
 
     def compress(self, reference: Reference, settings: Settings, format: str) -> bytes:
-        image = scaled(reference, settings)
+        image, profile = scaled(reference, settings), reference.metadata.icc_profile
+        grey = profile is not None and truecolour(image).mode in GREYS and space_of(profile) == "GRAY"
         if settings["colors"] < TRUECOLOUR:
-            image = _quantised(truecolour(image), int(settings["colors"]), reference.metadata.icc_profile)
+            plain = truecolour(image)
+            image = quantised(plain, int(settings["colors"]))
+            image = image.convert("RGBA").convert(plain.mode) if grey else image
         out = io.BytesIO()
         parameters = save_parameters(reference.metadata, format)
         if oxipng is None:
@@ -42,11 +43,5 @@ class PngCompressor:
             return out.getvalue()
         # oxipng compresses once more: an effort here would be wasted
         image.save(out, format, compress_level=1, **parameters)
-        return bytes(oxipng.optimize_from_memory(out.getvalue(), level=self.level))
-
-
-def _quantised(image: Image.Image, colors: int, profile: bytes | None) -> Image.Image:
-    few = quantised(image, colors)
-    if profile is not None and image.mode in GREYS and space_of(profile) == "GRAY":
-        return few.convert("RGBA").convert(image.mode)
-    return few
+        # oxipng before 9.1.1 makes greys a palette, whatever their profile is for
+        return bytes(oxipng.optimize_from_memory(out.getvalue(), level=self.level, color_type_reduction=not grey))
